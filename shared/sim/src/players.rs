@@ -8,7 +8,7 @@ use glam::Vec3;
 use crate::event::DomainEvent;
 use crate::index::{Identity, Index, Kind, NextId};
 use crate::input::{Admin, Command, Input, Knob, LeaveReason, Loadout, button};
-use crate::simulation::{Events, MatchSetup, TickCommands};
+use crate::simulation::{Events, MatchSetup, RulesRef, TickCommands};
 use crate::state::DescribeApp;
 use crate::tick::{Tick, TickSet};
 use crate::time::Clock;
@@ -19,6 +19,7 @@ const TICK_FOR_OWNER: Spec = Spec::new(0.0, 2_000_000_000.0, 1.0, Predictor::Hol
 const ANGLE: Spec = Spec::new(0.0, 65_535.0, 1.0, Predictor::Linear, Audience::Everyone);
 const PITCH: Spec = Spec::new(-16_384.0, 16_384.0, 1.0, Predictor::Linear, Audience::Everyone);
 const TALLY: Spec = Spec::new(0.0, 65_535.0, 1.0, Predictor::Hold, Audience::Everyone);
+const SCORE: Spec = Spec::new(-1_000_000.0, 1_000_000.0, 1.0, Predictor::Hold, Audience::Everyone);
 
 /// Ticks of pose history: 250 ms at 128 Hz and the two neighbours that interpolation needs.
 pub const HISTORY_TICKS: usize = 34;
@@ -81,6 +82,8 @@ describe! {
         pub assists: u16 => TALLY,
         /// Points taken.
         pub captures: u16 => TALLY,
+        /// Points of this round where each plays alone.
+        pub score: i32 => SCORE,
         /// Kills since the last death.
         pub streak: u16,
         /// Hit points taken from enemies.
@@ -280,19 +283,20 @@ fn join(world: &mut World, slot: u16, loadout: Loadout) {
     if slot >= setup.players_max || world.resource::<Index>().slot(slot).is_some() {
         return;
     }
-    let heroes = world.resource::<crate::simulation::RulesRef>().heroes.len();
+    let heroes = world.resource::<RulesRef>().heroes.len();
     let hero = if usize::from(loadout.hero) < heroes { loadout.hero } else { 0 };
     let team = choose_team(world, loadout.team);
     let tick = world.resource::<Clock>().tick;
     let identity = world.resource_mut::<NextId>().make(Kind::Player, team, Some(slot));
+    let respawn_tick = if crate::modes::may_enter(world) { tick } else { u32::MAX };
     let player = world
         .spawn((
             identity,
             Player { hero, joined_tick: tick, idle_ticks: 0 },
             Controls::default(),
             Look::default(),
-            // Dead until the mode puts them somewhere, at once where it has no waves.
-            Life { respawn_tick: tick, ..Life::default() },
+            // Dead until the mode puts them somewhere: at once, or with the next round where there is no backfill.
+            Life { respawn_tick, ..Life::default() },
             Tally::default(),
             PoseHistory::default(),
         ))

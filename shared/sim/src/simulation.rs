@@ -124,14 +124,16 @@ pub struct MatchSetup {
     pub players_max: u16,
     /// Teams; 0 where each plays alone.
     pub teams: u8,
-    /// Whether friends can be hurt.
-    pub friendly_fire: bool,
+    /// Share of damage that reaches friends.
+    pub friendly_fire: f32,
     /// Ticks without intent until a player is called idle; 0 never.
     pub idle_ticks: u32,
     /// Whether a match may be paused.
     pub pause_allowed: bool,
     /// Ticks of a round; 0 without limit.
     pub round_ticks: u32,
+    /// Ticks of the whole match, warm-up included; 0 without limit.
+    pub match_ticks: u32,
 }
 
 /// A match: its world and its tick.
