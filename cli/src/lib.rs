@@ -1,1 +1,3 @@
-//! Being built.
+//! `arbiter` as a library, so that a studio's own `main` can add its plugins. The only place that knows every room.
+
+pub mod demo;
