@@ -1,2 +1,36 @@
-//! Chores.
-fn main() {}
+//! The chores that nobody should have to remember. Start at [`test`] for what must hold before a change lands, at
+//! [`determinism`] for law 1.
+//!
+//! A chore installs what it needs, says what it does as it goes, and fails on a part that is missing: it never skips one.
+
+mod advisories;
+mod determinism;
+mod hygiene;
+mod shell;
+mod test;
+mod tools;
+
+use clap::{Parser, Subcommand};
+
+/// The chores of the house. Run as `cargo xtask NAME`.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", version, about, disable_help_subcommand = true)]
+struct Xtask {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Checks everything that must hold before a change lands. This is what CI runs.
+    Test(test::Args),
+    /// Plays the same generated matches on every kind of build and machine and compares them bit for bit.
+    Determinism(determinism::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Xtask::parse().chore {
+        Chore::Test(args) => test::run(&args),
+        Chore::Determinism(args) => determinism::run(&args),
+    }
+}
