@@ -337,7 +337,8 @@ fn step(world: &mut World) {
             let (_, entity) = world.resource::<Index>().of(Kind::Platform)[at];
             let Some(mut riding) = world.get_mut::<PlatformRide>(entity) else { continue };
             let handle = Physics::handle(riding.body, riding.generation);
-            let next = ride(&mut riding, &map.platforms[usize::from(riding.number)], &clock);
+            let platform = &map.platforms[usize::from(riding.number)];
+            let next = ride(&mut riding, platform, &clock);
             if let Some(body) = physics.bodies.get_mut(handle) {
                 body.set_next_kinematic_translation(next);
             }

@@ -185,7 +185,9 @@ impl Simulation {
         let mut world = core::mem::take(app.world_mut());
         let unscheduled = || BuildError::Schedule("the Tick schedule was removed by a plugin".to_owned());
         let mut schedule = world.resource_mut::<Schedules>().remove(Tick).ok_or_else(unscheduled)?;
-        schedule.initialize(&mut world).map_err(|error| BuildError::Schedule(error.to_string()))?;
+        if let Err(error) = schedule.initialize(&mut world) {
+            return Err(BuildError::Schedule(error.to_string(schedule.graph(), &world)));
+        }
         crate::physics::populate(&mut world)?;
         crate::pickups::populate(&mut world)?;
         crate::modes::populate(&mut world);
