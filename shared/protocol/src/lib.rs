@@ -1,1 +1,31 @@
-//! Being built.
+//! What both ends say to each other, byte by byte: inputs, joining, and what is told about a match.
+//!
+//! This room turns messages into bytes and back. It knows no socket and no simulation; a room translates between these types
+//! and the simulation's. Everything that is read here came from outside: a decoder answers malformed bytes with an error,
+//! reserves no memory for lengths that the bytes cannot hold, and never panics. `docs/protocol.md` describes the same bytes
+//! in words.
+//!
+//! Next: [`codec`] for how numbers are laid out, [`input`] for what a client sends each tick, [`session`] for joining and
+//! leaving, [`notice`] for what is told of a match, [`message`] for how they are told apart.
+
+pub mod codec;
+pub mod input;
+pub mod message;
+pub mod notice;
+pub mod session;
+
+pub use codec::{Decoder, Encoder, ProtocolError};
+pub use input::{InputPacket, SnapshotAck, WireInput};
+pub use message::{ClientMessage, Datagram, ServerMessage, SnapshotHeader};
+pub use notice::{Cause, LeaveReason, MatchMessage, Notice, Outcome, TeamScore};
+pub use session::{Goodbye, GoodbyeReason, Join, Refused, RefusedReason, Welcome};
+
+/// The version of this protocol. Raised whenever a byte changes its meaning; a server refuses other versions readably.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// Largest datagram that this protocol hands to the transport, in bytes. Below the transport's own limit of 1,200 by what
+/// the headers of the transport may take.
+pub const DATAGRAM_BYTES_MAX: usize = 1_150;
+
+/// Largest reliable message in bytes: the message layer below would cut larger ones into slices that conforming peers drop.
+pub const MESSAGE_BYTES_MAX: usize = 900;

@@ -1,0 +1,274 @@
+//! Joining and leaving: what is checked before a player takes a slot, and why a connection ends.
+
+use core::fmt;
+
+use arbiter_schema::StableId;
+
+use crate::PROTOCOL_VERSION;
+use crate::codec::{Decoder, Encoder, ProtocolError};
+
+/// Longest name of a map or a mode in bytes: it is shown in one line.
+pub const NAME_BYTES_MAX: u8 = 64;
+
+/// Longest readable reason in bytes: two lines of text.
+pub const REASON_BYTES_MAX: u8 = 200;
+
+/// The first message of a client. The version stands first in every version of the protocol, so that any server can refuse it
+/// readably.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Join {
+    /// The client's [`PROTOCOL_VERSION`].
+    pub version: u16,
+    /// The client's hash over all replicated components.
+    pub protocol_hash: u64,
+    /// Wished hero by number; one that does not exist becomes the first.
+    pub hero: u8,
+    /// Wished team from 1; 0 lets the server choose.
+    pub team: u8,
+}
+
+impl Join {
+    pub(crate) fn encode(&self, to: &mut Encoder<'_>) {
+        to.u16(self.version);
+        to.u64(self.protocol_hash);
+        to.u8(self.hero);
+        to.u8(self.team);
+    }
+
+    /// A join of another version is readable as far as its version, whatever follows.
+    pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, ProtocolError> {
+        let version = from.u16()?;
+        if version != PROTOCOL_VERSION {
+            from.rest();
+            return Ok(Self { version, protocol_hash: 0, hero: 0, team: 0 });
+        }
+        Ok(Self { version, protocol_hash: from.u64()?, hero: from.u8()?, team: from.u8()? })
+    }
+}
+
+/// The server's answer: the player is in the match. Comes again when the next match starts on the same connection; everything
+/// known of the match before is void then. The match's seed is never told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Welcome {
+    /// The player's slot.
+    pub slot: u16,
+    /// The player's entity, for the whole match.
+    pub player: StableId,
+    /// Ticks per second.
+    pub tick_rate: u16,
+    /// The tick of the simulation when this was written.
+    pub tick: u32,
+    /// Identity of the match.
+    pub match_id: [u8; 16],
+    /// Name of the map.
+    pub map: String,
+    /// Hash of the map's content.
+    pub map_hash: [u8; 32],
+    /// Hash of the rules' content: a client with other rules cannot predict.
+    pub rules_hash: [u8; 32],
+    /// Name of the mode.
+    pub mode: String,
+    /// Number of teams; 0 where each plays alone.
+    pub teams: u8,
+    /// Number of slots.
+    pub players_max: u16,
+}
+
+impl Welcome {
+    pub(crate) fn encode(&self, to: &mut Encoder<'_>) {
+        to.u16(self.slot);
+        to.u32(self.player.0);
+        to.u16(self.tick_rate);
+        to.u32(self.tick);
+        to.bytes(&self.match_id);
+        to.text(&self.map, NAME_BYTES_MAX);
+        to.bytes(&self.map_hash);
+        to.bytes(&self.rules_hash);
+        to.text(&self.mode, NAME_BYTES_MAX);
+        to.u8(self.teams);
+        to.u16(self.players_max);
+    }
+
+    pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, ProtocolError> {
+        let welcome = Self {
+            slot: from.u16()?,
+            player: StableId(from.u32()?),
+            tick_rate: from.u16()?,
+            tick: from.u32()?,
+            match_id: from.array()?,
+            map: from.text("map name", NAME_BYTES_MAX)?,
+            map_hash: from.array()?,
+            rules_hash: from.array()?,
+            mode: from.text("mode name", NAME_BYTES_MAX)?,
+            teams: from.u8()?,
+            players_max: from.u16()?,
+        };
+        if !(1..=1_000).contains(&welcome.tick_rate) {
+            return Err(ProtocolError::Invalid { what: "tick rate", value: u64::from(welcome.tick_rate) });
+        }
+        Ok(welcome)
+    }
+}
+
+/// Why a join was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedReason {
+    /// Client and server speak different versions.
+    Version {
+        /// The server's.
+        server: u16,
+        /// The client's.
+        client: u16,
+    },
+    /// Same version, but the replicated components differ.
+    ProtocolHash {
+        /// The server's.
+        server: u64,
+        /// The client's.
+        client: u64,
+    },
+    /// Every slot is taken.
+    Full,
+    /// The server is stopping.
+    Stopping,
+    /// The message was not a join.
+    Malformed,
+    /// A reason that this version does not know; the text says it.
+    Other(u8),
+}
+
+impl fmt::Display for RefusedReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version { server, client } => {
+                let who = if client < server { "the client" } else { "the server" };
+                write!(f, "the server speaks protocol version {server}, the client version {client}: update {who}")
+            }
+            Self::ProtocolHash { server, client } => write!(
+                f,
+                "the server's components have the hash {server:016x}, the client's {client:016x}: build both from the same \
+                 rules and plugins"
+            ),
+            Self::Full => f.write_str("every slot of the match is taken: try again later"),
+            Self::Stopping => f.write_str("the server is stopping: join another one"),
+            Self::Malformed => f.write_str("the first message was not a join of this protocol"),
+            Self::Other(code) => write!(f, "refused with code {code}"),
+        }
+    }
+}
+
+/// The server's refusal. Code and text stand at the same place in every version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub reason: RefusedReason,
+    /// The same for a person.
+    pub text: String,
+}
+
+impl From<RefusedReason> for Refused {
+    fn from(reason: RefusedReason) -> Self {
+        Self { reason, text: reason.to_string() }
+    }
+}
+
+impl Refused {
+    pub(crate) fn encode(&self, to: &mut Encoder<'_>) {
+        to.u8(match self.reason {
+            RefusedReason::Version { .. } => 1,
+            RefusedReason::ProtocolHash { .. } => 2,
+            RefusedReason::Full => 3,
+            RefusedReason::Stopping => 4,
+            RefusedReason::Malformed => 5,
+            RefusedReason::Other(code) => code,
+        });
+        to.text(&self.text, REASON_BYTES_MAX);
+        match self.reason {
+            RefusedReason::Version { server, client } => {
+                to.u16(server);
+                to.u16(client);
+            }
+            RefusedReason::ProtocolHash { server, client } => {
+                to.u64(server);
+                to.u64(client);
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, ProtocolError> {
+        let code = from.u8()?;
+        let text = from.text("reason", REASON_BYTES_MAX)?;
+        let reason = match code {
+            1 => RefusedReason::Version { server: from.u16()?, client: from.u16()? },
+            2 => RefusedReason::ProtocolHash { server: from.u64()?, client: from.u64()? },
+            3 => RefusedReason::Full,
+            4 => RefusedReason::Stopping,
+            5 => RefusedReason::Malformed,
+            other => {
+                from.rest();
+                RefusedReason::Other(other)
+            }
+        };
+        Ok(Self { reason, text })
+    }
+}
+
+/// Why a connection ends in good order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GoodbyeReason {
+    /// The player quits.
+    Quit,
+    /// The player was idle for longer than the rules allow.
+    Idle,
+    /// An administrator removed the player.
+    Kicked,
+    /// The client broke the protocol.
+    Protocol,
+    /// The match is over and no other follows.
+    MatchOver,
+    /// The server is stopping.
+    Stopping,
+    /// The room failed.
+    Failed,
+}
+
+impl GoodbyeReason {
+    const ALL: [Self; 7] =
+        [Self::Quit, Self::Idle, Self::Kicked, Self::Protocol, Self::MatchOver, Self::Stopping, Self::Failed];
+}
+
+impl fmt::Display for GoodbyeReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Quit => "the player quit",
+            Self::Idle => "idle for longer than the rules allow",
+            Self::Kicked => "removed by an administrator",
+            Self::Protocol => "the client broke the protocol",
+            Self::MatchOver => "the match is over",
+            Self::Stopping => "the server is stopping",
+            Self::Failed => "the room failed; the match is lost",
+        })
+    }
+}
+
+/// The last message of either end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Goodbye {
+    /// Why.
+    pub reason: GoodbyeReason,
+}
+
+impl Goodbye {
+    pub(crate) fn encode(&self, to: &mut Encoder<'_>) {
+        to.u8(GoodbyeReason::ALL.iter().position(|reason| *reason == self.reason).unwrap_or(0) as u8);
+    }
+
+    pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, ProtocolError> {
+        let code = from.u8()?;
+        let reason = GoodbyeReason::ALL.get(usize::from(code)).copied();
+        reason
+            .map(|reason| Self { reason })
+            .ok_or(ProtocolError::Invalid { what: "reason of a goodbye", value: u64::from(code) })
+    }
+}

@@ -1,0 +1,210 @@
+//! Contract: what is encoded is decoded as it was; anything else is an error, never a panic.
+
+use arbiter_protocol::input::{BUTTONS_ALL, INPUTS_PER_PACKET_MAX, PITCH_MAX};
+use arbiter_protocol::{
+    Cause, ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, LeaveReason, MESSAGE_BYTES_MAX,
+    MatchMessage, Notice, Outcome, PROTOCOL_VERSION, Refused, RefusedReason, ServerMessage, SnapshotAck,
+    SnapshotHeader, TeamScore, Welcome, WireInput,
+};
+use arbiter_schema::StableId;
+use proptest::prelude::*;
+
+fn join() -> ClientMessage {
+    ClientMessage::Join(Join { version: PROTOCOL_VERSION, protocol_hash: 0x0123_4567_89AB_CDEF, hero: 2, team: 1 })
+}
+
+fn server_messages() -> Vec<ServerMessage> {
+    let mut all = vec![ServerMessage::Welcome(Welcome {
+        slot: 7,
+        player: StableId(99),
+        tick_rate: 60,
+        tick: 12_345,
+        match_id: [3; 16],
+        map: "arena".into(),
+        map_hash: [4; 32],
+        rules_hash: [5; 32],
+        mode: "team deathmatch".into(),
+        teams: 2,
+        players_max: 10,
+    })];
+    for reason in [
+        RefusedReason::Version { server: 1, client: 2 },
+        RefusedReason::ProtocolHash { server: 1, client: u64::MAX },
+        RefusedReason::Full,
+        RefusedReason::Stopping,
+        RefusedReason::Malformed,
+    ] {
+        all.push(ServerMessage::Refused(reason.into()));
+    }
+    for reason in [GoodbyeReason::Quit, GoodbyeReason::Idle, GoodbyeReason::Stopping, GoodbyeReason::Failed] {
+        all.push(ServerMessage::Goodbye(Goodbye { reason }));
+    }
+    let notices = [
+        Notice::Killed { victim: 1, killer: Some(2), assist: None, cause: Cause::Weapon(3), headshot: true },
+        Notice::Killed { victim: 1, killer: None, assist: None, cause: Cause::World, headshot: false },
+        Notice::Score { scores: (1..=64).map(|team| TeamScore { team, points: -5 }).collect() },
+        Notice::RoundStarted { round: 1 },
+        Notice::RoundEnded { round: 1, outcome: Outcome::Won(2) },
+        Notice::MatchEnded { outcome: Outcome::Draw },
+        Notice::PlayerJoined { slot: 3, team: 1, hero: 2 },
+        Notice::PlayerLeft { slot: 3, reason: LeaveReason::Idle },
+        Notice::PointCaptured { point: 0, team: 2 },
+        Notice::Streak { slot: 3, kills: 10 },
+        Notice::Custom { kind: 9, a: -1, b: i32::MAX },
+    ];
+    all.extend(notices.map(|notice| ServerMessage::Match(MatchMessage { tick: 600, notice })));
+    all
+}
+
+fn packet() -> InputPacket {
+    let input = |tick, buttons, yaw, lag| WireInput {
+        tick,
+        buttons,
+        move_right: -127,
+        move_forward: 127,
+        yaw,
+        pitch: -PITCH_MAX,
+        view_tick: tick - lag,
+        view_fraction: 17,
+    };
+    InputPacket {
+        inputs: vec![input(1_000, 5, 40_000, 9), input(999, 4, 39_000, 9), input(998, 4, 39_000, 10)],
+        ack: Some(SnapshotAck { tick: 990, bits: 0xF0F0_F0F0 }),
+        sent_us: u32::MAX,
+    }
+}
+
+#[test]
+fn every_server_message_survives_the_round_trip_and_fits_into_one_message() {
+    for message in server_messages() {
+        let bytes = message.encode();
+        assert!(bytes.len() <= MESSAGE_BYTES_MAX, "{message:?} takes {} bytes", bytes.len());
+        assert_eq!(ServerMessage::decode(&bytes), Ok(message));
+    }
+}
+
+#[test]
+fn every_client_message_survives_the_round_trip() {
+    for message in [join(), ClientMessage::Goodbye(Goodbye { reason: GoodbyeReason::Quit })] {
+        assert_eq!(ClientMessage::decode(&message.encode()), Ok(message));
+    }
+}
+
+#[test]
+fn every_truncation_is_an_error() {
+    type Refused = fn(&[u8]) -> bool;
+    let mut all: Vec<(Vec<u8>, Refused)> = Vec::new();
+    for message in server_messages() {
+        all.push((message.encode(), |bytes| ServerMessage::decode(bytes).is_err()));
+    }
+    all.push((join().encode(), |bytes| ClientMessage::decode(bytes).is_err()));
+    let mut bytes = Vec::new();
+    Datagram::Input(packet()).encode(&mut bytes);
+    all.push((bytes, |bytes| Datagram::decode(bytes).is_err()));
+    for (bytes, refused) in all {
+        for end in 0..bytes.len() {
+            assert!(refused(&bytes[..end]), "{end} of {} bytes were taken for a message", bytes.len());
+        }
+    }
+}
+
+#[test]
+fn bytes_behind_a_message_are_an_error() {
+    let mut bytes = join().encode();
+    bytes.push(0);
+    assert!(ClientMessage::decode(&bytes).is_err());
+}
+
+#[test]
+fn a_join_of_another_version_is_read_as_far_as_its_version() {
+    let mut bytes = join().encode();
+    bytes[1..3].copy_from_slice(&77_u16.to_le_bytes());
+    bytes.extend_from_slice(b"what a later version says");
+    let Ok(ClientMessage::Join(join)) = ClientMessage::decode(&bytes) else { panic!("not read as a join") };
+    assert_eq!(join.version, 77);
+}
+
+#[test]
+fn a_refusal_of_a_later_version_keeps_its_text() {
+    let refused = Refused { reason: RefusedReason::Other(200), text: "come back on Tuesday".into() };
+    let mut bytes = ServerMessage::Refused(refused.clone()).encode();
+    bytes.extend_from_slice(b"more");
+    assert_eq!(ServerMessage::decode(&bytes), Ok(ServerMessage::Refused(refused)));
+}
+
+#[test]
+fn an_input_that_repeats_its_successor_costs_one_byte() {
+    let mut packet = packet();
+    let newest = packet.inputs[0];
+    packet.inputs = (0..8).map(|age| WireInput { tick: 1_000 - age, view_tick: 991 - age, ..newest }).collect();
+    let mut bytes = Vec::new();
+    Datagram::Input(packet.clone()).encode(&mut bytes);
+    assert!(bytes.len() <= 37, "{} bytes", bytes.len());
+    assert_eq!(Datagram::decode(&bytes), Ok(Datagram::Input(packet)));
+}
+
+#[test]
+fn a_snapshot_acknowledgement_covers_itself_and_the_32_before() {
+    let ack = SnapshotAck { tick: 100, bits: 1 | 1 << 31 };
+    let covered: Vec<u32> = (0..200).filter(|tick| ack.contains(*tick)).collect();
+    assert_eq!(covered, [68, 99, 100]);
+}
+
+#[test]
+fn a_snapshot_datagram_keeps_its_part() {
+    let header = SnapshotHeader { echo_us: 5, echo_age_us: 6, input_margin: -7 };
+    let mut bytes = Vec::new();
+    Datagram::Snapshot(header, b"part").encode(&mut bytes);
+    assert_eq!(bytes.len(), SnapshotHeader::BYTES + 4);
+    assert_eq!(Datagram::decode(&bytes), Ok(Datagram::Snapshot(header, b"part")));
+}
+
+prop_compose! {
+    fn any_input()(
+        buttons in 0..=BUTTONS_ALL, move_right in -127..=127_i8, move_forward in -127..=127_i8, yaw: u16,
+        pitch in -PITCH_MAX..=PITCH_MAX, lag: u16, view_fraction: u8,
+    ) -> (u16, WireInput) {
+        (lag, WireInput { tick: 0, buttons, move_right, move_forward, yaw, pitch, view_tick: 0, view_fraction })
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_input_packet_survives_the_round_trip(
+        newest in 70_000..=u32::MAX, sent_us: u32, ack in proptest::option::of((any::<u32>(), any::<u32>())),
+        drawn in proptest::collection::vec(any_input(), 1..=INPUTS_PER_PACKET_MAX),
+    ) {
+        let inputs = drawn.iter().zip(0..).map(|((lag, input), age)| {
+            let tick = newest - age;
+            WireInput { tick, view_tick: tick - u32::from(*lag), ..*input }
+        }).collect();
+        let packet = InputPacket { inputs, ack: ack.map(|(tick, bits)| SnapshotAck { tick, bits }), sent_us };
+        let mut bytes = Vec::new();
+        Datagram::Input(packet.clone()).encode(&mut bytes);
+        prop_assert_eq!(Datagram::decode(&bytes), Ok(Datagram::Input(packet)));
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), tag in 0..20_u8) {
+        for first in [None, Some(tag)] {
+            let mut bytes = bytes.clone();
+            if let (Some(first), Some(byte)) = (first, bytes.first_mut()) {
+                *byte = first;
+            }
+            let _ = Datagram::decode(&bytes);
+            let _ = ClientMessage::decode(&bytes);
+            let _ = ServerMessage::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn what_is_read_is_written_back_the_same(bytes in proptest::collection::vec(any::<u8>(), 0..60), tag in 1..6_u8) {
+        let mut bytes = bytes;
+        if let Some(byte) = bytes.first_mut() {
+            *byte = tag;
+        }
+        if let Ok(message) = ServerMessage::decode(&bytes) {
+            prop_assert_eq!(ServerMessage::decode(&message.encode()), Ok(message));
+        }
+    }
+}
