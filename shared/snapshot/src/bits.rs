@@ -1,0 +1,177 @@
+//! Bits in order, least significant first, and the variable-length code of numbers.
+
+/// The bytes ended inside a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfBits;
+
+/// Appends bits.
+#[derive(Debug, Clone, Default)]
+pub struct BitWriter {
+    bytes: Vec<u8>,
+    pending: u64,
+    pending_bits: u32,
+}
+
+impl BitWriter {
+    /// Drops everything written; keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.pending = 0;
+        self.pending_bits = 0;
+    }
+
+    /// Bits written.
+    pub fn len(&self) -> usize {
+        self.bytes.len() * 8 + self.pending_bits as usize
+    }
+
+    /// Whether nothing has been written.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The low `bits` bits of `value`, at most 32.
+    #[inline]
+    pub fn put(&mut self, value: u32, bits: u32) {
+        debug_assert!(bits == 32 || value < 1 << bits, "{value} does not fit into {bits} bits");
+        self.pending |= u64::from(value) << self.pending_bits;
+        self.pending_bits += bits;
+        while self.pending_bits >= 8 {
+            self.bytes.push(self.pending as u8);
+            self.pending >>= 8;
+            self.pending_bits -= 8;
+        }
+    }
+
+    /// One bit.
+    #[inline]
+    pub fn flag(&mut self, set: bool) {
+        self.put(u32::from(set), 1);
+    }
+
+    /// Everything that another writer holds.
+    pub fn append(&mut self, other: &Self) {
+        for byte in &other.bytes {
+            self.put(u32::from(*byte), 8);
+        }
+        self.put(other.pending as u32, other.pending_bits);
+    }
+
+    /// Appends the bits to `out`, filled up with zeros to a whole byte.
+    pub fn finish_into(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes);
+        if self.pending_bits > 0 {
+            out.push(self.pending as u8);
+        }
+    }
+}
+
+/// Reads bits; never past the end.
+#[derive(Debug, Clone)]
+pub struct BitReader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> BitReader<'a> {
+    /// Starts at the first bit.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// The next `bits` bits, at most 32.
+    #[inline]
+    pub fn get(&mut self, bits: u32) -> Result<u32, OutOfBits> {
+        if self.at + bits as usize > self.bytes.len() * 8 {
+            return Err(OutOfBits);
+        }
+        let first = self.at / 8;
+        let mut window = [0; 8];
+        let held = (self.bytes.len() - first).min(8);
+        window[..held].copy_from_slice(&self.bytes[first..first + held]);
+        let value = u64::from_le_bytes(window) >> (self.at % 8);
+        self.at += bits as usize;
+        Ok((value & ((1_u64 << bits) - 1)) as u32)
+    }
+
+    /// One bit.
+    #[inline]
+    pub fn flag(&mut self) -> Result<bool, OutOfBits> {
+        Ok(self.get(1)? != 0)
+    }
+
+    /// Bits not read yet.
+    pub fn remaining(&self) -> usize {
+        self.bytes.len() * 8 - self.at
+    }
+}
+
+/// Raw bits of the classes of a lane's difference; the class itself takes two bits. The fourth class is the value itself. Near
+/// values are common (a player walks 10 cm a tick at 1 cm precision), far ones mean a respawn.
+const DELTA_BITS: [u32; 3] = [3, 6, 10];
+
+/// A lane of this many bits or fewer is told as it is: a class would cost as much as it saves.
+const RAW_BITS_MAX: u32 = 3;
+
+/// Writes lane value `new` of `width` bits, of which the reader knows that it was `old`.
+#[inline]
+pub fn put_lane(to: &mut BitWriter, old: u32, new: u32, width: u32) {
+    to.flag(old != new);
+    if old == new || width == 1 {
+        return;
+    }
+    if width <= RAW_BITS_MAX {
+        return to.put(new, width);
+    }
+    let difference = i64::from(new) - i64::from(old);
+    // Zigzag without the zero, which the flag has told already.
+    let zigzag = ((difference << 1) ^ (difference >> 63)) as u64 - 1;
+    for (class, bits) in DELTA_BITS.into_iter().enumerate() {
+        if zigzag < 1 << bits && bits < width {
+            to.put(class as u32, 2);
+            return to.put(zigzag as u32, bits);
+        }
+    }
+    to.put(3, 2);
+    to.put(new, width);
+}
+
+/// Reads what [`put_lane`] wrote; a value above `max` is out of range.
+#[inline]
+pub fn get_lane(from: &mut BitReader<'_>, old: u32, width: u32, max: u32) -> Result<Option<u32>, OutOfBits> {
+    if !from.flag()? {
+        return Ok(Some(old));
+    }
+    let new = if width == 1 {
+        i64::from(old ^ 1)
+    } else if width <= RAW_BITS_MAX {
+        i64::from(from.get(width)?)
+    } else {
+        match from.get(2)? {
+            3 => i64::from(from.get(width)?),
+            class => {
+                let zigzag = i64::from(from.get(DELTA_BITS[class as usize])?) + 1;
+                i64::from(old) + ((zigzag >> 1) ^ -(zigzag & 1))
+            }
+        }
+    };
+    Ok(u32::try_from(new).ok().filter(|new| *new <= max))
+}
+
+/// Raw bits of the classes of a step from one stable id to the next.
+const STEP_BITS: [u32; 4] = [2, 5, 10, 32];
+
+/// Writes a number that is mostly small.
+#[inline]
+pub fn put_step(to: &mut BitWriter, step: u32) {
+    let class = STEP_BITS.iter().position(|bits| *bits == 32 || step < 1 << bits).unwrap_or(3);
+    to.put(class as u32, 2);
+    to.put(step, STEP_BITS[class]);
+}
+
+/// Reads what [`put_step`] wrote.
+#[inline]
+pub fn get_step(from: &mut BitReader<'_>) -> Result<u32, OutOfBits> {
+    let class = from.get(2)?;
+    from.get(STEP_BITS[class as usize])
+}

@@ -1,0 +1,97 @@
+//! What both ends know of the lanes: how wide each is and who may know it.
+
+use arbiter_schema::{Audience, ComponentId, Registry};
+
+/// Most lanes of one component: so many, all changed, still fit into one part.
+pub const LANES_PER_COMPONENT_MAX: usize = 200;
+
+/// What of a component a client may know, beside the lanes for everyone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
+pub struct Known {
+    /// The lanes for the team.
+    pub team: bool,
+    /// The lanes for the owner.
+    pub owner: bool,
+}
+
+impl Known {
+    /// Two bits: the team's, then the owner's.
+    pub(crate) fn bits(self) -> u32 {
+        u32::from(self.team) | u32::from(self.owner) << 1
+    }
+
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        Self { team: bits & 1 != 0, owner: bits & 2 != 0 }
+    }
+
+    /// Whether lanes of `audience` are known.
+    pub fn knows(self, audience: Audience) -> bool {
+        match audience {
+            Audience::Everyone => true,
+            Audience::Team => self.team,
+            Audience::Owner => self.owner,
+        }
+    }
+}
+
+/// One lane.
+#[derive(Debug, Clone, Copy)]
+pub struct Lane {
+    /// Bits that hold every value.
+    pub width: u32,
+    /// Largest value.
+    pub max: u32,
+    /// Who may know it.
+    pub audience: Audience,
+}
+
+/// The lanes of all components.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    components: Vec<Vec<Lane>>,
+    component_bits: u32,
+}
+
+impl Layout {
+    /// From the description that both ends share.
+    ///
+    /// # Panics
+    /// If a component has more than [`LANES_PER_COMPONENT_MAX`] lanes: such a component has to be split where it is defined.
+    pub fn new(registry: &Registry) -> Self {
+        let components: Vec<Vec<Lane>> = registry
+            .components()
+            .iter()
+            .map(|component| {
+                assert!(
+                    component.lanes.len() <= LANES_PER_COMPONENT_MAX,
+                    "component {} has {} lanes, at most {LANES_PER_COMPONENT_MAX} fit into a part: split it",
+                    component.name,
+                    component.lanes.len()
+                );
+                let lane = |lane: &arbiter_schema::LaneDesc| {
+                    // Lanes are told as i32; a lane of one value still needs a bit to be written.
+                    let max = lane.max.min(i32::MAX as u32);
+                    Lane { width: (32 - max.leading_zeros()).max(1), max, audience: lane.audience }
+                };
+                component.lanes.iter().map(lane).collect()
+            })
+            .collect();
+        let highest = components.len().saturating_sub(1) as u32;
+        Self { components, component_bits: (32 - highest.leading_zeros()).max(1) }
+    }
+
+    /// The lanes of a component; empty for one that does not exist or is not replicated.
+    pub fn lanes(&self, component: ComponentId) -> &[Lane] {
+        self.components.get(usize::from(component)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Bits of a component's number.
+    pub(crate) fn component_bits(&self) -> u32 {
+        self.component_bits
+    }
+
+    /// Whether a client that knows `known` may know anything of the component; its very existence is told only then.
+    pub fn tells(&self, component: ComponentId, known: Known) -> bool {
+        self.lanes(component).iter().any(|lane| known.knows(lane.audience))
+    }
+}
