@@ -57,20 +57,10 @@ describe! {
     }
 }
 
-const SMALL: arbiter_schema::Spec = arbiter_schema::Spec::new(
-    0.0,
-    255.0,
-    1.0,
-    arbiter_schema::Predictor::Hold,
-    arbiter_schema::Audience::Everyone,
-);
-const OWNER: arbiter_schema::Spec = arbiter_schema::Spec::new(
-    0.0,
-    65_535.0,
-    1.0,
-    arbiter_schema::Predictor::Hold,
-    arbiter_schema::Audience::Everyone,
-);
+const SMALL: arbiter_schema::Spec =
+    arbiter_schema::Spec::new(0.0, 255.0, 1.0, arbiter_schema::Predictor::Hold, arbiter_schema::Audience::Everyone);
+const OWNER: arbiter_schema::Spec =
+    arbiter_schema::Spec::new(0.0, 65_535.0, 1.0, arbiter_schema::Predictor::Hold, arbiter_schema::Audience::Everyone);
 
 impl NextId {
     /// Makes an identity that was never given away before.
