@@ -136,10 +136,9 @@ pub struct ModesPlugin;
 
 impl Plugin for ModesPlugin {
     fn build(&self, app: &mut App) {
-        app.describe::<ControlPoint>().describe_resource::<MatchState>().add_systems(
-            Tick,
-            (count_kills, hold_points, advance, respawn).chain().in_set(TickSet::MatchRules),
-        );
+        app.describe::<ControlPoint>()
+            .describe_resource::<MatchState>()
+            .add_systems(Tick, (count_kills, hold_points, advance, respawn).chain().in_set(TickSet::MatchRules));
     }
 }
 
@@ -259,11 +258,13 @@ fn count_kills(world: &mut World) {
 
 fn hold_points(world: &mut World) {
     let state = world.resource::<MatchState>();
-    if !matches!(state.phase, Phase::Running | Phase::Overtime) || world.resource::<Index>().of(Kind::Point).is_empty() {
+    if !matches!(state.phase, Phase::Running | Phase::Overtime) || world.resource::<Index>().of(Kind::Point).is_empty()
+    {
         return;
     }
     let clock = world.resource::<Clock>().clone();
-    let ModeKind::ControlPoint { capture_seconds, helper_share, helpers_max, points_per_second } = mode(world).kind else {
+    let ModeKind::ControlPoint { capture_seconds, helper_share, helpers_max, points_per_second } = mode(world).kind
+    else {
         return;
     };
     let step_of = |players: u32| {
@@ -280,9 +281,8 @@ fn hold_points(world: &mut World) {
         let volume = world.resource::<MapRef>().points[usize::from(point.number)].volume;
         let mut inside = [0u32; TEAMS_MAX + 1];
         for (_, _, player) in world.resource::<Index>().players() {
-            let Ok((identity, life, body)) = world
-                .get_entity(player)
-                .map(|it| (it.get::<Identity>(), it.get::<Life>(), it.get::<MoverState>()))
+            let Ok((identity, life, body)) =
+                world.get_entity(player).map(|it| (it.get::<Identity>(), it.get::<Life>(), it.get::<MoverState>()))
             else {
                 continue;
             };
@@ -341,8 +341,7 @@ fn capture(world: &mut World, point: Entity, number: u8, team: u8, volume: crate
         identity.team = team;
     }
     world.resource_mut::<Events>().0.push(DomainEvent::PointCaptured { point: number, team });
-    let players: arrayvec::ArrayVec<Entity, 1024> =
-        world.resource::<Index>().players().map(|entry| entry.2).collect();
+    let players: arrayvec::ArrayVec<Entity, 1024> = world.resource::<Index>().players().map(|entry| entry.2).collect();
     for player in players {
         let ours = world.get::<Identity>(player).is_some_and(|identity| identity.team == team);
         let inside = world.get::<MoverState>(player).is_some_and(|body| volume.contains(body.position));
@@ -464,8 +463,7 @@ fn start_round(world: &mut World, round: u16, setup: &MatchSetup, clock: &Clock)
             *point = ControlPoint { number: point.number, ..ControlPoint::default() };
         }
     }
-    let players: arrayvec::ArrayVec<Entity, 1024> =
-        world.resource::<Index>().players().map(|entry| entry.2).collect();
+    let players: arrayvec::ArrayVec<Entity, 1024> = world.resource::<Index>().players().map(|entry| entry.2).collect();
     for player in players {
         if let Some(mut tally) = world.get_mut::<Tally>(player) {
             tally.score = 0;

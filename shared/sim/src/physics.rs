@@ -8,8 +8,7 @@ use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
 use glam::{Quat, Vec3};
 use rapier3d::prelude::{
-    ColliderBuilder, PhysicsWorld, Pose, RevoluteJointBuilder, RigidBodyBuilder, RigidBodyHandle,
-    SharedShape,
+    ColliderBuilder, PhysicsWorld, Pose, RevoluteJointBuilder, RigidBodyBuilder, RigidBodyHandle, SharedShape,
 };
 
 use crate::collide::{ConvexShape, DynSolid, DynamicWorld, StaticWorld, World as Geometry};
@@ -127,7 +126,7 @@ impl Impulses {
 /// The solid world as movers, rays and projectiles meet it. Derived: made anew from the map and from [`Place`].
 #[derive(Resource)]
 pub struct Solids {
-    statics: std::sync::Arc<StaticWorld>,
+    statics: StaticWorld,
     dynamics: DynamicWorld,
     shapes: Vec<ConvexShape>,
     door_shapes: Vec<ConvexShape>,
@@ -174,8 +173,8 @@ impl Physics {
     /// Reads Rapier's state.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
         let limited = bincode::config::standard().with_limit::<PHYSICS_BYTES_MAX>();
-        let (world, _) = bincode::serde::decode_from_slice::<PhysicsWorld, _>(bytes, limited)
-            .map_err(|error| error.to_string())?;
+        let (world, _) =
+            bincode::serde::decode_from_slice::<PhysicsWorld, _>(bytes, limited).map_err(|error| error.to_string())?;
         Ok(Self { world })
     }
 
@@ -220,9 +219,12 @@ pub fn populate(world: &mut World) -> Result<(), BuildError> {
         let collider = ColliderBuilder::new(rapier_shape(&solid.shape)).position(pose(solid.position, solid.rotation));
         physics.colliders.insert(collider);
     }
+    let unusable = |name: &str, why: String| BuildError::Solid { map: map.name.clone(), name: name.to_owned(), why };
+    let statics = StaticWorld::new(&map.solids).map_err(|error| unusable(&error.name, error.error.to_string()))?;
+    let convex = |name: &str, shape: &Shape| ConvexShape::new(shape).map_err(|error| unusable(name, error.to_string()));
     let mut shapes = Vec::new();
     for prop in &rules.props {
-        shapes.push(ConvexShape::new(&prop_shape(prop.shape)));
+        shapes.push(convex(&prop.name, &prop_shape(prop.shape))?);
     }
     for (spot, prop) in map.props.iter().enumerate() {
         let Some(kind) = rules.props.iter().position(|rule| rule.name == prop.kind) else {
@@ -230,7 +232,10 @@ pub fn populate(world: &mut World) -> Result<(), BuildError> {
         };
         let rule = &rules.props[kind];
         let (body, _) = physics.insert(
-            RigidBodyBuilder::dynamic().pose(pose(prop.position, prop.rotation)).linear_damping(0.1).angular_damping(0.2),
+            RigidBodyBuilder::dynamic()
+                .pose(pose(prop.position, prop.rotation))
+                .linear_damping(0.1)
+                .angular_damping(0.2),
             ColliderBuilder::new(rapier_shape(&prop_shape(rule.shape)))
                 .mass(rule.mass)
                 .friction(rule.friction)
@@ -247,7 +252,7 @@ pub fn populate(world: &mut World) -> Result<(), BuildError> {
     }
     let mut door_shapes = Vec::new();
     for (spot, door) in map.doors.iter().enumerate() {
-        door_shapes.push(ConvexShape::new(&Shape::Box { half: door.half }));
+        door_shapes.push(convex(&door.name, &Shape::Box { half: door.half })?);
         let frame = physics.insert_body(
             RigidBodyBuilder::fixed().pose(pose(door.position + door.rotation * door.hinge, door.rotation)),
         );
@@ -273,7 +278,7 @@ pub fn populate(world: &mut World) -> Result<(), BuildError> {
     }
     let mut platform_shapes = Vec::new();
     for (number, platform) in map.platforms.iter().enumerate() {
-        platform_shapes.push(ConvexShape::new(&platform.shape));
+        platform_shapes.push(convex(&platform.name, &platform.shape)?);
         let (body, _) = physics.insert(
             RigidBodyBuilder::kinematic_position_based().pose(pose(platform.path[0], platform.rotation)),
             ColliderBuilder::new(rapier_shape(&platform.shape)).friction(0.8),
@@ -288,13 +293,7 @@ pub fn populate(world: &mut World) -> Result<(), BuildError> {
         ));
     }
     world.insert_resource(Physics { world: physics });
-    world.insert_resource(Solids {
-        statics: std::sync::Arc::new(StaticWorld::new(&map.solids)),
-        dynamics: DynamicWorld::default(),
-        shapes,
-        door_shapes,
-        platform_shapes,
-    });
+    world.insert_resource(Solids { statics, dynamics: DynamicWorld::default(), shapes, door_shapes, platform_shapes });
     Ok(())
 }
 

@@ -62,6 +62,16 @@ pub enum BuildError {
         /// Which mode.
         mode: String,
     },
+    /// A shape of the map or the rules cannot be collided with.
+    #[error("map {map}: {name}: {why}")]
+    Solid {
+        /// Which map.
+        map: String,
+        /// Which node or prop.
+        name: String,
+        /// What is wrong with it and what to do.
+        why: String,
+    },
     /// The plugins' systems do not form a schedule.
     #[error("the schedule of the tick cannot be built: {0}")]
     Schedule(String),
