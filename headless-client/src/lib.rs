@@ -1,1 +1,8 @@
-//! Being built.
+//! A client without a screen: what a client must know and do to play, as a library, and bots that play with it.
+//!
+//! [`clock`] finds out the server's time, [`view`] is what a player knows, [`bots`] decide. None of these knows a socket or
+//! a clock: bytes and times are passed in.
+
+pub mod bots;
+pub mod clock;
+pub mod view;
