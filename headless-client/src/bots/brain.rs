@@ -209,10 +209,8 @@ impl Brain {
         let guess = enemies
             .max_by(|a, b| aims(a).total_cmp(&aims(b)))
             .filter(|other| aims(other) > 0.97);
-        if let Some((id, position)) = guess.map(|other| (other.id, other.position)) {
-            if !self.senses.sees(id) {
-                self.senses.felt(id, position);
-            }
+        if let Some(other) = guess.filter(|other| !self.senses.sees(other.id)) {
+            self.senses.felt(other.id, other.position);
         }
     }
 
