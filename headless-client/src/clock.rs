@@ -75,11 +75,7 @@ impl ServerClock {
     pub fn inputs_arrived_early(&mut self, ticks: i32) {
         // Too late hurts at once, too early only costs latency: rise fast, fall slowly.
         let wanted = LEAD_TICKS - f64::from(ticks.clamp(-64, 64));
-        self.extra_lead += if wanted > 0.0 {
-            wanted.min(4.0) * 0.1
-        } else {
-            wanted.max(-4.0) * 0.01
-        };
+        self.extra_lead += if wanted > 0.0 { wanted.min(4.0) * 0.1 } else { wanted.max(-4.0) * 0.01 };
         self.extra_lead = self.extra_lead.clamp(-LEAD_TICKS, LEAD_TICKS_MAX);
     }
 
@@ -101,8 +97,7 @@ impl ServerClock {
     /// The tick that an input sent now must be for.
     pub fn input_tick(&self, now: Duration) -> u32 {
         let round_trip = self.round_trip.as_secs_f64() / self.tick_s;
-        let lead = (round_trip + LEAD_TICKS + self.jitter_ticks() + self.extra_lead)
-            .clamp(1.0, LEAD_TICKS_MAX);
+        let lead = (round_trip + LEAD_TICKS + self.jitter_ticks() + self.extra_lead).clamp(1.0, LEAD_TICKS_MAX);
         (self.arriving(now) + lead).max(0.0) as u32
     }
 
@@ -116,11 +111,7 @@ impl ServerClock {
         if due <= self.last_input {
             return None;
         }
-        let next = if due - self.last_input > INPUTS_BEHIND_MAX {
-            due
-        } else {
-            self.last_input + 1
-        };
+        let next = if due - self.last_input > INPUTS_BEHIND_MAX { due } else { self.last_input + 1 };
         self.last_input = next;
         Some(next)
     }

@@ -4,5 +4,6 @@
 //! a clock: bytes and times are passed in.
 
 pub mod bots;
+pub mod client;
 pub mod clock;
 pub mod view;

@@ -52,11 +52,7 @@ impl PlayerView {
 
     /// Health from 0 to 1.
     pub fn health_share(&self) -> f32 {
-        if self.health_max > 0.0 {
-            self.health / self.health_max
-        } else {
-            0.0
-        }
+        if self.health_max > 0.0 { self.health / self.health_max } else { 0.0 }
     }
 }
 

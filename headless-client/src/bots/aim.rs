@@ -112,21 +112,14 @@ impl Hand {
             (turn_between(old_yaw, yaw).abs() + (pitch - old_pitch).abs()) / dt.max(1e-4)
         });
         self.wanted_before = Some((yaw, pitch));
-        let spread = if target.is_some() {
-            self.skill.error + self.skill.error_crossing * crossing.min(4.0)
-        } else {
-            0.0
-        };
+        let spread =
+            if target.is_some() { self.skill.error + self.skill.error_crossing * crossing.min(4.0) } else { 0.0 };
         let keep = libm::expf(-dt / ERROR_MEMORY_S);
         let kick = spread * libm::sqrtf(1.0 - keep * keep);
         for error in &mut self.error {
             *error = *error * keep + kick * gauss(rng);
         }
-        self.spring(
-            turn_between(self.yaw, yaw + self.error[0]),
-            pitch + self.error[1] - self.pitch,
-            dt,
-        );
+        self.spring(turn_between(self.yaw, yaw + self.error[0]), pitch + self.error[1] - self.pitch, dt);
         self.advance(dt);
     }
 
@@ -154,8 +147,7 @@ impl Hand {
 
     fn advance(&mut self, dt: f32) {
         self.yaw = wrap(self.yaw + self.yaw_speed * dt);
-        self.pitch =
-            (self.pitch + self.pitch_speed * dt).clamp(-FRAC_PI_2 + 0.01, FRAC_PI_2 - 0.01);
+        self.pitch = (self.pitch + self.pitch_speed * dt).clamp(-FRAC_PI_2 + 0.01, FRAC_PI_2 - 0.01);
     }
 }
 
@@ -165,10 +157,7 @@ pub fn angles(direction: Vec3) -> Option<(f32, f32)> {
     if !direction.is_finite() || (flat < 1e-4 && direction.y.abs() < 1e-4) {
         return None;
     }
-    Some((
-        libm::atan2f(-direction.x, -direction.z),
-        libm::atan2f(direction.y, flat),
-    ))
+    Some((libm::atan2f(-direction.x, -direction.z), libm::atan2f(direction.y, flat)))
 }
 
 /// The shortest turn from one yaw to another, in -pi..pi.

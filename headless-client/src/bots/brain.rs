@@ -112,17 +112,9 @@ impl Brain {
 
     /// What to do in the next tick, `dt` seconds after the last one.
     pub fn think(&mut self, view: &WorldView, around: &Surroundings, dt: f32) -> Input {
-        let mut input = Input {
-            view_tick: view.view_tick,
-            view_fraction: view.view_fraction,
-            ..Input::default()
-        };
+        let mut input = Input { view_tick: view.view_tick, view_fraction: view.view_fraction, ..Input::default() };
         let living = view.me.filter(|me| me.alive);
-        let (Some(me), Some(hero)) = (
-            living,
-            view.me
-                .and_then(|me| around.heroes.get(usize::from(me.hero))),
-        ) else {
+        let (Some(me), Some(hero)) = (living, view.me.and_then(|me| around.heroes.get(usize::from(me.hero)))) else {
             self.was_alive = false;
             (input.yaw, input.pitch) = angle_steps(self.hand.yaw(), self.hand.pitch());
             return input;
@@ -130,51 +122,18 @@ impl Brain {
         if !self.was_alive {
             self.enter(&me);
         }
-        self.senses
-            .look(view, &me, input_look(&self.hand), &*around.sight, dt);
+        self.senses.look(view, &me, input_look(&self.hand), &*around.sight, dt);
         self.feel(view, &me);
-        let goal = self.planner.goal(
-            view,
-            &me,
-            hero,
-            around,
-            &self.senses,
-            self.temper,
-            &mut self.rng,
-            dt,
-        );
-        let foe = goal
-            .foe()
-            .and_then(|id| view.others.iter().find(|other| other.id == id))
-            .copied();
+        let goal = self.planner.goal(view, &me, hero, around, &self.senses, self.temper, &mut self.rng, dt);
+        let foe = goal.foe().and_then(|id| view.others.iter().find(|other| other.id == id)).copied();
         let foe_seen = foe.filter(|foe| self.senses.sees(foe.id));
 
-        let walk = self.walk(
-            view,
-            &me,
-            hero,
-            around,
-            goal,
-            foe_seen.as_ref(),
-            dt,
-            &mut input,
-        );
-        let plan = self.fighter.plan(
-            view,
-            &me,
-            hero,
-            &self.senses,
-            around,
-            foe_seen.as_ref(),
-            &mut self.rng,
-            dt,
-        );
+        let walk = self.walk(view, &me, hero, around, goal, foe_seen.as_ref(), dt, &mut input);
+        let plan = self.fighter.plan(view, &me, hero, &self.senses, around, foe_seen.as_ref(), &mut self.rng, dt);
         input.buttons |= plan.buttons;
 
         self.aim(view, &me, hero, goal, &plan, walk, dt);
-        input.buttons |=
-            self.fighter
-                .trigger(&me, hero, &plan, &self.hand, view, &mut self.rng, dt);
+        input.buttons |= self.fighter.trigger(&me, hero, &plan, &self.hand, view, &mut self.rng, dt);
         (input.yaw, input.pitch) = angle_steps(self.hand.yaw(), self.hand.pitch());
         steer(&mut input, walk, self.hand.yaw());
         input.buttons &= button::ALL;
@@ -202,23 +161,15 @@ impl Brain {
             let towards = (me.middle() - other.eyes()).normalize_or_zero();
             look_along(other.yaw, other.pitch).dot(towards)
         };
-        let enemies = view
-            .others
-            .iter()
-            .filter(|other| other.alive && view.hostile(other.team));
-        let guess = enemies
-            .max_by(|a, b| aims(a).total_cmp(&aims(b)))
-            .filter(|other| aims(other) > 0.97);
+        let enemies = view.others.iter().filter(|other| other.alive && view.hostile(other.team));
+        let guess = enemies.max_by(|a, b| aims(a).total_cmp(&aims(b))).filter(|other| aims(other) > 0.97);
         if let Some(other) = guess.filter(|other| !self.senses.sees(other.id)) {
             self.senses.felt(other.id, other.position);
         }
     }
 
     /// The horizontal direction to walk in, with jumps and crouching added to the input.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one decision from everything that is known this tick"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "one decision from everything that is known this tick")]
     fn walk(
         &mut self,
         view: &WorldView,
@@ -231,9 +182,7 @@ impl Brain {
         input: &mut Input,
     ) -> Vec3 {
         let place = goal.place(me);
-        let step = self
-            .walker
-            .step(&around.graph, &mut self.scratch, me.position, place, dt);
+        let step = self.walker.step(&around.graph, &mut self.scratch, me.position, place, dt);
         if step.jump {
             input.buttons |= button::JUMP;
         }
@@ -272,11 +221,7 @@ impl Brain {
         self.crouch_s -= dt;
         if self.strafe_s <= 0.0 {
             self.strafe_s = self.temper.fidget_s * (0.6 + self.rng.unit());
-            self.strafe = if self.rng.unit() < 0.65 {
-                -self.strafe
-            } else {
-                self.strafe
-            };
+            self.strafe = if self.rng.unit() < 0.65 { -self.strafe } else { self.strafe };
             match self.rng.below(9) {
                 0 | 1 => self.jump_s = 0.12,
                 2 => self.crouch_s = 0.45,
@@ -288,28 +233,17 @@ impl Brain {
     /// Steps around friends and things that stand in the way.
     fn avoid(&self, view: &WorldView, me: &PlayerView, direction: Vec3) -> Vec3 {
         let mut pushed = direction;
-        for other in view
-            .others
-            .iter()
-            .filter(|other| other.alive && !view.hostile(other.team))
-        {
+        for other in view.others.iter().filter(|other| other.alive && !view.hostile(other.team)) {
             let apart = (me.position - other.position).with_y(0.0);
             let distance = apart.length();
             if distance < 1.4 && distance > 0.01 {
                 pushed += apart / distance * (1.4 - distance);
             }
         }
-        if direction == Vec3::ZERO {
-            Vec3::ZERO
-        } else {
-            pushed.normalize_or(direction)
-        }
+        if direction == Vec3::ZERO { Vec3::ZERO } else { pushed.normalize_or(direction) }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one decision from everything that is known this tick"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "one decision from everything that is known this tick")]
     fn aim(
         &mut self,
         view: &WorldView,
@@ -325,36 +259,17 @@ impl Brain {
             let weapon = hero.weapons.get(plan.weapon);
             let (speed, gravity, low) = match (plan.throw, weapon.map(|weapon| weapon.reach)) {
                 (Some((speed, gravity)), _) => (speed, gravity, true),
-                (
-                    None,
-                    Some(Reach::Flight {
-                        speed,
-                        gravity,
-                        splash,
-                    }),
-                ) => (speed, gravity, splash > 1.0),
+                (None, Some(Reach::Flight { speed, gravity, splash })) => (speed, gravity, splash > 1.0),
                 _ => (0.0, 0.0, false),
             };
             // A blast is aimed at the feet, where the ground stops it.
-            let at = if low && target.grounded {
-                target.position + Vec3::Y * 0.3
-            } else {
-                target.middle()
-            };
-            let behind = if speed > 0.0 {
-                target.velocity * view.view_lag_s
-            } else {
-                Vec3::ZERO
-            };
+            let at = if low && target.grounded { target.position + Vec3::Y * 0.3 } else { target.middle() };
+            let behind = if speed > 0.0 { target.velocity * view.view_lag_s } else { Vec3::ZERO };
             let at = lead(eyes, at + behind, target.velocity, speed, gravity);
-            self.hand
-                .turn(at - eyes, Some(target.id.0), dt, &mut self.rng);
+            self.hand.turn(at - eyes, Some(target.id.0), dt, &mut self.rng);
             return;
         }
-        let remembered = goal
-            .foe()
-            .and_then(|id| self.senses.of(id))
-            .filter(|sighting| sighting.age_s < 2.5);
+        let remembered = goal.foe().and_then(|id| self.senses.of(id)).filter(|sighting| sighting.age_s < 2.5);
         let direction = match remembered {
             Some(sighting) => sighting.position + Vec3::Y * 1.2 - eyes,
             None => self.gaze(walk, dt),
@@ -369,23 +284,11 @@ impl Brain {
             self.glance_s = 0.5 + 1.2 * self.rng.unit();
             self.glance = (self.rng.unit() - 0.5) * if walk == Vec3::ZERO { 3.0 } else { 1.3 };
         }
-        let ahead = if walk == Vec3::ZERO {
-            look_along(self.hand.yaw(), 0.0)
-        } else {
-            walk
-        };
+        let ahead = if walk == Vec3::ZERO { look_along(self.hand.yaw(), 0.0) } else { walk };
         // Standing still, the glance turns one on; walking, it is taken from the walk.
-        let glance = if walk == Vec3::ZERO {
-            self.glance * 0.1
-        } else {
-            self.glance
-        };
+        let glance = if walk == Vec3::ZERO { self.glance * 0.1 } else { self.glance };
         let (sin, cos) = libm::sincosf(glance);
-        Vec3::new(
-            ahead.x * cos + ahead.z * sin,
-            0.0,
-            ahead.z * cos - ahead.x * sin,
-        )
+        Vec3::new(ahead.x * cos + ahead.z * sin, 0.0, ahead.z * cos - ahead.x * sin)
     }
 }
 

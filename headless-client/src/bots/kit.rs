@@ -50,8 +50,7 @@ impl WeaponTraits {
         if distance > self.range_max {
             return 0.0;
         }
-        let far =
-            (distance - self.range_best).max(0.0) / (self.range_max - self.range_best).max(0.1);
+        let far = (distance - self.range_best).max(0.0) / (self.range_max - self.range_best).max(0.1);
         let near = match self.reach {
             // A blast at one's own feet hurts oneself.
             Reach::Flight { splash, .. } if splash > 0.0 && distance < splash + 1.0 => 0.25,
@@ -109,17 +108,10 @@ impl HeroTraits {
     /// The distance in metres at which this hero fights best: where its weapons together are worth the most.
     pub fn distance_best(&self) -> f32 {
         let harming = || self.weapons.iter().filter(|weapon| weapon.harms);
-        let worth = |distance: f32| {
-            harming()
-                .map(|weapon| weapon.worth(distance))
-                .fold(0.0, f32::max)
-        };
+        let worth = |distance: f32| harming().map(|weapon| weapon.worth(distance)).fold(0.0, f32::max);
         let distances = (1..=20).map(|step| step as f32 * 2.0);
         let best = distances.clone().map(worth).fold(0.0, f32::max);
         // The furthest distance that is nearly as good: why come closer?
-        distances
-            .filter(|distance| worth(*distance) >= best * 0.9)
-            .fold(2.0, f32::max)
-            .min(28.0)
+        distances.filter(|distance| worth(*distance) >= best * 0.9).fold(2.0, f32::max).min(28.0)
     }
 }

@@ -36,32 +36,15 @@ impl Graph {
     /// The graph of a map. Links to waypoints that do not exist are left out.
     pub fn new(map: &Map) -> Self {
         let count = map.waypoints.len().min(usize::from(u16::MAX));
-        let positions: Vec<Vec3> = map.waypoints[..count]
-            .iter()
-            .map(|waypoint| waypoint.position)
-            .collect();
+        let positions: Vec<Vec3> = map.waypoints[..count].iter().map(|waypoint| waypoint.position).collect();
         let links = map.waypoints[..count]
             .iter()
-            .map(|waypoint| {
-                waypoint
-                    .links
-                    .iter()
-                    .copied()
-                    .filter(|link| usize::from(*link) < count)
-                    .collect()
-            })
+            .map(|waypoint| waypoint.links.iter().copied().filter(|link| usize::from(*link) < count).collect())
             .collect();
         let (low, high) = bounds(&positions);
         let columns = ((high.x - low.x) / CELL) as usize + 1;
         let rows = ((high.z - low.z) / CELL) as usize + 1;
-        let mut graph = Self {
-            positions,
-            links,
-            origin: low,
-            columns,
-            rows,
-            cells: vec![Vec::new(); columns * rows],
-        };
+        let mut graph = Self { positions, links, origin: low, columns, rows, cells: vec![Vec::new(); columns * rows] };
         for index in 0..count {
             let (column, row) = graph.cell(graph.positions[index]);
             graph.cells[row * columns + column].push(index as u16);
@@ -127,12 +110,7 @@ impl Graph {
         }
         scratch.start(count);
         let goal = self.positions[usize::from(to)];
-        scratch.open(
-            from,
-            from,
-            0.0,
-            self.positions[usize::from(from)].distance(goal),
-        );
+        scratch.open(from, from, 0.0, self.positions[usize::from(from)].distance(goal));
         while let Some(Candidate { waypoint, cost, .. }) = scratch.heap.pop() {
             if waypoint == to {
                 return scratch.trace(from, to);
@@ -159,9 +137,7 @@ fn bounds(positions: &[Vec3]) -> (Vec3, Vec3) {
     let Some(&first) = positions.first() else {
         return (Vec3::ZERO, Vec3::ZERO);
     };
-    positions.iter().fold((first, first), |(low, high), at| {
-        (low.min(*at), high.max(*at))
-    })
+    positions.iter().fold((first, first), |(low, high), at| (low.min(*at), high.max(*at)))
 }
 
 /// The cells at Chebyshev distance `ring` of a cell, inside the grid.
@@ -199,10 +175,7 @@ impl Eq for Candidate {}
 impl Ord for Candidate {
     fn cmp(&self, other: &Self) -> core::cmp::Ordering {
         // The heap gives the largest: the smallest guess must be it, and equal ones go by number for the seed's sake.
-        other
-            .guess
-            .total_cmp(&self.guess)
-            .then(other.waypoint.cmp(&self.waypoint))
+        other.guess.total_cmp(&self.guess).then(other.waypoint.cmp(&self.waypoint))
     }
 }
 
@@ -234,11 +207,7 @@ impl Scratch {
         if cost < self.cost[at] {
             self.cost[at] = cost;
             self.before[at] = from;
-            self.heap.push(Candidate {
-                guess: cost + left,
-                cost,
-                waypoint: to,
-            });
+            self.heap.push(Candidate { guess: cost + left, cost, waypoint: to });
         }
     }
 
@@ -287,14 +256,7 @@ impl Walker {
     }
 
     /// The step from `at` (the feet) towards `goal`, `dt` seconds after the last one.
-    pub fn step(
-        &mut self,
-        graph: &Graph,
-        scratch: &mut Scratch,
-        at: Vec3,
-        goal: Vec3,
-        dt: f32,
-    ) -> Step {
+    pub fn step(&mut self, graph: &Graph, scratch: &mut Scratch, at: Vec3, goal: Vec3, dt: f32) -> Step {
         // A goal that moves a little keeps its way: only its last stretch changes.
         if self.goal.is_none_or(|old| old.distance_squared(goal) > 9.0) {
             self.plan(graph, scratch, at, goal);
@@ -309,25 +271,16 @@ impl Walker {
         let apart = (goal - at).with_y(0.0).length();
         if apart < REACHED && (goal.y - at.y).abs() < FLOOR {
             self.checked_at = Vec3::MAX;
-            return Step {
-                direction: Vec3::ZERO,
-                jump: false,
-                arrived: true,
-            };
+            return Step { direction: Vec3::ZERO, jump: false, arrived: true };
         }
         let mut direction = flat.normalize_or_zero();
         if self.sidestep_s > 0.0 {
             self.sidestep_s -= dt;
             let left = Vec3::new(direction.z, 0.0, -direction.x);
-            direction = (direction * 0.4 + if self.sidestep_left { left } else { -left })
-                .normalize_or_zero();
+            direction = (direction * 0.4 + if self.sidestep_left { left } else { -left }).normalize_or_zero();
         }
         let climb = target.y - at.y > 0.6 && flat.length() < 2.5;
-        Step {
-            direction,
-            jump: stuck || climb,
-            arrived: false,
-        }
+        Step { direction, jump: stuck || climb, arrived: false }
     }
 
     fn plan(&mut self, graph: &Graph, scratch: &mut Scratch, at: Vec3, goal: Vec3) {
@@ -340,10 +293,7 @@ impl Walker {
         };
         // Walking back to the nearest waypoint looks foolish when the second one is ahead already.
         if let [first, second, ..] = self.way[..] {
-            let (first, second) = (
-                graph.positions[usize::from(first)],
-                graph.positions[usize::from(second)],
-            );
+            let (first, second) = (graph.positions[usize::from(first)], graph.positions[usize::from(second)]);
             if at.distance(second) < first.distance(second) && (at.y - second.y).abs() < FLOOR {
                 self.next = 1;
             }
@@ -351,11 +301,7 @@ impl Walker {
     }
 
     fn target(&mut self, graph: &Graph, at: Vec3, goal: Vec3) -> Vec3 {
-        while let Some(next) = self
-            .way
-            .get(self.next)
-            .and_then(|next| graph.position(*next))
-        {
+        while let Some(next) = self.way.get(self.next).and_then(|next| graph.position(*next)) {
             let apart = next - at;
             if apart.with_y(0.0).length() > REACHED || apart.y.abs() > FLOOR {
                 return next;

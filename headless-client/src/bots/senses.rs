@@ -75,27 +75,15 @@ impl Senses {
     }
 
     /// Looks around for `dt` seconds from the eyes of `me` along `look`.
-    pub fn look(
-        &mut self,
-        view: &WorldView,
-        me: &PlayerView,
-        look: Vec3,
-        sight: &dyn Sight,
-        dt: f32,
-    ) {
+    pub fn look(&mut self, view: &WorldView, me: &PlayerView, look: Vec3, sight: &dyn Sight, dt: f32) {
         for sighting in &mut self.sightings {
             sighting.age_s += dt;
             sighting.looked_s += dt;
         }
         self.near.clear();
         let apart = |player: &PlayerView| player.position.distance_squared(me.position);
-        let living = view
-            .others
-            .iter()
-            .enumerate()
-            .filter(|(_, other)| other.alive);
-        self.near
-            .extend(living.map(|(index, other)| (apart(other), index)));
+        let living = view.others.iter().enumerate().filter(|(_, other)| other.alive);
+        self.near.extend(living.map(|(index, other)| (apart(other), index)));
         self.near.sort_by(|a, b| a.0.total_cmp(&b.0));
         self.near.truncate(LOOKED_AT_MAX);
         for at in 0..self.near.len() {
@@ -108,33 +96,22 @@ impl Senses {
                 }
                 continue;
             }
-            let heard =
-                apart_squared < HEARING * HEARING && other.velocity.length_squared() > LOUD * LOUD;
-            let visible = apart_squared < SIGHT_MAX * SIGHT_MAX
-                && in_view(me, look, other)
-                && seen(me, other, sight);
+            let heard = apart_squared < HEARING * HEARING && other.velocity.length_squared() > LOUD * LOUD;
+            let visible = apart_squared < SIGHT_MAX * SIGHT_MAX && in_view(me, look, other) && seen(me, other, sight);
             if visible || heard {
                 self.notice(other.id, other.position, visible);
-            } else if let Some(known) = self.sightings.iter_mut().find(|known| known.id == other.id)
-            {
+            } else if let Some(known) = self.sightings.iter_mut().find(|known| known.id == other.id) {
                 known.visible = false;
             }
             if let Some(known) = self.sightings.iter_mut().find(|known| known.id == other.id) {
                 known.looked_s = 0.0;
             }
         }
-        let there = |id: StableId| {
-            view.others
-                .iter()
-                .any(|other| other.id == id && other.alive)
-        };
+        let there = |id: StableId| view.others.iter().any(|other| other.id == id && other.alive);
         // Who is told of no more is out of sight; who died is nobody's enemy.
         self.sightings.retain_mut(|sighting| {
             sighting.visible &= sighting.looked_s < 2.0 * LOOK_EVERY_S;
-            let gone = view
-                .others
-                .iter()
-                .any(|other| other.id == sighting.id && !other.alive);
+            let gone = view.others.iter().any(|other| other.id == sighting.id && !other.alive);
             sighting.visible &= there(sighting.id);
             sighting.age_s < MEMORY_S && !gone
         });
@@ -147,13 +124,7 @@ impl Senses {
                 known.age_s = 0.0;
                 known.visible = visible;
             }
-            None => self.sightings.push(Sighting {
-                id,
-                visible,
-                age_s: 0.0,
-                position,
-                looked_s: LOOK_EVERY_S,
-            }),
+            None => self.sightings.push(Sighting { id, visible, age_s: 0.0, position, looked_s: LOOK_EVERY_S }),
         }
     }
 }

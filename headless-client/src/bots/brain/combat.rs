@@ -57,11 +57,7 @@ struct Press {
 impl Fighter {
     pub(super) fn forget(&mut self) {
         let (unused_s, ability_unused_s) = (self.unused_s, self.ability_unused_s);
-        *self = Self {
-            unused_s,
-            ability_unused_s,
-            ..Self::default()
-        };
+        *self = Self { unused_s, ability_unused_s, ..Self::default() };
     }
 
     /// The distance in metres to fight from with the weapon in hand.
@@ -73,10 +69,7 @@ impl Fighter {
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one decision from everything that is known this tick"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "one decision from everything that is known this tick")]
     pub(super) fn plan(
         &mut self,
         view: &WorldView,
@@ -88,10 +81,7 @@ impl Fighter {
         rng: &mut SimRng,
         dt: f32,
     ) -> Plan {
-        self.unused_s
-            .iter_mut()
-            .chain(&mut self.ability_unused_s)
-            .for_each(|unused| *unused += dt);
+        self.unused_s.iter_mut().chain(&mut self.ability_unused_s).for_each(|unused| *unused += dt);
         self.ability_wait_s -= dt;
         let friend = self.hurt_friend(view, me, hero, senses, foe);
         let foe = foe.copied().or_else(|| nearest_foe(view, me, senses));
@@ -99,17 +89,8 @@ impl Fighter {
         let weapon = hero.weapons.get(self.weapon);
         let mends = weapon.is_some_and(|weapon| weapon.heals);
         let harms = weapon.is_some_and(|weapon| weapon.harms);
-        let target = if mends && friend.is_some() {
-            friend
-        } else {
-            foe.filter(|_| harms)
-        };
-        let mut plan = Plan {
-            target,
-            weapon: self.weapon,
-            fire: target.is_some(),
-            ..Plan::default()
-        };
+        let target = if mends && friend.is_some() { friend } else { foe.filter(|_| harms) };
+        let mut plan = Plan { target, weapon: self.weapon, fire: target.is_some(), ..Plan::default() };
         if usize::from(me.weapon) != self.weapon {
             plan.buttons |= button::WEAPON.get(self.weapon).copied().unwrap_or(0);
             plan.fire = false;
@@ -121,10 +102,7 @@ impl Fighter {
     }
 
     /// Whether to fire now, with the hand where it is.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one decision from everything that is known this tick"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "one decision from everything that is known this tick")]
     pub(super) fn trigger(
         &mut self,
         me: &PlayerView,
@@ -151,18 +129,12 @@ impl Fighter {
             Reach::Melee => 0.7,
             Reach::Beam => width * 2.0 + 0.06,
             // The aim leads, so that the look is off the target on purpose.
-            Reach::Flight { speed, .. } => {
-                width + 0.06 + target.velocity.length() / speed.max(1.0) + 0.1
-            }
+            Reach::Flight { speed, .. } => width + 0.06 + target.velocity.length() / speed.max(1.0) + 0.1,
             Reach::Ray => width * 1.5 + weapon.spread + 0.015,
         };
         if off > allowed {
             // A finger does not leave the trigger for every wobble.
-            return if self.burst_s > 0.0 && !weapon.single {
-                button::FIRE
-            } else {
-                0
-            };
+            return if self.burst_s > 0.0 && !weapon.single { button::FIRE } else { 0 };
         }
         self.unused_s[plan.weapon.min(2)] = 0.0;
         self.burst_s = 0.18 + 0.1 * rng.unit();
@@ -182,12 +154,8 @@ impl Fighter {
         senses: &Senses,
         foe: Option<&PlayerView>,
     ) -> Option<PlayerView> {
-        let reach = hero
-            .weapons
-            .iter()
-            .filter(|weapon| weapon.heals)
-            .map(|weapon| weapon.range_max)
-            .fold(0.0, f32::max);
+        let reach =
+            hero.weapons.iter().filter(|weapon| weapon.heals).map(|weapon| weapon.range_max).fold(0.0, f32::max);
         if reach <= 0.0 || foe.is_some_and(|foe| foe.position.distance(me.position) < 7.0) {
             return None;
         }
@@ -212,8 +180,7 @@ impl Fighter {
     ) {
         self.choose_s -= dt;
         let empty = |at: usize| view.own.ammo.get(at).copied().flatten() == Some(0);
-        let lost =
-            empty(self.weapon) && foe.is_some_and(|foe| foe.position.distance(me.position) < 8.0);
+        let lost = empty(self.weapon) && foe.is_some_and(|foe| foe.position.distance(me.position) < 8.0);
         if self.choose_s > 0.0 && !lost {
             return;
         }
@@ -250,13 +217,7 @@ impl Fighter {
         }
     }
 
-    fn reload(
-        &self,
-        view: &WorldView,
-        weapon: Option<&WeaponTraits>,
-        busy: bool,
-        rng: &mut SimRng,
-    ) -> u16 {
+    fn reload(&self, view: &WorldView, weapon: Option<&WeaponTraits>, busy: bool, rng: &mut SimRng) -> u16 {
         let Some(weapon) = weapon.filter(|weapon| weapon.magazine > 0) else {
             return 0;
         };
@@ -266,11 +227,7 @@ impl Fighter {
         let share = f32::from(rounds) / f32::from(weapon.magazine);
         let wanted = rounds == 0 || (!busy && share < 0.6);
         // Now and then it is forgotten for a moment.
-        if wanted && !view.own.reloading && rng.unit() < 0.5 {
-            button::RELOAD
-        } else {
-            0
-        }
+        if wanted && !view.own.reloading && rng.unit() < 0.5 { button::RELOAD } else { 0 }
     }
 
     /// Picks an ability that is of use now; then it is aimed and pressed.
@@ -283,8 +240,7 @@ impl Fighter {
         foe: Option<&PlayerView>,
         rng: &mut SimRng,
     ) {
-        if self.ability.is_some() || self.ability_wait_s > 0.0 || view.own.casting || !view.own.able
-        {
+        if self.ability.is_some() || self.ability_wait_s > 0.0 || view.own.casting || !view.own.able {
             return;
         }
         self.ability_wait_s = 0.2 + 0.2 * rng.unit();
@@ -292,29 +248,15 @@ impl Fighter {
         let count = hero.abilities.len().min(button::ABILITY.len());
         let use_of = |at: usize| {
             let bored = (self.ability_unused_s[at] / BORED_S).min(1.5);
-            wish(&hero.abilities[at], view, me, around, foe)
-                + if foe.is_some() {
-                    0.3 * bored
-                } else {
-                    0.1 * bored
-                }
+            wish(&hero.abilities[at], view, me, around, foe) + if foe.is_some() { 0.3 * bored } else { 0.1 * bored }
         };
-        let best = (0..count)
-            .filter(ready)
-            .max_by(|a, b| use_of(*a).total_cmp(&use_of(*b)));
+        let best = (0..count).filter(ready).max_by(|a, b| use_of(*a).total_cmp(&use_of(*b)));
         let Some(best) = best.filter(|best| use_of(*best) > 0.4 + 0.25 * rng.unit()) else {
             return;
         };
-        let thrown = matches!(
-            hero.abilities[best].purpose,
-            Purpose::Throw | Purpose::Strike | Purpose::Guard
-        );
+        let thrown = matches!(hero.abilities[best].purpose, Purpose::Throw | Purpose::Strike | Purpose::Guard);
         let aim_s = if thrown && foe.is_some() { 0.25 } else { 0.0 };
-        self.ability = Some(Press {
-            ability: best,
-            aim_s,
-            press_s: PRESS_S,
-        });
+        self.ability = Some(Press { ability: best, aim_s, press_s: PRESS_S });
     }
 
     fn press(&mut self, hero: &HeroTraits, foe: Option<&PlayerView>, plan: &mut Plan, dt: f32) {
@@ -354,16 +296,9 @@ fn wish(
         Purpose::Heal => {
             let radius = ability.range.max(4.0);
             let near = |other: &&PlayerView| {
-                other.alive
-                    && !view.hostile(other.team)
-                    && other.position.distance(me.position) < radius
+                other.alive && !view.hostile(other.team) && other.position.distance(me.position) < radius
             };
-            let friends = view
-                .others
-                .iter()
-                .filter(near)
-                .map(|other| 1.0 - other.health_share())
-                .sum::<f32>();
+            let friends = view.others.iter().filter(near).map(|other| 1.0 - other.health_share()).sum::<f32>();
             hurt * 1.4 + friends * 0.7
         }
         Purpose::Guard => match distance {
@@ -385,13 +320,7 @@ fn wish(
         Purpose::Dash => match distance {
             Some(distance) if distance > 12.0 || hurt > 0.6 => 0.6,
             Some(_) => 0.25,
-            None => {
-                0.2 + if me.velocity.length_squared() > 9.0 {
-                    0.2
-                } else {
-                    0.0
-                }
-            }
+            None => 0.2 + if me.velocity.length_squared() > 9.0 { 0.2 } else { 0.0 },
         },
         Purpose::Other => {
             if distance.is_some() {
@@ -413,11 +342,7 @@ fn facing(me: &PlayerView, foe: Option<&PlayerView>) -> f32 {
 
 fn on_point(view: &WorldView, me: &PlayerView, around: &Surroundings) -> bool {
     view.points.iter().any(|point| {
-        let volume = around
-            .map
-            .points
-            .get(usize::from(point.number))
-            .map(|point| point.volume);
+        let volume = around.map.points.get(usize::from(point.number)).map(|point| point.volume);
         point.open && volume.is_some_and(|volume| volume.contains(me.position))
     })
 }

@@ -36,10 +36,7 @@ impl Goal {
     /// Where to walk.
     pub(super) fn place(self, me: &PlayerView) -> Vec3 {
         match self {
-            Self::Fight(_, place)
-            | Self::Flee(place)
-            | Self::Capture(place)
-            | Self::Roam(place) => place,
+            Self::Fight(_, place) | Self::Flee(place) | Self::Capture(place) | Self::Roam(place) => place,
             // Right behind a friend, not inside them.
             Self::Support(_, place) if place.distance(me.position) < 5.0 => me.position,
             Self::Support(_, place) => place,
@@ -68,16 +65,10 @@ pub(super) struct Planner {
 impl Planner {
     pub(super) fn forget(&mut self) {
         let hunted = self.hunted;
-        *self = Self {
-            hunted,
-            ..Self::default()
-        };
+        *self = Self { hunted, ..Self::default() };
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one decision from everything that is known this tick"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "one decision from everything that is known this tick")]
     pub(super) fn goal(
         &mut self,
         view: &WorldView,
@@ -115,29 +106,14 @@ impl Planner {
         foe: Option<&Sighting>,
     ) -> Option<Goal> {
         // Out of a fight even a scratch is worth a short walk.
-        let (limit, walk_max) = if foe.is_some() {
-            (temper.fear, HEALTH_WALK_MAX)
-        } else {
-            (0.75, 22.0)
-        };
+        let (limit, walk_max) = if foe.is_some() { (temper.fear, HEALTH_WALK_MAX) } else { (0.75, 22.0) };
         if me.health_share() >= limit {
             return None;
         }
-        let heals = |kind: u8| {
-            around
-                .pickup_heals
-                .get(usize::from(kind))
-                .copied()
-                .unwrap_or(false)
-        };
-        let there = view
-            .pickups
-            .iter()
-            .filter(|pickup| pickup.health > 0.0 && heals(pickup.kind));
+        let heals = |kind: u8| around.pickup_heals.get(usize::from(kind)).copied().unwrap_or(false);
+        let there = view.pickups.iter().filter(|pickup| pickup.health > 0.0 && heals(pickup.kind));
         let apart = |place: Vec3| place.distance(me.position);
-        let nearest = there
-            .map(|pickup| pickup.position)
-            .min_by(|a, b| apart(*a).total_cmp(&apart(*b)))?;
+        let nearest = there.map(|pickup| pickup.position).min_by(|a, b| apart(*a).total_cmp(&apart(*b)))?;
         (apart(nearest) < walk_max).then_some(Goal::Flee(nearest))
     }
 
@@ -150,25 +126,16 @@ impl Planner {
         foe: Option<&Sighting>,
     ) -> Option<Goal> {
         // A visible enemy nearby comes first, except for the dutiful.
-        let near = foe.is_some_and(|foe| {
-            foe.visible && foe.position.distance(me.position) < 10.0 + 12.0 * (1.0 - temper.duty)
-        });
-        let centre = |number: u8| {
-            around
-                .map
-                .points
-                .get(usize::from(number))
-                .map(|point| point.volume)
-        };
+        let near = foe
+            .is_some_and(|foe| foe.visible && foe.position.distance(me.position) < 10.0 + 12.0 * (1.0 - temper.duty));
+        let centre = |number: u8| around.map.points.get(usize::from(number)).map(|point| point.volume);
         let open = view.points.iter().filter(|point| point.open);
         let mine = |team: u8| me.team != 0 && team == me.team;
         let apart = |place: Vec3| place.distance(me.position);
-        let wanted = open
-            .filter_map(|point| Some((point, centre(point.number)?)))
-            .min_by(|(a, at_a), (b, at_b)| {
-                let cost = |team, at: Vec3| apart(at) + if mine(team) { 30.0 } else { 0.0 };
-                cost(a.team, at_a.centre).total_cmp(&cost(b.team, at_b.centre))
-            });
+        let wanted = open.filter_map(|point| Some((point, centre(point.number)?))).min_by(|(a, at_a), (b, at_b)| {
+            let cost = |team, at: Vec3| apart(at) + if mine(team) { 30.0 } else { 0.0 };
+            cost(a.team, at_a.centre).total_cmp(&cost(b.team, at_b.centre))
+        });
         let (point, volume) = wanted?;
         let inside = volume.contains(me.position + Vec3::Y * 0.1);
         // A point that is held needs one who stays near it, not on it, while enemies are about.
@@ -187,16 +154,8 @@ impl Planner {
     }
 
     /// Where enemies may be: where they were last heard of, enemy spawns, points, anywhere.
-    fn roam(
-        &mut self,
-        view: &WorldView,
-        me: &PlayerView,
-        around: &Surroundings,
-        rng: &mut SimRng,
-    ) -> Goal {
-        let arrived = self
-            .roam
-            .is_some_and(|place| place.distance(me.position) < 3.0);
+    fn roam(&mut self, view: &WorldView, me: &PlayerView, around: &Surroundings, rng: &mut SimRng) -> Goal {
+        let arrived = self.roam.is_some_and(|place| place.distance(me.position) < 3.0);
         if let Some(place) = self.roam.filter(|_| self.roam_s > 0.0 && !arrived) {
             return Goal::Roam(place);
         }
@@ -221,16 +180,9 @@ impl Planner {
 /// Keeps a goal on what moves.
 fn follow(goal: Goal, view: &WorldView, senses: &Senses) -> Goal {
     match goal {
-        Goal::Fight(id, place) => Goal::Fight(
-            id,
-            senses.of(id).map_or(place, |sighting| sighting.position),
-        ),
+        Goal::Fight(id, place) => Goal::Fight(id, senses.of(id).map_or(place, |sighting| sighting.position)),
         Goal::Support(id, place) => {
-            let now = view
-                .others
-                .iter()
-                .find(|other| other.id == id)
-                .map_or(place, |other| other.position);
+            let now = view.others.iter().find(|other| other.id == id).map_or(place, |other| other.position);
             Goal::Support(id, now)
         }
         other => other,
@@ -238,12 +190,7 @@ fn follow(goal: Goal, view: &WorldView, senses: &Senses) -> Goal {
 }
 
 /// The enemy most worth a fight: in sight, near, hurt, and not another one every moment.
-fn choose_foe(
-    view: &WorldView,
-    me: &PlayerView,
-    senses: &Senses,
-    current: Option<StableId>,
-) -> Option<Sighting> {
+fn choose_foe(view: &WorldView, me: &PlayerView, senses: &Senses, current: Option<StableId>) -> Option<Sighting> {
     let cost = |sighting: &Sighting, other: &PlayerView| {
         let mut cost = sighting.position.distance(me.position) + 10.0 * other.health_share();
         if !sighting.visible {
@@ -279,15 +226,9 @@ fn support(
     if foe.is_some_and(|foe| foe.visible && foe.position.distance(me.position) < 9.0) {
         return None;
     }
-    let hurt = |other: &&PlayerView| {
-        other.alive && other.health_share() < 0.85 && !view.hostile(other.team)
-    };
+    let hurt = |other: &&PlayerView| other.alive && other.health_share() < 0.85 && !view.hostile(other.team);
     let apart = |other: &PlayerView| other.position.distance(me.position);
-    let friends = view
-        .others
-        .iter()
-        .filter(hurt)
-        .filter(|other| senses.sees(other.id) && apart(other) < 25.0);
+    let friends = view.others.iter().filter(hurt).filter(|other| senses.sees(other.id) && apart(other) < 25.0);
     let friend = friends.min_by(|a, b| apart(a).total_cmp(&apart(b)))?;
     Some(Goal::Support(friend.id, friend.position))
 }
@@ -295,27 +236,12 @@ fn support(
 fn centre_place(around: &Surroundings, rng: &mut SimRng) -> Option<Vec3> {
     let centre = around.map.bounds.centre;
     let half = around.map.bounds.half * 0.25;
-    let aside = Vec3::new(
-        (rng.unit() - 0.5) * 2.0 * half.x,
-        0.0,
-        (rng.unit() - 0.5) * 2.0 * half.z,
-    );
-    around
-        .graph
-        .nearest(centre + aside)
-        .and_then(|waypoint| around.graph.position(waypoint))
+    let aside = Vec3::new((rng.unit() - 0.5) * 2.0 * half.x, 0.0, (rng.unit() - 0.5) * 2.0 * half.z);
+    around.graph.nearest(centre + aside).and_then(|waypoint| around.graph.position(waypoint))
 }
 
 fn enemy_spawn(view: &WorldView, around: &Surroundings, rng: &mut SimRng) -> Option<Vec3> {
-    let hostile = || {
-        around
-            .map
-            .spawns
-            .iter()
-            .filter(|spawn| spawn.team != 0 && view.hostile(spawn.team))
-    };
+    let hostile = || around.map.spawns.iter().filter(|spawn| spawn.team != 0 && view.hostile(spawn.team));
     let count = hostile().count() as u32;
-    hostile()
-        .nth(rng.below(count) as usize)
-        .map(|spawn| spawn.position)
+    hostile().nth(rng.below(count) as usize).map(|spawn| spawn.position)
 }

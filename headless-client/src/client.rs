@@ -1,0 +1,322 @@
+//! The client core: what a client says and understands, without a socket and without a clock. Whoever owns the socket
+//! passes bytes and times in and takes bytes out; [`crate::runner`] is the one that bots use.
+//!
+//! Order of a client's life: [`ClientCore::connected`] when the transport is, then messages and datagrams as they come; for
+//! each tick of [`ClientCore::next_input`] an input is made from [`ClientCore::view`] and given to
+//! [`ClientCore::push_input`]; [`ClientCore::write_datagram`] after that.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use arbiter_protocol::input::INPUTS_PER_PACKET_MAX;
+use arbiter_protocol::{
+    ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, MatchMessage, PROTOCOL_VERSION, ProtocolError,
+    Refused, ServerMessage, SnapshotAck, SnapshotHeader, Welcome, WireInput,
+};
+use arbiter_schema::Registry;
+use arbiter_sim::{Input, Loadout};
+use arbiter_snapshot::{Frame, Received, SnapshotDecoder, SnapshotError};
+use thiserror::Error;
+
+use crate::clock::ServerClock;
+
+/// Facts of the match that wait to be read; older ones go first, since only the newest interest somebody who reads so late.
+const NOTICES_MAX: usize = 256;
+/// A share of a new round-trip time that is believed, as TCP does (RFC 6298: 1/8).
+const ROUND_TRIP_GAIN: f64 = 0.125;
+/// A round trip longer than this many seconds is an echo of another age.
+const ROUND_TRIP_MAX_S: f64 = 5.0;
+/// Ticks behind the newest snapshot at least that the world is shown at: one for interpolation and half for its jitter.
+const VIEW_DELAY_TICKS: f64 = 1.5;
+/// The world is never shown further back than this many ticks, however bad the link.
+const VIEW_DELAY_TICKS_MAX: f64 = 12.0;
+
+/// Why bytes from the server were refused. They are dropped; a client goes on.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// A message or a datagram is malformed.
+    #[error("malformed bytes from the server: {0}; check that both ends are of one version")]
+    Protocol(#[from] ProtocolError),
+    /// A part of a snapshot makes no sense.
+    #[error("bad snapshot: {0}; the client asks for a full one if it must")]
+    Snapshot(#[from] SnapshotError),
+    /// Only clients send these.
+    #[error("the server sent what only clients send")]
+    Direction,
+}
+
+/// Where a client is in its life.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stage {
+    /// The transport is not connected yet.
+    Connecting,
+    /// The join is sent.
+    Joining,
+    /// In a match.
+    Playing,
+    /// The server refused.
+    Refused(Refused),
+    /// It is over, in good order.
+    Over(GoodbyeReason),
+}
+
+/// A client.
+#[derive(Debug)]
+pub struct ClientCore {
+    stage: Stage,
+    loadout: Loadout,
+    protocol_hash: u64,
+    decoder: SnapshotDecoder,
+    clock: ServerClock,
+    welcome: Option<Welcome>,
+    messages: VecDeque<Vec<u8>>,
+    inputs: VecDeque<WireInput>,
+    unsent: bool,
+    round_trip_s: Option<f64>,
+    snapshot_gap: f64,
+    newest_tick: u32,
+    view_ticks: f64,
+    notices: VecDeque<MatchMessage>,
+    counts: Counts,
+}
+
+/// What a client has counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Complete snapshots.
+    pub snapshots: u64,
+    /// Bytes of their datagrams.
+    pub snapshot_bytes: u64,
+    /// Inputs made.
+    pub inputs: u64,
+    /// Snapshots that told that the newest input had come too late.
+    pub late_inputs: u64,
+    /// Bytes from the server that made no sense.
+    pub malformed: u64,
+}
+
+impl ClientCore {
+    /// A client for a server with these components that wishes to play as `loadout` says.
+    pub fn new(registry: &Registry, loadout: Loadout) -> Self {
+        Self {
+            stage: Stage::Connecting,
+            loadout,
+            protocol_hash: registry.protocol_hash(),
+            decoder: SnapshotDecoder::new(registry),
+            clock: ServerClock::new(60),
+            welcome: None,
+            messages: VecDeque::new(),
+            inputs: VecDeque::with_capacity(INPUTS_PER_PACKET_MAX),
+            unsent: false,
+            round_trip_s: None,
+            snapshot_gap: 1.0,
+            newest_tick: 0,
+            view_ticks: 0.0,
+            notices: VecDeque::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// The transport is connected: asks to join.
+    pub fn connected(&mut self) {
+        if self.stage != Stage::Connecting {
+            return;
+        }
+        self.stage = Stage::Joining;
+        let join = Join {
+            version: PROTOCOL_VERSION,
+            protocol_hash: self.protocol_hash,
+            hero: self.loadout.hero,
+            team: self.loadout.team,
+        };
+        self.messages.push_back(ClientMessage::Join(join).encode());
+    }
+
+    /// Says goodbye.
+    pub fn quit(&mut self) {
+        if matches!(self.stage, Stage::Joining | Stage::Playing) {
+            self.messages.push_back(ClientMessage::Goodbye(Goodbye { reason: GoodbyeReason::Quit }).encode());
+        }
+        self.stage = Stage::Over(GoodbyeReason::Quit);
+    }
+
+    /// Where the client is in its life.
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// What the server said on entering.
+    pub fn welcome(&self) -> Option<&Welcome> {
+        self.welcome.as_ref()
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The round-trip time, once it is known.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.round_trip_s.map(Duration::from_secs_f64)
+    }
+
+    /// The server's clock as seen from here.
+    pub fn clock(&self) -> &ServerClock {
+        &self.clock
+    }
+
+    /// The newest complete state.
+    pub fn newest(&self) -> Option<&Frame> {
+        self.decoder.newest()
+    }
+
+    /// The next fact of the match, oldest first.
+    pub fn next_notice(&mut self) -> Option<MatchMessage> {
+        self.notices.pop_front()
+    }
+
+    /// The next reliable message to send.
+    pub fn next_message(&mut self) -> Option<Vec<u8>> {
+        self.messages.pop_front()
+    }
+
+    /// A reliable message came from the server.
+    pub fn receive_message(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        let message = ServerMessage::decode(bytes).inspect_err(|_| self.counts.malformed += 1)?;
+        match message {
+            ServerMessage::Welcome(welcome) => self.enter(welcome),
+            ServerMessage::Refused(refused) => self.stage = Stage::Refused(refused),
+            ServerMessage::Goodbye(goodbye) => self.stage = Stage::Over(goodbye.reason),
+            ServerMessage::Match(message) => {
+                if self.notices.len() == NOTICES_MAX {
+                    self.notices.pop_front();
+                }
+                self.notices.push_back(message);
+            }
+        }
+        Ok(())
+    }
+
+    /// A welcome begins a match; what was known of the one before is void.
+    fn enter(&mut self, welcome: Welcome) {
+        self.decoder.reset();
+        self.clock = ServerClock::new(welcome.tick_rate);
+        self.inputs.clear();
+        self.unsent = false;
+        self.snapshot_gap = 1.0;
+        self.newest_tick = 0;
+        self.view_ticks = 0.0;
+        self.stage = Stage::Playing;
+        self.welcome = Some(welcome);
+    }
+
+    /// An unreliable datagram came from the server at local time `now`.
+    pub fn receive_datagram(&mut self, bytes: &[u8], now: Duration) -> Result<(), ClientError> {
+        let datagram = Datagram::decode(bytes).inspect_err(|_| self.counts.malformed += 1)?;
+        let Datagram::Snapshot(header, part) = datagram else {
+            self.counts.malformed += 1;
+            return Err(ClientError::Direction);
+        };
+        if self.stage != Stage::Playing {
+            // Parts may overtake the reliable welcome; without it nobody knows which match they belong to.
+            return Ok(());
+        }
+        let received = self.decoder.receive(part).inspect_err(|error| {
+            self.counts.malformed += u64::from(!matches!(error, SnapshotError::NoBaseline { .. }));
+        })?;
+        self.counts.snapshot_bytes += bytes.len() as u64;
+        if let Received::Complete(tick) = received {
+            self.counts.snapshots += 1;
+            self.measure(header, tick, now);
+        }
+        Ok(())
+    }
+
+    fn measure(&mut self, header: SnapshotHeader, tick: u32, now: Duration) {
+        if tick > self.newest_tick {
+            if self.newest_tick > 0 {
+                let gap = f64::from(tick - self.newest_tick).min(VIEW_DELAY_TICKS_MAX);
+                self.snapshot_gap += (gap - self.snapshot_gap) * 0.1;
+            }
+            self.newest_tick = tick;
+            self.clock.snapshot_arrived(tick, now);
+        }
+        if header.echo_age_us == SnapshotHeader::NO_ECHO {
+            return;
+        }
+        self.counts.late_inputs += u64::from(header.input_margin < 0);
+        self.clock.inputs_arrived_early(i32::from(header.input_margin));
+        let micros = (now.as_micros() as u32).wrapping_sub(header.echo_us).saturating_sub(header.echo_age_us);
+        let sample = f64::from(micros) * 1e-6;
+        if sample <= ROUND_TRIP_MAX_S {
+            let before = self.round_trip_s.unwrap_or(sample);
+            let smooth = before + (sample - before) * ROUND_TRIP_GAIN;
+            self.round_trip_s = Some(smooth);
+            self.clock.set_round_trip(Duration::from_secs_f64(smooth));
+        }
+    }
+
+    /// The next tick that an input is due for at local time `now`.
+    pub fn next_input(&mut self, now: Duration) -> Option<u32> {
+        if self.stage == Stage::Playing { self.clock.next_input(now) } else { None }
+    }
+
+    /// The input for a tick of [`Self::next_input`]. The last ones go with every datagram, so that a lost one costs nothing.
+    pub fn push_input(&mut self, tick: u32, input: Input) {
+        // A packet holds consecutive ticks: after a gap the older ones are of no use.
+        if self.inputs.front().is_some_and(|last| last.tick.wrapping_add(1) != tick) {
+            self.inputs.clear();
+        }
+        if self.inputs.len() == INPUTS_PER_PACKET_MAX {
+            self.inputs.pop_back();
+        }
+        self.counts.inputs += 1;
+        self.unsent = true;
+        self.inputs.push_front(WireInput {
+            tick,
+            buttons: input.buttons,
+            move_right: input.move_right.max(-127),
+            move_forward: input.move_forward.max(-127),
+            yaw: input.yaw,
+            pitch: input.pitch,
+            view_tick: input.view_tick.min(tick),
+            view_fraction: input.view_fraction,
+        });
+    }
+
+    /// Appends the datagram to send, if an input was pushed since the last one.
+    pub fn write_datagram(&mut self, now: Duration, out: &mut Vec<u8>) -> bool {
+        if !self.unsent || self.stage != Stage::Playing {
+            return false;
+        }
+        self.unsent = false;
+        let ack = self.decoder.ack().map(|(tick, bits)| SnapshotAck { tick, bits });
+        let inputs = self.inputs.iter().copied().collect();
+        Datagram::Input(InputPacket { inputs, ack, sent_us: now.as_micros() as u32 }).encode(out);
+        true
+    }
+
+    /// The tick, with its fraction, that the world is shown at: far enough behind the newest snapshot that the next one is
+    /// there in time, and never going back.
+    pub fn view_time(&mut self, now: Duration) -> f64 {
+        let behind = (VIEW_DELAY_TICKS * self.snapshot_gap + self.clock.jitter_ticks()).min(VIEW_DELAY_TICKS_MAX);
+        let wanted = (self.clock.arriving(now) - behind).max(0.0);
+        self.view_ticks = self.view_ticks.max(wanted);
+        self.view_ticks
+    }
+
+    /// The states around a time in ticks, and where between them it lies: before the first or behind the last both are the
+    /// same.
+    pub fn around(&self, ticks: f64) -> Option<(&Frame, &Frame, f32)> {
+        let mut after = self.decoder.newest()?;
+        for frame in self.decoder.states().rev() {
+            if f64::from(frame.tick()) <= ticks {
+                let span = f64::from(after.tick().saturating_sub(frame.tick()));
+                let share = if span > 0.0 { (ticks - f64::from(frame.tick())) / span } else { 0.0 };
+                return Some((frame, after, share.clamp(0.0, 1.0) as f32));
+            }
+            after = frame;
+        }
+        Some((after, after, 0.0))
+    }
+}
