@@ -2,5 +2,7 @@
 
 mod canvas;
 pub mod model;
+pub mod summary;
+pub mod tally;
 mod terrain;
 pub mod view;

@@ -1,0 +1,343 @@
+//! The server's configuration: defaults, then a file, then the environment, then flags; the later one wins.
+//!
+//! One struct, [`Layer`], is what each of the three may say, so that a setting is added in one place. [`Settings`] is what
+//! they come to.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use arbiter_sim::simulation::{PLAYERS_MAX, TICK_RATES};
+use clap::{Args, ValueEnum};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Rooms that one process may host: the pool's threads step each of them every tick, and a hundred idle rooms already fill
+/// a small machine.
+pub const ROOMS_MAX: u16 = 256;
+
+/// What to do with running matches when the server is told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum OnStop {
+    /// Play them to their end, joined by nobody else.
+    Finish,
+    /// Stop them at once; their recordings are closed and verify up to the last tick.
+    Abandon,
+}
+
+/// What one source of configuration says. What it leaves out stays as it was.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    /// Address and UDP port that players send to
+    #[arg(long, env = "ARBITER_BIND", value_name = "ADDR")]
+    pub bind: Option<SocketAddr>,
+    /// Matches at a time, each a room of its own
+    #[arg(long, env = "ARBITER_ROOMS", value_name = "N")]
+    pub rooms: Option<u16>,
+    /// Threads that step rooms; 0 takes one per core
+    #[arg(long, env = "ARBITER_THREADS", value_name = "N")]
+    pub threads: Option<u16>,
+    /// Name of the mode in the rules
+    #[arg(long, env = "ARBITER_MODE", value_name = "NAME")]
+    pub mode: Option<String>,
+    /// Name of the map
+    #[arg(long, env = "ARBITER_MAP", value_name = "NAME")]
+    pub map: Option<String>,
+    /// Ticks a second, 10 to 128
+    #[arg(long, env = "ARBITER_TICK_RATE", value_name = "HZ")]
+    pub tick_rate: Option<u16>,
+    /// Players in a match, 1 to 1,000
+    #[arg(long, env = "ARBITER_PLAYERS_MAX", value_name = "N")]
+    pub players_max: Option<u16>,
+    /// Teams; 0 leaves it to the mode
+    #[arg(long, env = "ARBITER_TEAMS", value_name = "N")]
+    pub teams: Option<u8>,
+    /// Seconds that a match takes; left out, the mode's rounds decide
+    #[arg(long, env = "ARBITER_MATCH_SECONDS", value_name = "S")]
+    pub match_seconds: Option<u32>,
+    /// Seed of the first match; each further one counts up. Left out, it is drawn
+    #[arg(long, env = "ARBITER_SEED", value_name = "N")]
+    pub seed: Option<u64>,
+    /// File of the key that connect tokens are sealed with: 64 hexadecimal digits. Made if it is missing
+    #[arg(long, env = "ARBITER_KEY_FILE", value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Folder that recordings go to
+    #[arg(long, env = "ARBITER_RECORD_DIR", value_name = "DIR")]
+    pub record_dir: Option<PathBuf>,
+    /// Folder with rules and maps in place of the built-in ones
+    #[arg(long, env = "ARBITER_ASSETS", value_name = "DIR")]
+    pub assets: Option<PathBuf>,
+    /// What happens to running matches on SIGTERM and Ctrl-C
+    #[arg(long, env = "ARBITER_ON_STOP", value_name = "HOW")]
+    pub on_stop: Option<OnStop>,
+    /// Whether finished recordings are re-simulated in the background
+    #[arg(long, env = "ARBITER_VERIFY", value_name = "BOOL")]
+    pub verify: Option<bool>,
+    /// Stop after this many matches; 0 goes on
+    #[arg(long, env = "ARBITER_MATCHES", value_name = "N")]
+    pub matches: Option<u32>,
+}
+
+/// What a server runs with.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Settings {
+    /// See [`Layer::bind`].
+    pub bind: SocketAddr,
+    /// See [`Layer::rooms`].
+    pub rooms: u16,
+    /// See [`Layer::threads`].
+    pub threads: u16,
+    /// See [`Layer::mode`].
+    pub mode: String,
+    /// See [`Layer::map`].
+    pub map: String,
+    /// See [`Layer::tick_rate`].
+    pub tick_rate: u16,
+    /// See [`Layer::players_max`].
+    pub players_max: u16,
+    /// See [`Layer::teams`].
+    pub teams: u8,
+    /// See [`Layer::match_seconds`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub match_seconds: Option<u32>,
+    /// See [`Layer::seed`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// See [`Layer::key_file`].
+    pub key_file: PathBuf,
+    /// See [`Layer::record_dir`].
+    pub record_dir: PathBuf,
+    /// See [`Layer::assets`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assets: Option<PathBuf>,
+    /// See [`Layer::on_stop`].
+    pub on_stop: OnStop,
+    /// See [`Layer::verify`].
+    pub verify: bool,
+    /// See [`Layer::matches`].
+    pub matches: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            // This machine only: whoever wants the world to come in must say so.
+            bind: SocketAddr::from(([127, 0, 0, 1], 4433)),
+            rooms: 1,
+            threads: 0,
+            mode: "team_deathmatch".to_owned(),
+            map: "arena".to_owned(),
+            tick_rate: 60,
+            players_max: 10,
+            teams: 0,
+            match_seconds: None,
+            seed: None,
+            key_file: PathBuf::from("arbiter.key"),
+            record_dir: PathBuf::from("recordings"),
+            assets: None,
+            on_stop: OnStop::Abandon,
+            verify: true,
+            matches: 0,
+        }
+    }
+}
+
+/// One thing that is wrong with a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wrong {
+    field: &'static str,
+    expected: String,
+    found: String,
+}
+
+impl Layer {
+    /// What is out of range. Names of modes and maps are checked when the match is made.
+    fn wrong(&self) -> Vec<Wrong> {
+        let mut wrong = Vec::new();
+        let mut range = |field, value: Option<u64>, min: u64, max: u64| {
+            if let Some(value) = value.filter(|value| !(min..=max).contains(value)) {
+                wrong.push(Wrong {
+                    field,
+                    expected: format!("a number from {min} to {max}"),
+                    found: value.to_string(),
+                });
+            }
+        };
+        range("tick_rate", self.tick_rate.map(u64::from), u64::from(*TICK_RATES.start()), u64::from(*TICK_RATES.end()));
+        range("players_max", self.players_max.map(u64::from), 1, u64::from(PLAYERS_MAX));
+        range("rooms", self.rooms.map(u64::from), 1, u64::from(ROOMS_MAX));
+        range("teams", self.teams.map(u64::from), 0, 16);
+        // TOML's numbers are signed, so that a larger one could not be printed.
+        range("seed", self.seed, 0, i64::MAX as u64);
+        range("match_seconds", self.match_seconds.map(u64::from), 1, 86_400);
+        wrong
+    }
+
+    /// Reads a file. `name` is how messages call it.
+    fn parse(text: &str, name: &str) -> Result<Self> {
+        let layer: Self = match toml::from_str(text) {
+            Ok(layer) => layer,
+            Err(error) => {
+                let line = error.span().map_or(1, |span| line_of(text, span.start));
+                // The message of the parser speaks of the value; the line says whose it is.
+                let field = text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map(|it| it.0.trim());
+                let field = field.map(|field| format!("{field}: ")).unwrap_or_default();
+                bail!("{name}:{line}: {field}{}", error.message().trim());
+            }
+        };
+        let wrong: Vec<String> = layer
+            .wrong()
+            .into_iter()
+            .map(|Wrong { field, expected, found }| {
+                let line = text.lines().position(|line| {
+                    line.split_once('=').is_some_and(|(key, _)| key.trim().trim_matches('"') == field)
+                });
+                format!("{name}:{}: {field}: expected {expected}, found {found}", line.map_or(1, |line| line + 1))
+            })
+            .collect();
+        if !wrong.is_empty() {
+            bail!("{}", wrong.join("\n"));
+        }
+        Ok(layer)
+    }
+}
+
+/// The line, from 1, of a byte of a text.
+fn line_of(text: &str, at: usize) -> usize {
+    text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+impl Settings {
+    /// Defaults, then `file`, then what environment and flags say.
+    pub fn load(file: Option<&Path>, over: Layer) -> Result<Self> {
+        let mut settings = Self::default();
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+            settings.apply(Layer::parse(&text, &path.display().to_string())?);
+        }
+        let wrong: Vec<String> = over
+            .wrong()
+            .into_iter()
+            .map(|Wrong { field, expected, found }| {
+                let (flag, variable) = (field.replace('_', "-"), field.to_uppercase());
+                format!("--{flag} (or ARBITER_{variable}): expected {expected}, found {found}")
+            })
+            .collect();
+        if !wrong.is_empty() {
+            bail!("{}", wrong.join("\n"));
+        }
+        settings.apply(over);
+        Ok(settings)
+    }
+
+    fn apply(&mut self, layer: Layer) {
+        // Naming every field makes the compiler ask for each new one.
+        let Layer {
+            bind,
+            rooms,
+            threads,
+            mode,
+            map,
+            tick_rate,
+            players_max,
+            teams,
+            match_seconds,
+            seed,
+            key_file,
+            record_dir,
+            assets,
+            on_stop,
+            verify,
+            matches,
+        } = layer;
+        fn set<T>(to: &mut T, from: Option<T>) {
+            if let Some(from) = from {
+                *to = from;
+            }
+        }
+        fn set_some<T>(to: &mut Option<T>, from: Option<T>) {
+            if from.is_some() {
+                *to = from;
+            }
+        }
+        set(&mut self.bind, bind);
+        set(&mut self.rooms, rooms);
+        set(&mut self.threads, threads);
+        set(&mut self.mode, mode);
+        set(&mut self.map, map);
+        set(&mut self.tick_rate, tick_rate);
+        set(&mut self.players_max, players_max);
+        set(&mut self.teams, teams);
+        set_some(&mut self.match_seconds, match_seconds);
+        set_some(&mut self.seed, seed);
+        set(&mut self.key_file, key_file);
+        set(&mut self.record_dir, record_dir);
+        set_some(&mut self.assets, assets);
+        set(&mut self.on_stop, on_stop);
+        set(&mut self.verify, verify);
+        set(&mut self.matches, matches);
+    }
+}
+
+impl fmt::Display for Settings {
+    /// As a file that gives the same settings again.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = toml::to_string(self).map_err(|_| fmt::Error)?;
+        f.write_str(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Result<Layer> {
+        Layer::parse(text, "arbiter.toml")
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("arbiter.toml");
+        std::fs::write(&path, "tick_rate = 30\nmode = \"control_point\"\n").expect("written");
+        let over = Layer { tick_rate: Some(64), ..Layer::default() };
+        let settings = Settings::load(Some(&path), over).expect("valid");
+        assert_eq!((settings.tick_rate, settings.mode.as_str()), (64, "control_point"));
+        assert_eq!(settings.map, Settings::default().map);
+    }
+
+    #[test]
+    fn what_is_printed_gives_the_same_settings_again() {
+        let mut settings = Settings { seed: Some(7), ..Settings::default() };
+        settings.on_stop = OnStop::Finish;
+        let mut again = Settings::default();
+        again.apply(file(&settings.to_string()).expect("valid"));
+        assert_eq!(again, settings);
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_with_its_line() {
+        let error = file("mode = \"x\"\n\ntick_rat = 60\n").expect_err("unknown").to_string();
+        assert!(error.starts_with("arbiter.toml:3: tick_rat: unknown field"), "{error}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_named_with_its_line() {
+        let error = file("mode = \"x\"\ntick_rate = \"fast\"\n").expect_err("wrong").to_string();
+        assert!(error.starts_with("arbiter.toml:2: tick_rate: ") && error.contains("u16"), "{error}");
+    }
+
+    #[test]
+    fn every_value_out_of_range_is_named_with_its_line() {
+        let error = file("rooms = 0\nmap = \"x\"\ntick_rate = 500\n").expect_err("wrong").to_string();
+        assert_eq!(
+            error,
+            "arbiter.toml:3: tick_rate: expected a number from 10 to 128, found 500\n\
+             arbiter.toml:1: rooms: expected a number from 1 to 256, found 0"
+        );
+    }
+}
