@@ -167,7 +167,7 @@ pub fn move_character<const N: usize>(
     dt: f32,
     pushes: &mut ArrayVec<Push, N>,
 ) {
-    if !state.position.is_finite() || !(dt > 0.0 && dt.is_finite()) {
+    if !(state.position.is_finite() && dt > 0.0 && dt.is_finite()) {
         return;
     }
     if !state.velocity.is_finite() {
