@@ -3,10 +3,11 @@
 //! The header is two parts. The [`Stamp`] says which build wrote it and never changes its layout within a format version, so
 //! that another build can always say what differs. The rest is content.
 
+use arbiter_sim::{Map, MatchSettings, Rules, Simulation};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::block::Chain;
-use crate::error::ReadError;
+use crate::error::{ReadError, WriteError};
 
 /// Bytes that the header may have: rules are some 100 KB, an embedded map at most [`Header::MAP_BYTES_MAX`].
 pub const HEADER_BYTES_MAX: usize = 4 << 20;
@@ -36,6 +37,18 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// This build's, for this simulation.
+    pub fn of(simulation: &Simulation) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for component in simulation.registry().components() {
+            // Debug text is unambiguous here: names and types are quoted, fields are bracketed.
+            hasher.update(format!("{:?} {:?};", component.name, component.fields).as_bytes());
+        }
+        let mut components = [0; 8];
+        components.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        Self::current(u64::from_le_bytes(components))
+    }
+
     /// This build's, for a simulation with these components.
     pub fn current(components: u64) -> Self {
         Self {
@@ -95,9 +108,45 @@ impl Header {
     /// Compressed bytes up to which a map is embedded. The arena is far below; a field of 1,000 would be most of a file.
     pub const MAP_BYTES_MAX: usize = 300_000;
 
-    /// Embeds a map unless it is too large.
-    pub fn embed_map<T: Serialize>(map: &T) -> Result<Option<Part>, String> {
-        Part::of(map).map(|part| (part.packed.len() <= Self::MAP_BYTES_MAX).then_some(part))
+    /// The header of a match that was just made and has not been stepped. `match_id` is random.
+    pub fn of(simulation: &Simulation, match_id: u128) -> Result<Self, WriteError> {
+        let encode = |why: String| WriteError::Encode { what: "the header", why };
+        let map = Part::of(&**simulation.map()).map_err(encode)?;
+        Ok(Self {
+            stamp: Stamp::of(simulation),
+            match_id,
+            seed: simulation.seed(),
+            tick_rate: simulation.settings().tick_rate,
+            settings: Part::of(simulation.settings()).map_err(encode)?,
+            rules_hash: simulation.rules().hash(),
+            rules: Part::of(&**simulation.rules()).map_err(encode)?,
+            map_name: simulation.map().name.clone(),
+            map_hash: simulation.map().hash,
+            map: (map.packed_bytes() <= Self::MAP_BYTES_MAX).then_some(map),
+            tick0_hash: simulation.hash(),
+            tick0_digest: [0; 16],
+        })
+    }
+
+    /// The settings of the match.
+    pub fn settings(&self) -> Result<MatchSettings, ReadError> {
+        self.settings.get().map_err(|why| ReadError::HeaderContent(format!("settings: {why}")))
+    }
+
+    /// The rules of the match; their hash is checked.
+    pub fn rules(&self) -> Result<Rules, ReadError> {
+        let fault = |why: String| ReadError::HeaderContent(format!("rules: {why}"));
+        let rules: Rules = self.rules.get().map_err(fault)?;
+        if rules.hash() != self.rules_hash {
+            return Err(fault("they do not have the hash that the header names".to_owned()));
+        }
+        Ok(rules)
+    }
+
+    /// The map, if it is embedded.
+    pub fn map(&self) -> Result<Option<Map>, ReadError> {
+        let fault = |why: String| ReadError::HeaderContent(format!("map: {why}"));
+        self.map.as_ref().map(Part::get).transpose().map_err(fault)
     }
 
     /// Its bytes.
