@@ -8,3 +8,88 @@ pub mod brain;
 pub mod kit;
 pub mod navigation;
 pub mod senses;
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use arbiter_schema::Registry;
+use arbiter_sim::collide::{DynamicWorld, SolidError, StaticWorld, World};
+use arbiter_sim::{Loadout, Map, Rules};
+use glam::Vec3;
+
+use crate::client::ClientCore;
+use crate::view::WorldView;
+use crate::world::WorldReader;
+use brain::{Brain, Surroundings};
+use navigation::Graph;
+use senses::Sight;
+
+/// A bot makes up for at most this many seconds that it has not thought.
+const THINK_MAX_S: f32 = 0.1;
+
+/// Sight through the solids of a map that never move.
+struct StaticSight {
+    statics: StaticWorld,
+    nothing: DynamicWorld,
+}
+
+impl Sight for StaticSight {
+    fn clear(&self, from: Vec3, to: Vec3) -> bool {
+        World { statics: &self.statics, dynamics: &self.nothing }.sees(from, to)
+    }
+}
+
+impl Surroundings {
+    /// What bots need to know of a map and of rules. The error names a solid of the map that cannot be looked past.
+    pub fn new(rules: &Rules, map: Arc<Map>) -> Result<Self, SolidError> {
+        let mut nothing = DynamicWorld::default();
+        nothing.build();
+        Ok(Self {
+            graph: Graph::new(&map),
+            sight: Box::new(StaticSight { statics: StaticWorld::new(&map.solids)?, nothing }),
+            heroes: kit::heroes(rules),
+            pickup_heals: kit::pickup_heals(rules),
+            map,
+        })
+    }
+}
+
+/// A bot with its client: bytes in, bytes out, time passed in.
+pub struct Bot {
+    /// The client that it plays through.
+    pub client: ClientCore,
+    brain: Brain,
+    reader: WorldReader,
+    view: WorldView,
+    thought: Option<Duration>,
+}
+
+impl Bot {
+    /// A bot that wishes to play as `loadout` says and decides by `seed`.
+    pub fn new(registry: &Registry, rules: Arc<Rules>, loadout: Loadout, seed: u64) -> Self {
+        Self {
+            client: ClientCore::new(registry, loadout),
+            brain: Brain::new(seed),
+            reader: WorldReader::new(registry, rules),
+            view: WorldView::default(),
+            thought: None,
+        }
+    }
+
+    /// What it knows.
+    pub fn view(&self) -> &WorldView {
+        &self.view
+    }
+
+    /// Makes the inputs that are due and appends the datagram that carries them; `false` if none was due.
+    pub fn think(&mut self, around: &Surroundings, now: Duration, out: &mut Vec<u8>) -> bool {
+        while let Some(tick) = self.client.next_input(now) {
+            self.reader.read(&mut self.client, now, tick, &mut self.view);
+            let since = self.thought.map_or(0.0, |thought| now.saturating_sub(thought).as_secs_f32());
+            self.thought = Some(now);
+            let input = self.brain.think(&self.view, around, since.clamp(0.001, THINK_MAX_S));
+            self.client.push_input(tick, input);
+        }
+        self.client.write_datagram(now, out)
+    }
+}

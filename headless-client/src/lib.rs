@@ -6,4 +6,6 @@
 pub mod bots;
 pub mod client;
 pub mod clock;
+pub mod runner;
 pub mod view;
+pub mod world;

@@ -1,4 +1,5 @@
-//! [`describe!`] and [`describe_enum!`]: a struct or enum with everything that others need to know of it.
+//! [`describe!`](macro@crate::describe) and [`describe_enum!`](macro@crate::describe_enum): a struct or enum with everything
+//! that others need to know of it.
 
 use crate::lanes::{LaneDesc, Spec};
 use crate::value::Value;
@@ -14,7 +15,7 @@ pub struct FieldDesc {
     pub spec: Option<Spec>,
 }
 
-/// A struct made with [`describe!`].
+/// A struct made with [`describe!`](macro@crate::describe).
 pub trait Describe: Value + Default + 'static {
     /// Its name, unique in a registry.
     const NAME: &'static str;

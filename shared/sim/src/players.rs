@@ -356,11 +356,6 @@ fn note_input(world: &mut World, slot: u16, input: Input, substituted: bool) {
         view_tick: view_tick.clamp(now.saturating_sub(HISTORY_TICKS as u32 - 2), now),
         ..input
     };
-    let still = input.buttons == 0 && input.move_right == 0 && input.move_forward == 0;
-    let turned = world.get::<Look>(player).is_some_and(|look| look.yaw != input.yaw || look.pitch != input.pitch);
-    if let Some(mut player) = world.get_mut::<Player>(player) {
-        player.idle_ticks = if still && !turned { player.idle_ticks + 1 } else { 0 };
-    }
 }
 
 fn administrate(world: &mut World, admin: Admin) {
@@ -388,13 +383,17 @@ fn watch_idle(
     setup: Res<'_, MatchSetup>,
     index: Res<'_, Index>,
     mut events: ResMut<'_, Events>,
-    mut players: Query<'_, '_, (&Player, &Controls, &mut Look)>,
+    mut players: Query<'_, '_, (&mut Player, &Controls, &mut Look)>,
 ) {
     for (slot, _, entity) in index.players() {
-        let Ok((player, controls, mut look)) = players.get_mut(entity) else { continue };
+        let Ok((mut player, controls, mut look)) = players.get_mut(entity) else { continue };
+        let input = controls.input;
+        let still = input.buttons == 0 && input.move_right == 0 && input.move_forward == 0;
+        let turned = look.yaw != input.yaw || look.pitch != input.pitch;
+        player.idle_ticks = if still && !turned { player.idle_ticks.saturating_add(1) } else { 0 };
         if setup.idle_ticks > 0 && player.idle_ticks == setup.idle_ticks {
             events.0.push(DomainEvent::IdleDetected { slot });
         }
-        *look = Look { yaw: controls.input.yaw, pitch: controls.input.pitch };
+        *look = Look { yaw: input.yaw, pitch: input.pitch };
     }
 }

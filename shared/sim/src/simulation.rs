@@ -222,6 +222,7 @@ impl Simulation {
     }
 
     /// Number of the last tick; 0 before the first.
+    #[allow(clippy::misnamed_getters, reason = "outside, ticks are counted through pauses")]
     pub fn tick(&self) -> u32 {
         self.world.resource::<Clock>().number
     }

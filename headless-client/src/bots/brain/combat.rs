@@ -256,7 +256,7 @@ impl Fighter {
         };
         let thrown = matches!(hero.abilities[best].purpose, Purpose::Throw | Purpose::Strike | Purpose::Guard);
         let aim_s = if thrown && foe.is_some() { 0.25 } else { 0.0 };
-        self.ability = Some(Press { ability: best, aim_s, press_s: PRESS_S });
+        self.ability = Some(Press { ability: best, aim_s, press_s: PRESS_S.max(hero.abilities[best].hold_s) });
     }
 
     fn press(&mut self, hero: &HeroTraits, foe: Option<&PlayerView>, plan: &mut Plan, dt: f32) {
@@ -322,6 +322,8 @@ fn wish(
             Some(_) => 0.25,
             None => 0.2 + if me.velocity.length_squared() > 9.0 { 0.2 } else { 0.0 },
         },
+        // Somebody in a fight has something to be rid of soon enough.
+        Purpose::Cleanse => hurt * 0.8 + if distance.is_some() { 0.3 } else { 0.0 },
         Purpose::Other => {
             if distance.is_some() {
                 0.6

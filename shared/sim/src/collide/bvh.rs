@@ -35,12 +35,6 @@ impl Aabb {
         Self { min: self.min.min(point), max: self.max.max(point) }
     }
 
-    /// The box grown by as much on every side.
-    #[must_use]
-    pub fn grown(self, by: f32) -> Self {
-        Self { min: self.min - Vec3::splat(by), max: self.max + Vec3::splat(by) }
-    }
-
     /// Whether the two share a point.
     #[inline(always)]
     pub fn overlaps(&self, other: &Self) -> bool {

@@ -167,7 +167,7 @@ pub fn move_character<const N: usize>(
     dt: f32,
     pushes: &mut ArrayVec<Push, N>,
 ) {
-    if !state.position.is_finite() || !(dt > 0.0 && dt.is_finite()) {
+    if !(state.position.is_finite() && dt > 0.0 && dt.is_finite()) {
         return;
     }
     if !state.velocity.is_finite() {
@@ -596,7 +596,10 @@ impl<'a, 'w, const N: usize> Walk<'a, 'w, N> {
         let down = lifted + LANDING;
         let landed = self.near.cast(self.capsule(), Vec3::NEG_Y * down, anything);
         match landed {
-            Some(hit) if self.walkable(hit.normal) || self.edge_of_ground(&hit) => {
+            // The round foot may rest on an edge that is higher than a step: then it is no step, nor half of a higher one.
+            Some(hit)
+                if hit.point.y - start.y <= up + SKIN && (self.walkable(hit.normal) || self.edge_of_ground(&hit)) =>
+            {
                 self.feet.y = (self.feet.y - down * hit.at).min(start.y + up);
                 self.ground = Some((hit.normal, hit.motion));
                 if let Some((side, motion)) = wall {

@@ -120,3 +120,31 @@ pub fn commands(tick: u32) -> Vec<Command> {
     }
     commands
 }
+
+/// An input that walks the player of a slot towards a place, and stops there.
+pub fn walk(simulation: &Simulation, slot: u16, to: Vec3) -> Command {
+    let view = simulation.view();
+    let state = view.player(slot).and_then(|id| view.get::<arbiter_sim::collide::MoverState>(id));
+    let mut input = Input::default();
+    if let Some(state) = state {
+        let mut way = to - state.position;
+        way.y = 0.0;
+        if way.length() > 0.5 {
+            let yaw = (-way.x).atan2(-way.z);
+            input.yaw = arbiter_sim::input::angle_steps(yaw, 0.0).0;
+            input.move_forward = 127;
+        }
+    }
+    Command::Input { slot, input, substituted: false }
+}
+
+/// Steps with nobody doing anything until a tick's events satisfy `done`, for at most `ticks`.
+pub fn step_until(simulation: &mut Simulation, ticks: u32, done: impl Fn(&Simulation) -> bool) -> bool {
+    for _ in 0..ticks {
+        simulation.step(&[]);
+        if done(simulation) {
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,211 @@
+//! From lanes to what a player knows: components are rebuilt by the types that described them, and those of others are shown
+//! between two snapshots. The only file that knows both the simulation's components and [`WorldView`].
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use arbiter_schema::{ComponentId, Describe, Registry, StableId};
+use arbiter_sim::Rules;
+use arbiter_sim::collide::MoverState;
+use arbiter_sim::index::{Identity, Kind};
+use arbiter_sim::modes::{ControlPoint, MatchState, Phase};
+use arbiter_sim::physics::{Place, Prop};
+use arbiter_sim::players::{Life, Look, Player};
+use arbiter_snapshot::Frame;
+use glam::Vec3;
+
+use crate::client::ClientCore;
+use crate::view::{PlayerView, PointView, ThingView, WorldView};
+
+/// Metres that nobody walks between two snapshots: whoever did was put somewhere else, and is not drawn out in between.
+const JUMP: f32 = 4.0;
+/// One's own movement is guessed ahead by this many seconds at most.
+const GUESS_MAX_S: f32 = 0.15;
+const STEP: f32 = core::f32::consts::TAU / 65_536.0;
+
+/// The numbers of the components that are read.
+#[derive(Debug)]
+pub struct WorldReader {
+    rules: Arc<Rules>,
+    identity: Option<ComponentId>,
+    player: Option<ComponentId>,
+    mover: Option<ComponentId>,
+    look: Option<ComponentId>,
+    life: Option<ComponentId>,
+    place: Option<ComponentId>,
+    prop: Option<ComponentId>,
+    point: Option<ComponentId>,
+    game: Option<ComponentId>,
+}
+
+/// Where a component stands in the registry; `None` if the registry lacks it or describes another one of this name.
+fn number<C: Describe>(registry: &Registry) -> Option<ComponentId> {
+    let component = registry.find(C::NAME)?;
+    (component.lanes == C::lane_descs()).then_some(component.id)
+}
+
+/// A component of an entity; `None` if it is not told.
+fn read<C: Describe>(frame: &Frame, id: StableId, component: Option<ComponentId>) -> Option<C> {
+    // The frame's rows have as many lanes as the registry says, and `number` has compared those with the type's.
+    frame.lanes(id, component?).map(C::from_lanes)
+}
+
+impl WorldReader {
+    /// For the components of `registry`.
+    pub fn new(registry: &Registry, rules: Arc<Rules>) -> Self {
+        Self {
+            rules,
+            identity: number::<Identity>(registry),
+            player: number::<Player>(registry),
+            mover: number::<MoverState>(registry),
+            look: number::<Look>(registry),
+            life: number::<Life>(registry),
+            place: number::<Place>(registry),
+            prop: number::<Prop>(registry),
+            point: number::<ControlPoint>(registry),
+            game: number::<MatchState>(registry),
+        }
+    }
+
+    /// Fills `view` with what the client knows when it makes the input for `input_tick` at local time `now`. Leaves it as it
+    /// was if there is no snapshot yet.
+    pub fn read(&self, client: &mut ClientCore, now: Duration, input_tick: u32, view: &mut WorldView) {
+        let ticks = client.view_time(now);
+        let Some(welcome) = client.welcome() else { return };
+        let (slot, me) = (welcome.slot, welcome.player);
+        let tick_s = client.clock().tick_s() as f32;
+        let (Some(newest), Some((before, after, share))) = (client.newest(), client.around(ticks)) else { return };
+        clear(view);
+        view.tick = newest.tick();
+        view.view_tick = ticks as u32;
+        view.view_fraction = (ticks.fract() * 256.0) as u8;
+        view.view_lag_s = (f64::from(input_tick) - ticks).max(0.0) as f32 * tick_s;
+        self.read_match(newest, tick_s, view);
+        let mut last = StableId::NONE;
+        for row in newest.rows() {
+            if row.id == last || !row.id.is_some() {
+                continue;
+            }
+            last = row.id;
+            let Some(identity) = read::<Identity>(newest, row.id, self.identity) else { continue };
+            let mine = row.id == me || (identity.kind == Kind::Player && identity.slot() == Some(slot));
+            match identity.kind {
+                Kind::Player if mine => {
+                    let ahead = (input_tick.saturating_sub(newest.tick()) as f32 * tick_s).min(GUESS_MAX_S);
+                    view.me = self
+                        .player(newest, &identity, row.id)
+                        .map(|me| PlayerView { position: me.position + me.velocity.with_y(0.0) * ahead, ..me });
+                    self.read_own(newest, row.id, view);
+                }
+                Kind::Player => view.others.extend(self.player_between(before, after, share, &identity, row.id)),
+                Kind::Point => view.points.extend(self.control_point(newest, &identity, row.id)),
+                kind => self.read_thing(newest, kind, &identity, row.id, view),
+            }
+        }
+        view.points.sort_by_key(|point| point.number);
+        let running = view.game.running;
+        view.points.iter_mut().for_each(|point| point.open &= running);
+    }
+
+    fn read_match(&self, frame: &Frame, tick_s: f32, view: &mut WorldView) {
+        let Some(state) = read::<MatchState>(frame, StableId::NONE, self.game) else { return };
+        view.game.running = matches!(state.phase, Phase::Running | Phase::Overtime);
+        view.game.over = state.phase == Phase::Ended;
+        view.game.score.extend(state.scores.iter().map(|score| (*score).max(0) as u32));
+        view.game.seconds_left = state.phase_until.saturating_sub(frame.tick()) as f32 * tick_s;
+    }
+
+    fn player(&self, frame: &Frame, identity: &Identity, id: StableId) -> Option<PlayerView> {
+        let body = read::<MoverState>(frame, id, self.mover)?;
+        let look = read::<Look>(frame, id, self.look).unwrap_or_default();
+        let alive = read::<Life>(frame, id, self.life).is_some_and(|life| life.alive);
+        let hero = read::<Player>(frame, id, self.player).map_or(0, |player| player.hero);
+        let movement = &self.rules.movement;
+        let height = if body.crouched { movement.crouch_height } else { movement.height };
+        let health_max = self.rules.hero(hero).health;
+        Some(PlayerView {
+            id,
+            slot: identity.slot(),
+            team: identity.team,
+            hero,
+            position: body.position,
+            velocity: body.velocity,
+            eye: height - movement.eye_below_top,
+            yaw: f32::from(look.yaw) * STEP,
+            pitch: f32::from(look.pitch) * STEP,
+            health: health_max,
+            health_max,
+            alive,
+            crouching: body.crouched,
+            grounded: body.grounded,
+            weapon: 0,
+        })
+    }
+
+    /// A player between two snapshots; as in either one where the other does not know them.
+    fn player_between(
+        &self,
+        before: &Frame,
+        after: &Frame,
+        share: f32,
+        identity: &Identity,
+        id: StableId,
+    ) -> Option<PlayerView> {
+        let (first, second) = (self.player(before, identity, id), self.player(after, identity, id));
+        let (Some(first), Some(second)) = (first, second) else { return first.or(second) };
+        if first.alive != second.alive || first.position.distance(second.position) > JUMP {
+            return Some(first);
+        }
+        let turn = crate::bots::aim::turn_between(first.yaw, second.yaw);
+        Some(PlayerView {
+            position: first.position.lerp(second.position, share),
+            velocity: first.velocity.lerp(second.velocity, share),
+            yaw: first.yaw + turn * share,
+            pitch: first.pitch + (second.pitch - first.pitch) * share,
+            ..second
+        })
+    }
+
+    fn control_point(&self, frame: &Frame, identity: &Identity, id: StableId) -> Option<PointView> {
+        let point = read::<ControlPoint>(frame, id, self.point)?;
+        Some(PointView { number: point.number, team: identity.team, progress: point.progress, open: true })
+    }
+
+    fn read_own(&self, _frame: &Frame, _id: StableId, view: &mut WorldView) {
+        view.own.able = true;
+        view.own.ability_ready = [true; 4];
+    }
+
+    fn read_thing(&self, frame: &Frame, kind: Kind, identity: &Identity, id: StableId, view: &mut WorldView) {
+        let Some(place) = read::<Place>(frame, id, self.place) else { return };
+        let thing =
+            ThingView { id, kind: 0, team: identity.team, position: place.position, velocity: Vec3::ZERO, health: 1.0 };
+        match kind {
+            Kind::Prop => {
+                let kind = read::<Prop>(frame, id, self.prop).map_or(0, |prop| prop.kind);
+                view.props.push(ThingView { kind, ..thing });
+            }
+            Kind::Pickup => view.pickups.push(thing),
+            Kind::Projectile => view.projectiles.push(thing),
+            Kind::Deployable => view.deployables.push(thing),
+            Kind::Shield => view.shields.push(thing),
+            Kind::Area => view.areas.push(thing),
+            _ => {}
+        }
+    }
+}
+
+/// Empties a view and keeps its memory.
+fn clear(view: &mut WorldView) {
+    view.me = None;
+    view.others.clear();
+    view.projectiles.clear();
+    view.pickups.clear();
+    view.deployables.clear();
+    view.shields.clear();
+    view.areas.clear();
+    view.props.clear();
+    view.points.clear();
+    view.game.score.clear();
+    (view.game.running, view.game.over) = (false, false);
+}
