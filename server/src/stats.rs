@@ -1,0 +1,154 @@
+//! Numbers that other threads may read while the server runs.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+#[cfg(not(target_os = "linux"))]
+use std::time::Instant;
+
+use arbiter_sim::Outcome;
+
+/// Tick times that percentiles are taken over: half a minute at 60 Hz.
+const WINDOW: usize = 2_048;
+
+/// Ticks between two updates of what others read: sorting the window costs some microseconds.
+const PUBLISH_EVERY: u32 = 16;
+
+/// How the whole server does.
+#[derive(Debug, Clone, Default)]
+pub struct ServerStats {
+    /// Connections now.
+    pub clients: usize,
+    /// Datagrams received, the junk too.
+    pub datagrams_in: u64,
+    /// Datagrams sent.
+    pub datagrams_out: u64,
+    /// Bytes received, with IP and UDP headers.
+    pub bytes_in: u64,
+    /// Bytes sent, with IP and UDP headers.
+    pub bytes_out: u64,
+    /// Datagrams that were no packets, or messages that were none.
+    pub malformed: u64,
+    /// What a full queue dropped: inputs and snapshots.
+    pub dropped: u64,
+    /// Matches that ended.
+    pub matches_ended: u32,
+    /// Finished recordings, oldest first; the last 1,000.
+    pub recordings: VecDeque<PathBuf>,
+    /// Rooms that panicked. Their matches are lost, their recordings end with the tick before.
+    pub rooms_failed: u32,
+}
+
+/// Recordings whose paths are remembered.
+pub(crate) const RECORDINGS_MAX: usize = 1_000;
+
+/// How a room does.
+#[derive(Debug, Clone, Default)]
+pub struct RoomStats {
+    /// Matches that this room has started.
+    pub matches: u32,
+    /// The tick of the running match.
+    pub tick: u32,
+    /// Players in it.
+    pub players: u16,
+    /// Thread CPU per tick, everything included, in microseconds: middle and one in a hundred, over the last 2,048 ticks.
+    /// Wall time where the system does not tell CPU time.
+    pub tick_p50_us: f32,
+    /// See [`Self::tick_p50_us`].
+    pub tick_p99_us: f32,
+    /// The last ticks, oldest first, in microseconds.
+    pub tick_recent_us: VecDeque<u64>,
+    /// Thread CPU of the simulation alone, in microseconds: middle.
+    pub step_p50_us: f32,
+    /// Ticks that began late by a whole tick or more: the missed ones were skipped.
+    pub overruns: u64,
+    /// Inputs that were made up because they did not arrive in time.
+    pub inputs_substituted: u64,
+    /// Inputs that came too late.
+    pub inputs_late: u64,
+    /// Bytes of snapshots handed to the socket.
+    pub snapshot_bytes: u64,
+    /// Snapshots handed to the socket.
+    pub snapshots: u64,
+    /// Path of the running recording.
+    pub recording: Option<PathBuf>,
+    /// How the last match ended.
+    pub outcome: Option<Outcome>,
+    /// Whether the room has ended for good.
+    pub ended: bool,
+}
+
+/// Tick times of a room.
+#[derive(Debug, Default)]
+pub(crate) struct TickTimes {
+    ticks: VecDeque<u64>,
+    steps: VecDeque<u64>,
+    since: u32,
+    sorted: Vec<u64>,
+}
+
+impl TickTimes {
+    pub fn note(&mut self, tick_us: u64, step_us: u64) {
+        for (window, value) in [(&mut self.ticks, tick_us), (&mut self.steps, step_us)] {
+            if window.len() == WINDOW {
+                window.pop_front();
+            }
+            window.push_back(value);
+        }
+        self.since += 1;
+    }
+
+    /// Whether it is time to tell others.
+    pub fn is_due(&mut self) -> bool {
+        let due = self.since >= PUBLISH_EVERY;
+        if due {
+            self.since = 0;
+        }
+        due
+    }
+
+    pub fn publish(&mut self, stats: &mut RoomStats) {
+        let mut percentile = |window: &VecDeque<u64>, share: f32| {
+            self.sorted.clear();
+            self.sorted.extend(window);
+            self.sorted.sort_unstable();
+            let at = (self.sorted.len() as f32 * share) as usize;
+            self.sorted.get(at.min(self.sorted.len().saturating_sub(1))).map_or(0.0, |us| *us as f32)
+        };
+        stats.tick_p50_us = percentile(&self.ticks, 0.5);
+        stats.tick_p99_us = percentile(&self.ticks, 0.99);
+        stats.step_p50_us = percentile(&self.steps, 0.5);
+        stats.tick_recent_us.clear();
+        stats.tick_recent_us.extend(self.ticks.iter().rev().take(64).rev());
+    }
+}
+
+/// Measures the CPU of this thread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CpuTimer {
+    #[cfg(target_os = "linux")]
+    start_ns: i64,
+    #[cfg(not(target_os = "linux"))]
+    start: Instant,
+}
+
+#[cfg(target_os = "linux")]
+fn thread_cpu_ns() -> i64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
+
+impl CpuTimer {
+    pub fn start() -> Self {
+        #[cfg(target_os = "linux")]
+        return Self { start_ns: thread_cpu_ns() };
+        #[cfg(not(target_os = "linux"))]
+        return Self { start: Instant::now() };
+    }
+
+    pub fn elapsed_us(self) -> u64 {
+        #[cfg(target_os = "linux")]
+        return u64::try_from((thread_cpu_ns() - self.start_ns) / 1_000).unwrap_or(0);
+        #[cfg(not(target_os = "linux"))]
+        return self.start.elapsed().as_micros() as u64;
+    }
+}

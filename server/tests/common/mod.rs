@@ -1,0 +1,210 @@
+//! A server on a small map and clients with real sockets.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arbiter_protocol::{
+    ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, PROTOCOL_VERSION, Refused, ServerMessage,
+    SnapshotAck, Welcome, WireInput,
+};
+use arbiter_schema::Registry;
+use arbiter_server::{Server, ServerConfig, ServerHandle};
+use arbiter_sim::map::{Shape, Solid, Spawn, Volume};
+use arbiter_sim::{Map, MatchSettings, Rules, Simulation};
+use arbiter_snapshot::{Received, SnapshotDecoder};
+use arbiter_transport::{
+    Channel, ClientConnection, ClientEvent, DisconnectReason, Key, TokenRequest, UDP_BYTES_MAX, mint_token,
+};
+use glam::{Quat, Vec3};
+
+/// Longer than anything here takes on a loaded machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A floor with walls and spawns for two teams.
+pub fn map() -> Arc<Map> {
+    let solid = |name: &str, position: Vec3, half: Vec3| Solid {
+        name: name.to_owned(),
+        shape: Shape::Box { half },
+        position,
+        rotation: Quat::IDENTITY,
+    };
+    let spawn = |team: u8, at: f32, z: f32| Spawn { team, position: Vec3::new(at * 4.0 - 10.0, 0.0, z), yaw: 0.0 };
+    Arc::new(Map {
+        name: "test".to_owned(),
+        hash: [7; 32],
+        bounds: Volume { centre: Vec3::ZERO, half: Vec3::new(32.0, 20.0, 32.0) },
+        solids: vec![
+            solid("floor", Vec3::new(0.0, -0.5, 0.0), Vec3::new(30.0, 0.5, 30.0)),
+            solid("north", Vec3::new(0.0, 2.0, -30.0), Vec3::new(30.0, 2.0, 0.5)),
+        ],
+        spawns: (0..6).flat_map(|at| [spawn(1, at as f32, 12.0), spawn(2, at as f32, -12.0)]).collect(),
+        pickups: Vec::new(),
+        points: Vec::new(),
+        platforms: Vec::new(),
+        props: Vec::new(),
+        doors: Vec::new(),
+        triggers: Vec::new(),
+        kill_volumes: Vec::new(),
+        waypoints: Vec::new(),
+    })
+}
+
+pub fn config() -> ServerConfig {
+    let settings = MatchSettings { players_max: 4, ..MatchSettings::default() };
+    let mut config = ServerConfig::new(Key::generate(), Arc::new(Rules::shipped()), map(), settings);
+    config.seed = Some(11);
+    config
+}
+
+pub fn start(config: &ServerConfig) -> ServerHandle {
+    Server::start(config.clone()).expect("the server starts")
+}
+
+pub fn registry(config: &ServerConfig) -> Registry {
+    let simulation = Simulation::new(Arc::clone(&config.rules), Arc::clone(&config.map), 0, config.settings.clone())
+        .expect("builds");
+    simulation.registry().clone()
+}
+
+fn epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock behind 1970")
+}
+
+/// A client that joins, sends inputs at 60 Hz and decodes what it is told.
+pub struct Client {
+    pub socket: UdpSocket,
+    pub connection: ClientConnection,
+    decoder: SnapshotDecoder,
+    started: Instant,
+    epoch: Duration,
+    last_input: Instant,
+    pub join: Option<Join>,
+    pub welcomes: Vec<Welcome>,
+    pub messages: Vec<ServerMessage>,
+    pub refused: Option<Refused>,
+    pub goodbye: Option<GoodbyeReason>,
+    pub ended: Option<DisconnectReason>,
+    pub snapshots: u32,
+    pub margins: Vec<i16>,
+    pub echoes: u32,
+    tick: u32,
+    inputs: Vec<WireInput>,
+    pub buttons: u16,
+}
+
+impl Client {
+    pub fn new(server: SocketAddr, key: &Key, registry: &Registry) -> Self {
+        let mut request = TokenRequest::new(vec![server]);
+        request.expire_seconds = 5;
+        let token = mint_token(key, &request, epoch()).expect("a token");
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.set_nonblocking(true).expect("a socket");
+        let epoch = epoch();
+        let hash = registry.protocol_hash();
+        Self {
+            socket,
+            connection: ClientConnection::new(&token, epoch).expect("a connection"),
+            decoder: SnapshotDecoder::new(registry),
+            started: Instant::now(),
+            epoch,
+            last_input: Instant::now(),
+            join: Some(Join { version: PROTOCOL_VERSION, protocol_hash: hash, hero: 0, team: 0 }),
+            welcomes: Vec::new(),
+            messages: Vec::new(),
+            refused: None,
+            goodbye: None,
+            ended: None,
+            snapshots: 0,
+            margins: Vec::new(),
+            echoes: 0,
+            tick: 0,
+            inputs: Vec::new(),
+            buttons: 0,
+        }
+    }
+
+    pub fn decoder(&self) -> &SnapshotDecoder {
+        &self.decoder
+    }
+
+    pub fn step(&mut self) {
+        let mut buffer = [0; UDP_BYTES_MAX];
+        while let Ok((len, from)) = self.socket.recv_from(&mut buffer) {
+            self.connection.receive(from, &mut buffer[..len]);
+        }
+        while let Some(event) = self.connection.next_event() {
+            match event {
+                ClientEvent::Connected => {
+                    if let Some(join) = self.join {
+                        let join = ClientMessage::Join(join).encode();
+                        self.connection.send(Channel::Reliable, &join).expect("sent");
+                    }
+                }
+                ClientEvent::Disconnected(reason) => self.ended = Some(reason),
+                ClientEvent::Received { channel: Channel::Reliable, bytes } => {
+                    match ServerMessage::decode(&bytes).expect("a message") {
+                        ServerMessage::Welcome(welcome) => {
+                            self.decoder.reset();
+                            self.tick = welcome.tick + 4;
+                            self.welcomes.push(welcome);
+                        }
+                        ServerMessage::Refused(refused) => self.refused = Some(refused),
+                        ServerMessage::Goodbye(goodbye) => self.goodbye = Some(goodbye.reason),
+                        message => self.messages.push(message),
+                    }
+                }
+                ClientEvent::Received { channel: Channel::Datagram, bytes } => {
+                    let Ok(Datagram::Snapshot(header, part)) = Datagram::decode(&bytes) else { panic!("no snapshot") };
+                    self.margins.push(header.input_margin);
+                    self.echoes += u32::from(header.echo_age_us < 1_000_000);
+                    if let Ok(Received::Complete(tick)) = self.decoder.receive(part) {
+                        self.snapshots += 1;
+                        // A plain clock: stay four ticks ahead of the newest snapshot.
+                        self.tick = self.tick.max(tick + 3);
+                    }
+                }
+            }
+        }
+        let period = Duration::from_micros(16_667);
+        if !self.welcomes.is_empty() && self.last_input.elapsed() >= period && self.connection.is_connected() {
+            self.last_input += period;
+            self.tick += 1;
+            let input =
+                WireInput { tick: self.tick, buttons: self.buttons, view_tick: self.tick - 5, ..WireInput::default() };
+            self.inputs.insert(0, input);
+            if self.inputs.windows(2).any(|pair| pair[0].tick != pair[1].tick + 1) {
+                self.inputs.truncate(1);
+            }
+            self.inputs.truncate(4);
+            let ack = self.decoder.ack().map(|(tick, bits)| SnapshotAck { tick, bits });
+            let sent_us = self.started.elapsed().as_micros() as u32;
+            let mut bytes = Vec::new();
+            Datagram::Input(InputPacket { inputs: self.inputs.clone(), ack, sent_us }).encode(&mut bytes);
+            self.connection.send(Channel::Datagram, &bytes).expect("sent");
+        }
+        self.connection.advance(self.epoch + self.started.elapsed());
+        let socket = &self.socket;
+        self.connection.transmit(&mut |to, bytes| {
+            let _ = socket.send_to(bytes, to);
+        });
+    }
+
+    pub fn quit(&mut self) {
+        let goodbye = ClientMessage::Goodbye(Goodbye { reason: GoodbyeReason::Quit }).encode();
+        self.connection.send(Channel::Reliable, &goodbye).expect("sent");
+        self.connection.disconnect();
+        self.step();
+    }
+}
+
+/// Steps the clients until `done`, and fails with `what` if that never happens.
+pub fn until(what: &str, clients: &mut [Client], mut done: impl FnMut(&mut [Client]) -> bool) {
+    let start = Instant::now();
+    while !done(clients) {
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        clients.iter_mut().for_each(Client::step);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
