@@ -3,8 +3,12 @@
 //! Start at [`tick`] for the order of everything, at [`state`] for what counts as state, at [`input`] and [`event`] for what
 //! goes in and comes out.
 
+pub mod abilities;
 pub mod collide;
+pub mod deployables;
+pub mod effects;
 pub mod event;
+pub mod hitbox;
 pub mod index;
 pub mod input;
 pub mod map;
@@ -13,12 +17,15 @@ pub mod movement;
 pub mod physics;
 pub mod pickups;
 pub mod players;
+pub mod projectiles;
 pub mod rules;
 pub mod rules_load;
 pub mod simulation;
 pub mod state;
 pub mod tick;
 pub mod time;
+pub mod vitals;
+pub mod weapons;
 
 pub use event::{Cause, Cue, DomainEvent, Outcome, Part};
 pub use input::{Admin, Command, Input, Knob, LeaveReason, Loadout, button};
@@ -30,4 +37,13 @@ pub use state::{EntityDump, Row};
 /// Adds the built-in domains in the order of their components.
 fn add_domains(app: &mut bevy_app::App) {
     app.add_plugins((players::PlayersPlugin, movement::MovementPlugin, physics::PhysicsPlugin, modes::ModesPlugin));
+    app.add_plugins((
+        weapons::WeaponsPlugin,
+        projectiles::ProjectilesPlugin,
+        abilities::AbilitiesPlugin,
+        deployables::DeployablesPlugin,
+        effects::EffectsPlugin,
+        vitals::VitalsPlugin,
+        pickups::PickupsPlugin,
+    ));
 }

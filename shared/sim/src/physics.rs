@@ -354,6 +354,12 @@ fn step(world: &mut World) {
     refresh_geometry(world);
 }
 
+/// Gives waiting impulses to their bodies at once: Rapier's velocities are state, the queue is not, so nothing may wait in it
+/// between two ticks.
+pub fn deliver_impulses(world: &mut World) {
+    world.resource_scope(|world, mut physics: Mut<'_, Physics>| push_props(world, &mut physics.world));
+}
+
 fn push_props(world: &mut World, physics: &mut PhysicsWorld) {
     let mut impulses = core::mem::take(&mut world.resource_mut::<Impulses>().0);
     for push in impulses.drain(..) {
