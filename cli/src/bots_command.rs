@@ -1,0 +1,115 @@
+//! `arbiter bots`: fills a running server with bots that connect as any player would.
+
+use std::net::ToSocketAddrs as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, LinkConditions, run_bots};
+use arbiter_transport::Key;
+use clap::Args;
+
+use crate::assets::Assets;
+use crate::keys::{random_seed, read_key};
+use crate::stop::Stop;
+
+/// Between two looks at whether the process was told to stop.
+const STOP_LOOK: Duration = Duration::from_millis(50);
+
+/// Flags of `arbiter bots`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct BotsArgs {
+    /// Bots
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub count: u16,
+    /// Where the server is: name or address, and port
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7777")]
+    pub server: String,
+    /// Development key of the server, as `arbiter server --key-file` makes it
+    #[arg(long, value_name = "FILE", env = "ARBITER_KEY_FILE", default_value = "arbiter.key")]
+    pub key_file: PathBuf,
+    /// Seed of the bots; left out, it is drawn and told
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<u64>,
+    /// Seconds that they play; left out, until the server says goodbye
+    #[arg(long, value_name = "S")]
+    pub duration: Option<u32>,
+    /// Map that the server plays
+    #[arg(long, value_name = "NAME", default_value = "arena")]
+    pub map: String,
+    /// Folder with rules/ and maps/ over the built-in ones; must be the server's
+    #[arg(long, value_name = "DIR")]
+    pub assets: Option<PathBuf>,
+    /// Milliseconds that a datagram takes each way, to play over a bad link
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=2000))]
+    pub delay: u32,
+    /// Milliseconds at most that it takes more
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=2000))]
+    pub jitter: u32,
+    /// Percent of datagrams that are lost each way
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=90))]
+    pub loss: u8,
+}
+
+/// Runs bots. Fails if any of them did not get to play to the end.
+pub fn run(args: &BotsArgs, stop: &Stop) -> Result<ExitCode> {
+    let server = args
+        .server
+        .to_socket_addrs()
+        .with_context(|| format!("--server: {:?} is no address; expected for example 127.0.0.1:7777", args.server))?
+        .next()
+        .with_context(|| format!("--server: {:?} has no address", args.server))?;
+    let assets = Assets::from_folder(args.assets.clone())?;
+    let content = Content::new(Arc::new(assets.rules()?), Arc::new(assets.map(&args.map)?))?;
+    let seed = args.seed.map_or_else(random_seed, Ok)?;
+    let config = BotsConfig {
+        server,
+        key: Key(read_key(&args.key_file)?),
+        count: args.count,
+        seed,
+        duration: args.duration.map(|seconds| Duration::from_secs(seconds.into())),
+        link: LinkConditions {
+            delay: Duration::from_millis(args.delay.into()),
+            jitter: Duration::from_millis(args.jitter.into()),
+            loss: f32::from(args.loss) / 100.0,
+        },
+        content,
+    };
+    println!("{} bots, seed {seed}, on {server}", args.count);
+    let report = run_until_told(&config, stop)?;
+    tell(&report);
+    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn run_until_told(config: &BotsConfig, stop: &Stop) -> Result<BotsReport> {
+    let (told, done) = (AtomicBool::new(false), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) && !stop.asked() {
+                stop.wait(STOP_LOOK);
+            }
+            told.store(true, Ordering::Relaxed);
+        });
+        let report = run_bots(config, &told);
+        done.store(true, Ordering::Relaxed);
+        Ok(report?)
+    })
+}
+
+fn tell(report: &BotsReport) {
+    let counts = report.counts;
+    println!(
+        "{} played, {} deaths, {} inputs ({} told late)",
+        report.played, report.deaths, counts.inputs, counts.late_inputs
+    );
+    println!("{} snapshots, {} kB down, {} kB up", counts.snapshots, report.bytes_down / 1000, report.bytes_up / 1000);
+    if let Some(round_trip) = report.round_trip {
+        println!("round trip {:.1} ms", round_trip.as_secs_f64() * 1000.0);
+    }
+    for failure in &report.failed {
+        eprintln!("{failure}");
+    }
+}
