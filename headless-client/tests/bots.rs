@@ -1,0 +1,72 @@
+//! Contract: bots play to win over the real protocol: they walk, fight, use what their heroes have, and take points.
+
+mod support;
+
+use arbiter_headless_client::bots::navigation::{Graph, Scratch, Walker};
+use arbiter_sim::DomainEvent;
+use glam::Vec3;
+use support::{Match, hall};
+
+#[test]
+fn ten_bots_kill_one_another() {
+    let mut game = Match::new(hall(), "team_deathmatch", 10, 1);
+    game.play(60);
+    println!("kills {} weapons {:?} abilities {:?}", game.kills(), game.weapons_used, game.abilities_used);
+    assert!(game.kills() > 20, "{} kills in a minute", game.kills());
+}
+
+#[test]
+fn ten_bots_use_every_weapon() {
+    let mut game = Match::new(hall(), "team_deathmatch", 10, 2);
+    game.play(60);
+    let rules = game.simulation.rules();
+    let carried = rules.heroes.iter().flat_map(|hero| &hero.weapons);
+    let unused: Vec<_> = carried.filter(|weapon| !game.weapons_used.contains_key(&weapon.number())).collect();
+    assert!(unused.is_empty(), "never used: {unused:?}");
+}
+
+#[test]
+fn ten_bots_use_every_ability() {
+    let mut game = Match::new(hall(), "team_deathmatch", 10, 3);
+    game.play(60);
+    let rules = game.simulation.rules();
+    let had = rules.heroes.iter().flat_map(|hero| &hero.abilities);
+    let unused: Vec<_> = had.filter(|ability| !game.abilities_used.contains_key(&ability.number())).collect();
+    assert!(unused.is_empty(), "never used: {unused:?}");
+}
+
+#[test]
+fn bots_take_points() {
+    let mut game = Match::new(hall(), "control_point", 10, 4);
+    game.play(60);
+    let taken = game.events.iter().any(|event| matches!(event, DomainEvent::PointCaptured { .. }));
+    assert!(taken, "nobody took the point in a minute");
+}
+
+#[test]
+fn the_same_seed_plays_the_same_match() {
+    let played = |seed| {
+        let mut game = Match::new(hall(), "team_deathmatch", 4, seed);
+        game.play(10);
+        game.simulation.hash()
+    };
+    assert_eq!(played(5), played(5));
+}
+
+#[test]
+fn a_way_leads_around_what_stands_in_it() {
+    let graph = Graph::new(&hall());
+    let (from, to) = (Vec3::new(-18.0, 0.0, 10.0), Vec3::new(18.0, 0.0, 10.0));
+    let (mut walker, mut scratch) = (Walker::default(), Scratch::default());
+    let mut at = from;
+    for _ in 0..1_200 {
+        let step = walker.step(&graph, &mut scratch, at, to, 1.0 / 60.0);
+        if step.arrived {
+            return;
+        }
+        at += step.direction * (5.0 / 60.0);
+        let inside = (at - Vec3::new(0.0, 0.0, 10.0)).with_y(0.0).abs().max_element() < 1.5;
+        assert!(!inside, "walked through the pillar at {at}");
+    }
+    panic!("not there after 20 s, but at {at}");
+}
