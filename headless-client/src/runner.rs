@@ -256,9 +256,7 @@ fn seat(config: &BotsConfig, number: u16, now: Duration) -> Result<Seat, BotsErr
     };
     let socket = open().map_err(|error| BotsError::Socket { bot: number, error })?;
     let content = &config.content;
-    let heroes = content.rules.heroes.len().max(1) as u64;
-    // Two of each kind in turn, so that both of two teams get all kinds.
-    let hero = ((u64::from(number / 2) + config.seed) % heroes) as u8;
+    let hero = hero_of(number, config.seed, content.rules.heroes.len());
     let seed = config.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(number));
     let bot = Bot::new(&content.registry, content.rules.clone(), Loadout { hero, team: 0 }, seed);
     Ok(Seat {
@@ -276,6 +274,14 @@ fn seat(config: &BotsConfig, number: u16, now: Duration) -> Result<Seat, BotsErr
         bytes_down: 0,
         bytes_up: 0,
     })
+}
+
+/// The hero of a bot: all of them in turn, shifted by one in every round if their number is even, so that each of two teams
+/// that are filled in turn gets all.
+pub fn hero_of(number: u16, seed: u64, heroes: usize) -> u8 {
+    let (number, heroes) = (u64::from(number), heroes.max(1) as u64);
+    let shift = if heroes.is_multiple_of(2) { number / heroes } else { 0 };
+    ((number + shift + seed % heroes) % heroes) as u8
 }
 
 fn serve(seats: &mut [Seat], around: &Surroundings, epoch: &Epoch, end: Option<Instant>, stop: &AtomicBool) {

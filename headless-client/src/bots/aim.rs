@@ -52,8 +52,14 @@ pub struct Hand {
     target: Option<u32>,
     since_target_s: f32,
     wanted_before: Option<(f32, f32)>,
+    followed: [f32; 2],
 }
 
+/// A share of how fast the target crosses the view that the hand moves along with by itself: people follow what moves evenly
+/// almost without lag, and notice a change of direction late.
+const FOLLOWED: f32 = 0.9;
+/// Seconds until the hand has got used to a new speed of the target.
+const FOLLOW_S: f32 = 0.08;
 /// The error forgets itself with this time constant, in seconds: a person corrects about thrice a second.
 const ERROR_MEMORY_S: f32 = 0.35;
 
@@ -70,6 +76,7 @@ impl Hand {
             target: None,
             since_target_s: 0.0,
             wanted_before: None,
+            followed: [0.0; 2],
         }
     }
 
@@ -97,6 +104,7 @@ impl Hand {
             self.target = target;
             self.since_target_s = 0.0;
             self.wanted_before = None;
+            self.followed = [0.0; 2];
         }
         self.since_target_s += dt;
         let Some((yaw, pitch)) = angles(direction) else {
@@ -108,10 +116,18 @@ impl Hand {
             self.advance(dt);
             return;
         }
-        let crossing = self.wanted_before.map_or(0.0, |(old_yaw, old_pitch)| {
-            (turn_between(old_yaw, yaw).abs() + (pitch - old_pitch).abs()) / dt.max(1e-4)
+        let speeds = self.wanted_before.map_or([0.0; 2], |(old_yaw, old_pitch)| {
+            [turn_between(old_yaw, yaw), pitch - old_pitch].map(|turned| (turned / dt.max(1e-4)).clamp(-6.0, 6.0))
         });
         self.wanted_before = Some((yaw, pitch));
+        let used = (dt / FOLLOW_S).min(1.0);
+        for (followed, speed) in self.followed.iter_mut().zip(speeds) {
+            *followed += (speed - *followed) * used;
+        }
+        if target.is_none() {
+            self.followed = [0.0; 2];
+        }
+        let crossing = self.followed[0].abs() + self.followed[1].abs();
         let spread =
             if target.is_some() { self.skill.error + self.skill.error_crossing * crossing.min(4.0) } else { 0.0 };
         let keep = libm::expf(-dt / ERROR_MEMORY_S);
@@ -136,8 +152,9 @@ impl Hand {
         let stiffness = self.skill.stiffness;
         // Critically damped: it arrives without swinging. Semi-implicit, so that 10 Hz does not blow it up.
         let damp = 1.0 / (1.0 + 2.0 * stiffness * dt + (stiffness * dt) * (stiffness * dt));
-        self.yaw_speed = (self.yaw_speed + stiffness * stiffness * yaw_left * dt) * damp;
-        self.pitch_speed = (self.pitch_speed + stiffness * stiffness * pitch_left * dt) * damp;
+        let along = self.followed.map(|speed| speed * FOLLOWED);
+        self.yaw_speed = along[0] + (self.yaw_speed - along[0] + stiffness * stiffness * yaw_left * dt) * damp;
+        self.pitch_speed = along[1] + (self.pitch_speed - along[1] + stiffness * stiffness * pitch_left * dt) * damp;
         let speed = libm::hypotf(self.yaw_speed, self.pitch_speed);
         if speed > self.skill.turn_max {
             self.yaw_speed *= self.skill.turn_max / speed;

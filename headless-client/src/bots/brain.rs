@@ -52,7 +52,7 @@ pub struct Temper {
 impl Temper {
     fn drawn(rng: &mut SimRng) -> Self {
         Self {
-            skill: 0.45 + 0.5 * rng.unit(),
+            skill: 0.55 + 0.45 * rng.unit(),
             fear: 0.2 + 0.25 * rng.unit(),
             duty: 0.3 + 0.7 * rng.unit(),
             fidget_s: 0.35 + 0.5 * rng.unit(),
@@ -200,7 +200,7 @@ impl Brain {
                 aside * 0.6
             } else if apart.length() > wanted * 1.25 {
                 (direction + aside * 0.5).normalize_or_zero()
-            } else if apart.length() < wanted * 0.55 {
+            } else if apart.length() < wanted * 0.35 {
                 (aside - towards * 0.8).normalize_or_zero()
             } else {
                 (aside + towards * 0.25).normalize_or_zero()

@@ -24,6 +24,11 @@ pub enum Reach {
     Beam,
 }
 
+/// Metres that one closes in during a blow.
+const LUNGE: f32 = 1.5;
+/// Nobody keeps further away than this many metres by choice: it makes dull fights.
+const FIGHT_MAX: f32 = 15.0;
+
 /// A weapon as bots think of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WeaponTraits {
@@ -50,8 +55,13 @@ pub struct WeaponTraits {
 impl WeaponTraits {
     /// How good it is at a distance, in hit points a second.
     pub fn worth(&self, distance: f32) -> f32 {
+        if self.reach == Reach::Melee {
+            // A blow that lands does not stray, and a step brings it home.
+            return if distance < self.range_max + LUNGE { self.strength * 1.6 } else { self.strength * 0.05 };
+        }
         if distance > self.range_max {
-            return 0.0;
+            // Still better in hand than what reaches no further.
+            return self.strength * 0.08 * (self.range_max / distance);
         }
         let far = (distance - self.range_best).max(0.0) / (self.range_max - self.range_best).max(0.1);
         let near = match self.reach {
@@ -119,7 +129,7 @@ impl HeroTraits {
         let distances = (1..=20).map(|step| step as f32 * 2.0);
         let best = distances.clone().map(worth).fold(0.0, f32::max);
         // The furthest distance that is nearly as good: why come closer?
-        distances.filter(|distance| worth(*distance) >= best * 0.9).fold(2.0, f32::max).min(28.0)
+        distances.filter(|distance| worth(*distance) >= best * 0.9).fold(2.0, f32::max).min(FIGHT_MAX)
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arbiter_headless_client::bots::Bot;
 use arbiter_headless_client::bots::brain::Surroundings;
+use arbiter_headless_client::runner::hero_of;
 use arbiter_protocol::{ClientMessage, Datagram, ServerMessage, SnapshotHeader, Welcome};
 use arbiter_sim::map::{Point, Shape, Solid, Spawn, Volume, Waypoint};
 use arbiter_sim::{Command, Cue, DomainEvent, Input, Loadout, Map, MatchSettings, Rules, Simulation};
@@ -101,8 +102,7 @@ impl Match {
         };
         let rate = settings.tick_rate;
         let simulation = Simulation::new(rules.clone(), map.clone(), seed, settings).unwrap();
-        let heroes = rules.heroes.len() as u16;
-        let loadout = |number: u16| Loadout { hero: (number / 2 % heroes) as u8, team: 0 };
+        let loadout = |number: u16| Loadout { hero: hero_of(number, seed, rules.heroes.len()), team: 0 };
         let bots = (0..count)
             .map(|number| {
                 let bot_seed = seed * 1_000 + u64::from(number);

@@ -64,7 +64,7 @@ impl Fighter {
     pub(super) fn distance(&self, hero: &HeroTraits) -> f32 {
         match hero.weapons.get(self.weapon) {
             Some(weapon) if weapon.reach == Reach::Melee => weapon.range_best * 0.7,
-            Some(weapon) if weapon.reach == Reach::Beam => weapon.range_max * 0.7,
+            Some(weapon) if weapon.reach == Reach::Beam => weapon.range_best.min(weapon.range_max * 0.7),
             _ => hero.distance_best(),
         }
     }
@@ -96,7 +96,8 @@ impl Fighter {
             plan.fire = false;
         }
         plan.buttons |= self.reload(view, weapon, plan.target.is_some(), rng);
-        self.think_of_ability(view, me, hero, around, foe.as_ref(), rng);
+        let short = weapon.is_some_and(|weapon| weapon.range_max < 14.0);
+        self.think_of_ability(view, me, hero, around, foe.as_ref(), short, rng);
         self.press(hero, foe.as_ref(), &mut plan, dt);
         plan
     }
@@ -230,6 +231,7 @@ impl Fighter {
         if wanted && !view.own.reloading && rng.unit() < 0.5 { button::RELOAD } else { 0 }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one decision from everything that is known this tick")]
     /// Picks an ability that is of use now; then it is aimed and pressed.
     fn think_of_ability(
         &mut self,
@@ -238,6 +240,7 @@ impl Fighter {
         hero: &HeroTraits,
         around: &Surroundings,
         foe: Option<&PlayerView>,
+        short: bool,
         rng: &mut SimRng,
     ) {
         if self.ability.is_some() || self.ability_wait_s > 0.0 || view.own.casting || !view.own.able {
@@ -248,7 +251,8 @@ impl Fighter {
         let count = hero.abilities.len().min(button::ABILITY.len());
         let use_of = |at: usize| {
             let bored = (self.ability_unused_s[at] / BORED_S).min(1.5);
-            wish(&hero.abilities[at], view, me, around, foe) + if foe.is_some() { 0.3 * bored } else { 0.1 * bored }
+            wish(&hero.abilities[at], view, me, around, foe, short)
+                + if foe.is_some() { 0.3 * bored } else { 0.1 * bored }
         };
         let best = (0..count).filter(ready).max_by(|a, b| use_of(*a).total_cmp(&use_of(*b)));
         let Some(best) = best.filter(|best| use_of(*best) > 0.4 + 0.25 * rng.unit()) else {
@@ -282,13 +286,14 @@ impl Fighter {
     }
 }
 
-/// How much an ability would help now: 0 not at all, 1 very much.
+/// How much an ability would help now: 0 not at all, 1 very much. `short` says that the weapon in hand reaches only near.
 fn wish(
     ability: &AbilityTraits,
     view: &WorldView,
     me: &PlayerView,
     around: &Surroundings,
     foe: Option<&PlayerView>,
+    short: bool,
 ) -> f32 {
     let distance = foe.map(|foe| foe.middle().distance(me.eyes()));
     let hurt = 1.0 - me.health_share();
@@ -318,6 +323,8 @@ fn wish(
             _ => f32::from(u8::from(on_point(view, me, around))) * 0.6,
         },
         Purpose::Dash => match distance {
+            // What reaches only near is carried there.
+            Some(distance) if short && distance > 4.0 => 0.8,
             Some(distance) if distance > 12.0 || hurt > 0.6 => 0.6,
             Some(_) => 0.25,
             None => 0.2 + if me.velocity.length_squared() > 9.0 { 0.2 } else { 0.0 },
