@@ -82,8 +82,6 @@ pub struct ThingView {
     pub team: u8,
     /// Where.
     pub position: Vec3,
-    /// Metres a second; zero for what stands.
-    pub velocity: Vec3,
     /// Its health where it has one; for a pickup, 1 if it can be taken and 0 if it will be back later.
     pub health: f32,
 }

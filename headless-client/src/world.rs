@@ -6,13 +6,19 @@ use std::sync::Arc;
 
 use arbiter_schema::{ComponentId, Describe, Registry, StableId};
 use arbiter_sim::Rules;
+use arbiter_sim::abilities::Kit;
 use arbiter_sim::collide::MoverState;
+use arbiter_sim::deployables::{AreaState, Turret, Wall};
+use arbiter_sim::effects::{Afflictions, SILENCED, STUNNED};
 use arbiter_sim::index::{Identity, Kind};
 use arbiter_sim::modes::{ControlPoint, MatchState, Phase};
 use arbiter_sim::physics::{Place, Prop};
+use arbiter_sim::pickups::PickupState;
 use arbiter_sim::players::{Life, Look, Player};
+use arbiter_sim::projectiles::Projectile;
+use arbiter_sim::vitals::Vitals;
+use arbiter_sim::weapons::Arsenal;
 use arbiter_snapshot::Frame;
-use glam::Vec3;
 
 use crate::client::ClientCore;
 use crate::view::{PlayerView, PointView, ThingView, WorldView};
@@ -36,6 +42,15 @@ pub struct WorldReader {
     prop: Option<ComponentId>,
     point: Option<ComponentId>,
     game: Option<ComponentId>,
+    vitals: Option<ComponentId>,
+    arsenal: Option<ComponentId>,
+    kit: Option<ComponentId>,
+    afflictions: Option<ComponentId>,
+    pickup: Option<ComponentId>,
+    turret: Option<ComponentId>,
+    wall: Option<ComponentId>,
+    area: Option<ComponentId>,
+    projectile: Option<ComponentId>,
 }
 
 /// Where a component stands in the registry; `None` if the registry lacks it or describes another one of this name.
@@ -64,6 +79,15 @@ impl WorldReader {
             prop: number::<Prop>(registry),
             point: number::<ControlPoint>(registry),
             game: number::<MatchState>(registry),
+            vitals: number::<Vitals>(registry),
+            arsenal: number::<Arsenal>(registry),
+            kit: number::<Kit>(registry),
+            afflictions: number::<Afflictions>(registry),
+            pickup: number::<PickupState>(registry),
+            turret: number::<Turret>(registry),
+            wall: number::<Wall>(registry),
+            area: number::<AreaState>(registry),
+            projectile: number::<Projectile>(registry),
         }
     }
 
@@ -122,7 +146,8 @@ impl WorldReader {
         let hero = read::<Player>(frame, id, self.player).map_or(0, |player| player.hero);
         let movement = &self.rules.movement;
         let height = if body.crouched { movement.crouch_height } else { movement.height };
-        let health_max = self.rules.hero(hero).health;
+        let vitals = read::<Vitals>(frame, id, self.vitals).unwrap_or_default();
+        let weapon = read::<Arsenal>(frame, id, self.arsenal).map_or(0, |arsenal| arsenal.current);
         Some(PlayerView {
             id,
             slot: identity.slot(),
@@ -133,12 +158,12 @@ impl WorldReader {
             eye: height - movement.eye_below_top,
             yaw: f32::from(look.yaw) * STEP,
             pitch: f32::from(look.pitch) * STEP,
-            health: health_max,
-            health_max,
+            health: vitals.health + vitals.armour + vitals.shield,
+            health_max: vitals.health_max + self.rules.hero(hero).armour + vitals.shield_max,
             alive,
             crouching: body.crouched,
             grounded: body.grounded,
-            weapon: 0,
+            weapon,
         })
     }
 
@@ -171,25 +196,51 @@ impl WorldReader {
         Some(PointView { number: point.number, team: identity.team, progress: point.progress, open: true })
     }
 
-    fn read_own(&self, _frame: &Frame, _id: StableId, view: &mut WorldView) {
-        view.own.able = true;
-        view.own.ability_ready = [true; 4];
+    fn read_own(&self, frame: &Frame, id: StableId, view: &mut WorldView) {
+        let hero = self.rules.hero(view.me.map_or(0, |me| me.hero));
+        let arsenal = read::<Arsenal>(frame, id, self.arsenal).unwrap_or_default();
+        for (at, ammo) in view.own.ammo.iter_mut().enumerate() {
+            let weapon = hero.weapons.get(at).and_then(|link| self.rules.weapons.get(link.index()));
+            *ammo = weapon.filter(|weapon| weapon.magazine > 0).map(|_| arsenal.rounds[at]);
+        }
+        view.own.reloading = arsenal.reloading;
+        let flags = read::<Afflictions>(frame, id, self.afflictions).map_or(0, |afflictions| afflictions.flags);
+        view.own.able = flags & STUNNED == 0;
+        let kit = read::<Kit>(frame, id, self.kit).unwrap_or_default();
+        view.own.casting = kit.acting != 0;
+        view.own.ability_ready = kit.charges.map(|charges| charges > 0 && flags & (STUNNED | SILENCED) == 0);
     }
 
     fn read_thing(&self, frame: &Frame, kind: Kind, identity: &Identity, id: StableId, view: &mut WorldView) {
         let Some(place) = read::<Place>(frame, id, self.place) else { return };
-        let thing =
-            ThingView { id, kind: 0, team: identity.team, position: place.position, velocity: Vec3::ZERO, health: 1.0 };
+        let mut thing = ThingView { id, kind: 0, team: identity.team, position: place.position, health: 0.0 };
         match kind {
             Kind::Prop => {
-                let kind = read::<Prop>(frame, id, self.prop).map_or(0, |prop| prop.kind);
-                view.props.push(ThingView { kind, ..thing });
+                thing.kind = read::<Prop>(frame, id, self.prop).map_or(0, |prop| prop.kind);
+                view.props.push(thing);
             }
-            Kind::Pickup => view.pickups.push(thing),
-            Kind::Projectile => view.projectiles.push(thing),
-            Kind::Deployable => view.deployables.push(thing),
-            Kind::Shield => view.shields.push(thing),
-            Kind::Area => view.areas.push(thing),
+            Kind::Pickup => {
+                let Some(state) = read::<PickupState>(frame, id, self.pickup) else { return };
+                (thing.kind, thing.health) = (state.kind, if state.there { 1.0 } else { 0.0 });
+                view.pickups.push(thing);
+            }
+            Kind::Projectile => {
+                thing.kind = read::<Projectile>(frame, id, self.projectile).map_or(0, |flying| flying.number);
+                view.projectiles.push(thing);
+            }
+            Kind::Deployable => {
+                let Some(turret) = read::<Turret>(frame, id, self.turret) else { return };
+                (thing.kind, thing.health) = (turret.ability, turret.health);
+                view.deployables.push(thing);
+            }
+            Kind::Shield => {
+                thing.health = read::<Wall>(frame, id, self.wall).map_or(0.0, |wall| wall.health);
+                view.shields.push(thing);
+            }
+            Kind::Area => {
+                thing.kind = read::<AreaState>(frame, id, self.area).map_or(0, |area| area.ability);
+                view.areas.push(thing);
+            }
             _ => {}
         }
     }
