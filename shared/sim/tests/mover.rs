@@ -307,6 +307,40 @@ proptest! {
         }
     }
 
+    /// With cells of 0.12 m more triangles are near than a move considers.
+    #[test]
+    fn a_character_walks_on_triangles_and_never_falls_through(seed in any::<u64>(), cell in 0.12f32..1.5) {
+        let mut random = Random(seed);
+        let side = 60;
+        let corner = |x: usize, z: usize| Vec3::new(x as f32 - 30.0, 0.0, z as f32 - 30.0) * cell;
+        let mut vertices = Vec::new();
+        for z in 0..=side {
+            vertices.extend((0..=side).map(|x| corner(x, z) + Vec3::Y * random.range(-0.3, 0.3) * cell));
+        }
+        let mut indices = Vec::new();
+        for z in 0..side as u32 {
+            for x in 0..side as u32 {
+                let (a, b) = (z * 61 + x, (z + 1) * 61 + x);
+                indices.extend([[a, b, a + 1], [a + 1, b, b + 1]]);
+            }
+        }
+        let scene = Scene::new(&[solid(Shape::Mesh { vertices, indices }, Vec3::ZERO, Quat::IDENTITY)]);
+        let mut state = at(Vec3::new(0.0, 1.0, 0.0));
+        let (mut walked, mut wish) = (0.0, MoverWish::default());
+        for tick in 0..200 {
+            if tick % 25 == 0 {
+                // Back towards the middle, more or less: the ground has an end.
+                let home = -state.position.with_y(0.0).normalize_or_zero();
+                wish = MoverWish { velocity: (home + random.heading()) * 2.0, jump: tick % 75 == 0, ..wish };
+            }
+            let before = state.position;
+            scene.tick(&mut state, &wish, DT);
+            walked += (state.position - before).with_y(0.0).length();
+            prop_assert!(!scene.inside(&state) && state.position.y > -0.3 * cell - SLOP, "tick {tick}: {state:?}");
+        }
+        prop_assert!(walked > 2.0, "walked {walked} m");
+    }
+
     #[test]
     fn the_same_arguments_make_the_same_bits(seed in any::<u64>()) {
         let run = || {

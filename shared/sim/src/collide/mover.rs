@@ -376,14 +376,11 @@ impl<'a, 'w, const N: usize> Walk<'a, 'w, N> {
     /// Moves by `motion` until something stops it. Never further than the neighbourhood is known.
     fn advance(&mut self, motion: Vec3, solid: impl Fn(&Motion) -> bool) -> Option<Hit> {
         let hit = self.near.cast(self.capsule(), motion, solid);
-        let moved = motion * hit.as_ref().map_or(1.0, |hit| hit.at);
+        let mut moved = motion * hit.as_ref().map_or(1.0, |hit| hit.at);
         // Only when more pieces were near than fit: what is not known is as good as a wall.
-        let moved = if self.near.free < f32::INFINITY {
-            let rest = (self.near.free - self.feet.length() - MARGIN).max(0.0);
-            moved.clamp_length_max(rest)
-        } else {
-            moved
-        };
+        if self.near.free < f32::INFINITY {
+            moved = moved.clamp_length_max((self.near.free - self.feet.length()).max(0.0));
+        }
         self.feet += moved;
         hit
     }
@@ -440,7 +437,8 @@ impl<'a, 'w, const N: usize> Walk<'a, 'w, N> {
             state.crouched = true;
             self.height = low.min(tall);
         } else if state.crouched && tall > self.height {
-            let room = self.near.cast(self.capsule(), Vec3::Y * (tall - self.height), anything).is_none();
+            let up = tall - self.height;
+            let room = self.near.free > up && self.near.cast(self.capsule(), Vec3::Y * up, anything).is_none();
             if room {
                 self.height = tall;
             }
@@ -575,11 +573,12 @@ impl<'a, 'w, const N: usize> Walk<'a, 'w, N> {
             return false;
         }
         let start = self.feet;
-        let lifted = up * self.near.cast(self.capsule(), Vec3::Y * up, anything).map_or(1.0, |hit| hit.at);
+        self.advance(Vec3::Y * up, anything);
+        let lifted = self.feet.y - start.y;
         if lifted < 0.02 {
+            self.feet = start;
             return false;
         }
-        self.feet.y += lifted;
         let mut rest = level;
         let mut wall = None;
         for _ in 0..2 {
@@ -594,13 +593,12 @@ impl<'a, 'w, const N: usize> Walk<'a, 'w, N> {
             return false;
         }
         let down = lifted + LANDING;
-        let landed = self.near.cast(self.capsule(), Vec3::NEG_Y * down, anything);
-        match landed {
+        match self.advance(Vec3::NEG_Y * down, anything) {
             // The round foot may rest on an edge that is higher than a step: then it is no step, nor half of a higher one.
             Some(hit)
                 if hit.point.y - start.y <= up + SKIN && (self.walkable(hit.normal) || self.edge_of_ground(&hit)) =>
             {
-                self.feet.y = (self.feet.y - down * hit.at).min(start.y + up);
+                self.feet.y = self.feet.y.min(start.y + up);
                 self.ground = Some((hit.normal, hit.motion));
                 if let Some((side, motion)) = wall {
                     self.stop_at(side, &motion);
@@ -636,15 +634,16 @@ impl<'a, 'w, const N: usize> Walk<'a, 'w, N> {
             return;
         }
         let down = if on_ground { self.snap() } else { LANDING };
-        if let Some(hit) = self.near.cast(self.capsule(), Vec3::NEG_Y * down, anything) {
+        let start = self.feet;
+        if let Some(hit) = self.advance(Vec3::NEG_Y * down, anything) {
             let level = self.walkable(hit.normal);
             if level || self.edge_of_ground(&hit) {
-                self.feet.y -= down * hit.at;
                 self.land(&hit);
                 return;
             }
             self.steep += 1;
         }
+        self.feet = start;
         self.grounded = false;
         self.ground = None;
         // Held up on several sides by what is too steep to stand on, one stands after all; or nobody could ever leave.

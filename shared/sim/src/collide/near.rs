@@ -9,7 +9,7 @@ use super::world::{Motion, World};
 
 /// Pieces that a move considers. A character in the densest clutter has some ten; a finely triangulated ground some fifty.
 /// What does not fit shortens the move so that it cannot be reached: see [`Near::free`].
-const PIECES_MAX: usize = 96;
+const PIECES_MAX: usize = 128;
 
 /// Metres within which two things count as touching.
 pub(super) const TOLERANCE: f32 = 5e-4;
