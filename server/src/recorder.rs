@@ -3,13 +3,11 @@
 use core::time::Duration;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use arbiter_recording::header::Part;
-use arbiter_recording::{End, Header, Stamp, WriteError, Writer};
-use arbiter_sim::{Command, Map, MatchSettings, Rules};
+use arbiter_recording::{End, Header, WriteError, Writer};
+use arbiter_sim::Command;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::{OnRecorded, ServerConfig};
@@ -26,13 +24,7 @@ const FLUSH_EVERY: Duration = Duration::from_millis(100);
 /// What a recording begins with.
 pub(crate) struct Begin {
     pub path: PathBuf,
-    pub match_id: u128,
-    pub seed: u64,
-    pub settings: MatchSettings,
-    pub rules: Arc<Rules>,
-    pub map: Arc<Map>,
-    pub components: u64,
-    pub tick0_hash: u64,
+    pub header: Header,
     pub tick0: Vec<u8>,
 }
 
@@ -76,22 +68,7 @@ struct Open {
 }
 
 fn begin(begin: Begin) -> Result<Open, WriteError> {
-    let encode = |what| move |why: String| WriteError::Encode { what, why };
-    let header = Header {
-        stamp: Stamp::current(begin.components),
-        match_id: begin.match_id,
-        seed: begin.seed,
-        tick_rate: begin.settings.tick_rate,
-        settings: Part::of(&begin.settings).map_err(encode("the settings"))?,
-        rules_hash: begin.rules.hash(),
-        rules: Part::of(&*begin.rules).map_err(encode("the rules"))?,
-        map_name: begin.map.name.clone(),
-        map_hash: begin.map.hash,
-        map: Header::embed_map(&*begin.map).map_err(encode("the map"))?,
-        tick0_hash: begin.tick0_hash,
-        tick0_digest: Default::default(),
-    };
-    Ok(Open { writer: Writer::create(&begin.path, header, begin.tick0)?, path: begin.path })
+    Ok(Open { writer: Writer::create(&begin.path, begin.header, begin.tick0)?, path: begin.path })
 }
 
 fn run(entries: &Receiver<(u16, Entry)>, on_recorded: Option<OnRecorded>) {

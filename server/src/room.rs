@@ -11,8 +11,8 @@ use arbiter_protocol::{
     Datagram, Goodbye, GoodbyeReason, InputPacket, MatchMessage, Notice, Refused, RefusedReason, ServerMessage,
     SnapshotHeader, TeamScore, Welcome,
 };
-use arbiter_recording::End;
-use arbiter_schema::{HashSink, Registry, Sink as _, StableId};
+use arbiter_recording::{End, Header};
+use arbiter_schema::StableId;
 use arbiter_sim::index::Identity;
 use arbiter_sim::modes::MatchState;
 use arbiter_sim::simulation::MatchSetup;
@@ -102,23 +102,6 @@ fn random<const N: usize>() -> [u8; N] {
 pub(crate) fn build(config: &ServerConfig, seed: u64) -> Result<Simulation, BuildError> {
     let (rules, map) = (Arc::clone(&config.rules), Arc::clone(&config.map));
     Simulation::with_plugins(rules, map, seed, config.settings.clone(), &*config.plugins)
-}
-
-/// Hash of what decides the bytes of a state: names, fields and types of all components.
-fn components_hash(registry: &Registry) -> u64 {
-    let mut hash = HashSink::default();
-    let mut text = |text: &str| {
-        hash.long(text.len() as u64);
-        text.bytes().for_each(|byte| hash.long(u64::from(byte)));
-    };
-    for component in registry.components() {
-        text(component.name);
-        for field in component.fields {
-            text(field.name);
-            text(field.type_name);
-        }
-    }
-    hash.finish()
 }
 
 enum Entering {
@@ -242,17 +225,14 @@ impl Room {
         let path = folder.join(format!("{name}.{}", arbiter_recording::EXTENSION));
         let mut tick0 = Vec::new();
         self.simulation.checkpoint(&mut tick0);
-        let begin = Begin {
-            path: path.clone(),
-            match_id: u128::from_le_bytes(self.match_id),
-            seed: self.simulation.seed(),
-            settings: self.simulation.settings().clone(),
-            rules: Arc::clone(self.simulation.rules()),
-            map: Arc::clone(self.simulation.map()),
-            components: components_hash(self.simulation.registry()),
-            tick0_hash: self.simulation.hash(),
-            tick0,
+        let header = match Header::of(&self.simulation, u128::from_le_bytes(self.match_id)) {
+            Ok(header) => header,
+            Err(error) => {
+                tracing::error!(room = self.number, %error, "the match goes on unrecorded");
+                return;
+            }
         };
+        let begin = Begin { path: path.clone(), header, tick0 };
         self.recording = self.recorder.put(self.number, Entry::Begin(Box::new(begin))).then_some(path);
     }
 
