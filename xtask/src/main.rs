@@ -6,6 +6,7 @@
 mod advisories;
 mod determinism;
 mod hygiene;
+mod maps;
 mod shell;
 mod test;
 mod tools;
@@ -26,11 +27,14 @@ enum Chore {
     Test(test::Args),
     /// Plays the same generated matches on every kind of build and machine and compares them bit for bit.
     Determinism(determinism::Args),
+    /// Writes the maps of the house and their pictures.
+    Maps(maps::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     match Xtask::parse().chore {
         Chore::Test(args) => test::run(&args),
         Chore::Determinism(args) => determinism::run(&args),
+        Chore::Maps(args) => maps::run(&args),
     }
 }

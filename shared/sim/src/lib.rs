@@ -4,6 +4,7 @@
 //! goes in and comes out.
 
 pub mod abilities;
+pub mod assets;
 pub mod collide;
 pub mod deployables;
 pub mod effects;
