@@ -63,9 +63,20 @@ pub struct Use {
     pub aim: Vec3,
 }
 
-/// Uses of this tick that wait for a studio's plugin, by slot. Empty between ticks.
+/// Uses of this tick that wait for a studio's plugin, by slot. Made anew each tick.
 #[derive(Resource, Debug, Default)]
 pub struct Uses(pub Vec<Use>);
+
+/// Parts of [`TickSet::Abilities`], in order.
+#[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AbilitySet {
+    /// Casts are done, built-in acts too, and other uses stand in [`Uses`] behind it.
+    Use,
+    /// Where a studio's plugin takes the uses of its own acts.
+    Custom,
+    /// What was left in the world acts and ages.
+    Act,
+}
 
 /// Abilities.
 pub struct AbilitiesPlugin;
@@ -78,11 +89,13 @@ impl Plugin for AbilitiesPlugin {
                 world.entity_mut(player).insert(Kit::default());
             })
             .on_spawn(refill)
-            .add_systems(
+            .init_resource::<Cleansings>()
+            .configure_sets(
                 Tick,
-                (use_abilities, cleanse, deployables::age, deployables::act_areas).chain().in_set(TickSet::Abilities),
+                (AbilitySet::Use, AbilitySet::Custom, AbilitySet::Act).chain().in_set(TickSet::Abilities),
             )
-            .init_resource::<Cleansings>();
+            .add_systems(Tick, (use_abilities, cleanse).chain().in_set(AbilitySet::Use))
+            .add_systems(Tick, (deployables::age, deployables::act_areas).chain().in_set(AbilitySet::Act));
     }
 }
 

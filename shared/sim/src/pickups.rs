@@ -9,6 +9,7 @@ use crate::effects::Afflictions;
 use crate::event::DomainEvent;
 use crate::hitbox::{Bodies, Source};
 use crate::index::{Index, Kind, NextId};
+use crate::map::TriggerAction;
 use crate::physics::{Place, Solids};
 use crate::players::{Life, Player};
 use crate::rules::{Gift, Rules};
@@ -46,10 +47,17 @@ impl Plugin for PickupsPlugin {
     }
 }
 
-/// Lays down what the map has.
+/// Lays down what the map has. Names that the rules do not have are refused, of effects in triggers too.
 pub fn populate(world: &mut World) -> Result<(), BuildError> {
     let map = world.resource::<MapRef>().0.clone();
     let rules = world.resource::<RulesRef>().0.clone();
+    for trigger in &map.triggers {
+        if let TriggerAction::Effect(name) = &trigger.action
+            && rules.effect_named(name).is_none()
+        {
+            return Err(BuildError::Reference { map: map.name.clone(), what: "effect", name: name.clone() });
+        }
+    }
     for spot in &map.pickups {
         let Some(kind) = rules.pickup_named(&spot.kind) else {
             return Err(BuildError::Reference { map: map.name.clone(), what: "pickup", name: spot.kind.clone() });

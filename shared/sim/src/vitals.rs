@@ -18,7 +18,7 @@ use crate::movement::Doomed;
 use crate::physics::{Impulses, Physics, Place, Prop, Solids};
 use crate::players::{Life, Player, PlayerHooksApp, Tally, Tuning};
 use crate::projectiles::{Burst, burst};
-use crate::rules::Combat;
+use crate::rules::{Combat, Movement};
 use crate::simulation::{Cues, Events, MatchSetup, RulesRef};
 use crate::state::DescribeApp;
 use crate::tick::{Tick, TickSet};
@@ -59,6 +59,8 @@ describe! {
         pub shield_max: f32 => POINTS,
         /// Tick of the last damage.
         pub hurt_tick: u32,
+        /// How fast they fell in the last tick, in m/s; 0 on the ground.
+        pub fall_speed: f32,
         /// Who did it lately.
         pub attackers: ArrayVec<Attacker, ATTACKERS_MAX>,
     }
@@ -123,7 +125,15 @@ impl Plugin for VitalsPlugin {
             .on_spawn(restore)
             .add_systems(
                 Tick,
-                (doom, apply_damage, apply_heals, regenerate, crate::pickups::drop_loot, crate::pickups::collect)
+                (
+                    doom,
+                    hurt_fallen,
+                    apply_damage,
+                    apply_heals,
+                    regenerate,
+                    crate::pickups::drop_loot,
+                    crate::pickups::collect,
+                )
                     .chain()
                     .in_set(TickSet::Vitals),
             );
@@ -202,18 +212,52 @@ impl Vitals {
     }
 }
 
+/// Damage that nothing survives and nothing protects from.
+const DOOM: f32 = f32::MAX;
+
 /// Players in kill volumes take more than they have.
 fn doom(doomed: Res<'_, Doomed>, mut damage: ResMut<'_, DamageQueue>) {
     for id in &doomed.0 {
         damage.0.push(Damage {
             target: *id,
             source: Source::default(),
-            amount: f32::MAX,
+            amount: DOOM,
             part: Part::Body,
             cause: Cause::World,
             at: Vec3::ZERO,
             knock: Vec3::ZERO,
         });
+    }
+}
+
+/// Hit points that a landing at a speed costs.
+pub fn fall_damage(rules: &Movement, speed: f32) -> f32 {
+    (speed - rules.fall_damage_speed).max(0.0) * rules.fall_damage_per_speed
+}
+
+/// Who lands too fast is hurt.
+fn hurt_fallen(
+    rules: Res<'_, RulesRef>,
+    index: Res<'_, Index>,
+    mut damage: ResMut<'_, DamageQueue>,
+    mut players: Query<'_, '_, (&Life, &MoverState, &mut Vitals)>,
+) {
+    for (_, id, entity) in index.players() {
+        let Ok((life, state, mut vitals)) = players.get_mut(entity) else { continue };
+        if !life.alive {
+            continue;
+        }
+        if !state.grounded {
+            vitals.fall_speed = (-state.velocity.y).max(0.0);
+            continue;
+        }
+        let amount = fall_damage(&rules.movement, vitals.fall_speed);
+        vitals.fall_speed = 0.0;
+        if amount > 0.0 {
+            let source = Source::default();
+            let (at, knock) = (state.position, Vec3::ZERO);
+            damage.0.push(Damage { target: id, source, amount, part: Part::Limb, cause: Cause::World, at, knock });
+        }
     }
 }
 
@@ -283,7 +327,7 @@ fn hurt_player(world: &mut World, entity: Entity, damage: &Damage) {
     let by_self = damage.source.owner == identity.owner;
     let hostile = !by_self && damage.source.hostile(identity.team, identity.owner);
     let counts = matches!(world.resource::<MatchState>().phase, Phase::Running | Phase::Overtime);
-    let doomed = damage.cause == Cause::World;
+    let doomed = damage.amount == DOOM;
     if !doomed && (!counts || clock.tick < life.protected_until) {
         return;
     }
@@ -371,7 +415,7 @@ fn kill(world: &mut World, entity: Entity, victim: &Identity, vitals: &Vitals, d
         events.0.push(DomainEvent::Streak { slot, kills: streak });
     }
     if let Some(position) = world.get::<MoverState>(entity).map(|state| state.position)
-        && damage.cause != Cause::World
+        && damage.amount != DOOM
     {
         world.resource_mut::<Deaths>().0.push(position);
     }
@@ -493,6 +537,13 @@ mod tests {
     fn healing_stops_at_the_most() {
         let mut vitals = Vitals { health: 190.0, health_max: 200.0, ..Vitals::default() };
         assert_eq!(vitals.heal(50.0), 10.0);
+    }
+
+    #[test]
+    fn only_what_a_fall_is_too_fast_hurts() {
+        let mut rules = Rules::shipped().movement;
+        (rules.fall_damage_speed, rules.fall_damage_per_speed) = (18.0, 6.0);
+        assert_eq!((fall_damage(&rules, 17.0), fall_damage(&rules, 20.0)), (0.0, 12.0));
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub struct Pull {
     pub fresh: bool,
 }
 
-/// Pulls of this tick, by slot, then turrets by id. Empty between ticks.
+/// Pulls of this tick, by slot, then turrets by id. Made anew each tick.
 #[derive(Resource, Debug, Default)]
 pub struct Pulls(pub Vec<Pull>);
 

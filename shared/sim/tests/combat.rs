@@ -523,6 +523,58 @@ fn a_shooter_hits_what_they_saw() {
 }
 
 #[test]
+fn a_deep_fall_hurts() {
+    let mut map = flat_map();
+    map.spawns[1].position.y = 15.0;
+    let mut duel = Match::new(map, &["ranger", "ranger"], |_, _| ());
+    duel.run(120);
+    // From 15 m one lands at sqrt(2 * 20 * 15) = 24.5 m/s, which is 6.5 too fast.
+    assert!((150.0..175.0).contains(&duel.health(1)), "{}", duel.health(1));
+    assert_eq!(duel.health(0), 200.0);
+}
+
+#[test]
+fn a_kill_volume_kills_for_who_hit_last() {
+    let mut map = flat_map();
+    map.kill_volumes.push(Volume { centre: Vec3::new(0.0, 0.0, -9.0), half: Vec3::new(5.0, 3.0, 1.0) });
+    let mut duel = Match::new(map, &["ranger", "ranger"], |_, _| ());
+    duel.press(0, button::FIRE);
+    duel.inputs[1].1.move_forward = -127;
+    duel.run(120);
+    assert!(
+        duel.events
+            .iter()
+            .any(|event| matches!(event, DomainEvent::Killed { victim: 1, killer: Some(0), cause: Cause::World, .. }))
+    );
+}
+
+#[test]
+fn a_trigger_gives_its_effect() {
+    let mut map = flat_map();
+    map.triggers.push(arbiter_sim::map::Trigger {
+        name: "swamp".to_owned(),
+        volume: Volume { centre: Vec3::new(0.0, 0.0, -3.0), half: Vec3::new(2.0, 2.0, 2.0) },
+        action: arbiter_sim::map::TriggerAction::Effect("muddy".to_owned()),
+    });
+    let duel = Match::new(map, &["ranger", "ranger"], |_, _| ());
+    assert_eq!(duel.get::<Afflictions>(1).count(duel.effect("muddy")), 1);
+    assert_eq!(duel.get::<Afflictions>(0).count(duel.effect("muddy")), 0);
+}
+
+#[test]
+fn a_map_that_names_an_unknown_effect_is_refused() {
+    let mut map = flat_map();
+    map.triggers.push(arbiter_sim::map::Trigger {
+        name: "swamp".to_owned(),
+        volume: Volume { centre: Vec3::ZERO, half: Vec3::ONE },
+        action: arbiter_sim::map::TriggerAction::Effect("mudy".to_owned()),
+    });
+    let made = Simulation::new(Arc::new(Rules::shipped()), Arc::new(map), 1, MatchSettings::default());
+    let error = made.err().expect("the name does not exist").to_string();
+    assert!(error.contains("mudy"), "{error}");
+}
+
+#[test]
 fn the_administrator_scales_damage() {
     let mut duel = Match::duel(["ranger", "ranger"]);
     duel.sim.step(&[Command::Retune { knob: Knob::DamageScale, value: 0.0 }]);
