@@ -14,6 +14,7 @@ use clap::Args;
 
 use crate::assets::Assets;
 use crate::keys::{random_seed, read_key};
+use crate::plugins::Plugins;
 use crate::stop::Stop;
 
 /// Between two looks at whether the process was told to stop.
@@ -55,7 +56,7 @@ pub struct BotsArgs {
 }
 
 /// Runs bots. Fails if any of them did not get to play to the end.
-pub fn run(args: &BotsArgs, stop: &Stop) -> Result<ExitCode> {
+pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
     let server = args
         .server
         .to_socket_addrs()
@@ -63,7 +64,7 @@ pub fn run(args: &BotsArgs, stop: &Stop) -> Result<ExitCode> {
         .next()
         .with_context(|| format!("--server: {:?} has no address", args.server))?;
     let assets = Assets::from_folder(args.assets.clone())?;
-    let content = Content::new(Arc::new(assets.rules()?), Arc::new(assets.map(&args.map)?))?;
+    let content = Content::with_plugins(Arc::new(assets.rules()?), Arc::new(assets.map(&args.map)?), &*plugins)?;
     let seed = args.seed.map_or_else(random_seed, Ok)?;
     let config = BotsConfig {
         server,

@@ -125,7 +125,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             // This machine only: whoever wants the world to come in must say so.
-            bind: SocketAddr::from(([127, 0, 0, 1], 4433)),
+            bind: SocketAddr::from(([127, 0, 0, 1], 7777)),
             rooms: 1,
             threads: 0,
             mode: "team_deathmatch".to_owned(),

@@ -1,7 +1,62 @@
 //! `arbiter` as a library, so that a studio's own `main` can add its plugins. The only place that knows every room.
+//!
+//! Start at [`arguments`] for what it can do; [`host`] is where a server and its bots are put together.
 
+pub mod arguments;
+pub mod assets;
+pub mod bots_command;
 pub mod config;
 pub mod demo;
 pub mod fight;
+pub mod host;
 pub mod keys;
+pub mod plugins;
+pub mod replay_command;
+pub mod server_command;
 pub mod stop;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use arguments::{Arguments, Command, DemoArguments};
+use clap::Parser as _;
+use plugins::Plugins;
+use stop::Stop;
+
+/// The whole program with the built-in domains.
+pub fn main() -> ExitCode {
+    main_with(plugins::none())
+}
+
+/// The whole program with a studio's own plugins: reads the command line, does what it says, prints what went wrong.
+pub fn main_with(plugins: Plugins) -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("ARBITER_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    match run(arguments, plugins) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does what the command line says.
+pub fn run(arguments: Arguments, plugins: Plugins) -> Result<ExitCode> {
+    match arguments.command.unwrap_or_else(|| Command::Demo(DemoArguments::default())) {
+        Command::Demo(arguments) => demo::run(&arguments, plugins, &Stop::listen()?)?,
+        Command::Server(arguments) => server_command::run(arguments, plugins, &Stop::listen()?)?,
+        Command::Bots(arguments) => return bots_command::run(&arguments, plugins, &Stop::listen()?),
+        Command::Replay(arguments) => {
+            return replay_command::run(&arguments.replay, &host::Replaying::new(arguments.assets, plugins)?);
+        }
+        Command::Assets(command) => return assets::run(command),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,2 +1,7 @@
 //! `arbiter`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    arbiter_cli::main()
+}

@@ -8,9 +8,6 @@ use arbiter_sim::Map;
 /// Kills that the feed remembers; a terminal shows fewer.
 pub const FEED_MAX: usize = 64;
 
-/// Tick times that the small graph shows.
-pub const TICK_HISTORY_MAX: usize = 64;
-
 /// A place on the ground: metres east and metres south (x and z).
 pub type Ground = [f32; 2];
 

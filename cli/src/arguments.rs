@@ -1,0 +1,136 @@
+//! The commands and flags of `arbiter`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::assets::AssetsCommand;
+use crate::bots_command::BotsArgs;
+use crate::config::Layer;
+use crate::replay_command::ReplayArgs;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "arbiter", version, about = "An authoritative dedicated game server for combat games")]
+pub struct Arguments {
+    /// What to do; the demo if nothing is said
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What `arbiter` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch bots fight a match over real UDP sockets on this machine
+    Demo(DemoArguments),
+    /// Host matches
+    Server(ServerArguments),
+    /// Fill a running server with bots
+    Bots(BotsArgs),
+    /// Re-simulate recordings: verify, seek, dump, compare
+    Replay(ReplayArguments),
+    /// Check rules and maps, or print their schema
+    #[command(subcommand)]
+    Assets(AssetsCommand),
+}
+
+/// Flags of `arbiter replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArguments {
+    /// Folder with maps/ for recordings that do not hold their map
+    #[arg(long, global = true, value_name = "DIR")]
+    pub assets: Option<PathBuf>,
+    /// What to do
+    #[command(flatten)]
+    pub replay: ReplayArgs,
+}
+
+/// Flags of `arbiter server`.
+#[derive(Debug, Args)]
+pub struct ServerArguments {
+    /// Configuration file in TOML; the environment goes over it, flags go over both
+    #[arg(long, env = "ARBITER_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print what the server would run with, as such a file, and stop
+    #[arg(long)]
+    pub print_config: bool,
+    /// Settings
+    #[command(flatten)]
+    pub settings: Layer,
+}
+
+/// How the demo tells what happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SummaryForm {
+    /// One JSON object on standard output; everything else goes to standard error
+    Json,
+}
+
+/// Flags of `arbiter demo`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct DemoArguments {
+    /// Seconds that the match takes
+    #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u32).range(5..=7200))]
+    pub duration: u32,
+    /// Players
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub bots: u16,
+    /// Ticks a second
+    #[arg(long, value_name = "HZ", default_value_t = 60, value_parser = clap::value_parser!(u16).range(10..=128))]
+    pub tick_rate: u16,
+    /// Map
+    #[arg(long, value_name = "NAME", default_value = "arena")]
+    pub map: String,
+    /// Mode
+    #[arg(long, value_name = "NAME", default_value = "team_deathmatch")]
+    pub mode: String,
+    /// Teams; 0 leaves it to the mode
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=16))]
+    pub teams: u8,
+    /// Seed of the match and its bots; left out, it is drawn and told at the end
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Folder that the recording goes to
+    #[arg(long, value_name = "DIR", default_value = "recordings")]
+    pub record_dir: PathBuf,
+    /// Folder with rules and maps in place of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub assets: Option<PathBuf>,
+    /// Progress lines even where a picture could be drawn
+    #[arg(long)]
+    pub plain: bool,
+    /// Tell the result for a script
+    #[arg(long, value_name = "FORM")]
+    pub summary: Option<SummaryForm>,
+}
+
+impl Default for DemoArguments {
+    fn default() -> Self {
+        // The one place for defaults is the declaration above.
+        #[derive(Parser)]
+        struct Only {
+            #[command(flatten)]
+            demo: DemoArguments,
+        }
+        Only::parse_from(["demo"]).demo
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn nothing_said_is_the_demo_of_ten_for_two_minutes() {
+        let demo = DemoArguments::default();
+        assert_eq!((demo.bots, demo.duration, demo.tick_rate), (10, 120, 60));
+        assert!(Arguments::parse_from(["arbiter"]).command.is_none());
+    }
+}

@@ -1,0 +1,368 @@
+//! A server and bots in this process: the one place of this crate that starts either.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, LinkConditions, run_bots};
+use arbiter_replay::ReplayError;
+use arbiter_server::{OnStop, Server, ServerConfig, ServerHandle};
+use arbiter_sim::rules::{MatchSettings, Rules};
+use arbiter_sim::{BuildError, Map, Simulation};
+use arbiter_transport::Key;
+
+use crate::assets::Assets;
+use crate::config::{self, Settings};
+use crate::demo::watch::Watch;
+use crate::keys;
+use crate::plugins::Plugins;
+
+/// Bandwidth is told as the mean over this long.
+const METER: Duration = Duration::from_secs(1);
+/// How often it is looked whether all recordings are verified.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What plays: rules, a map, and where further maps come from.
+#[derive(Clone)]
+pub struct Play {
+    /// Where rules and map came from.
+    pub assets: Assets,
+    /// The rules.
+    pub rules: Arc<Rules>,
+    /// The map.
+    pub map: Arc<Map>,
+    /// A studio's own plugins.
+    pub plugins: Plugins,
+}
+
+impl Play {
+    /// Reads the rules and a map.
+    pub fn load(assets: Assets, map: &str, plugins: Plugins) -> Result<Self> {
+        let (rules, map) = (Arc::new(assets.rules()?), Arc::new(assets.map(map)?));
+        Ok(Self { assets, rules, map, plugins })
+    }
+}
+
+/// A running server.
+pub struct Host {
+    server: ServerHandle,
+    verdicts: Arc<Mutex<Vec<Verdict>>>,
+    verifies: bool,
+    meter: Mutex<Meter>,
+}
+
+/// A finished recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it was re-simulated to the same hashes; `None` if that was not asked for or not done in time.
+    pub verified: Option<bool>,
+}
+
+struct Verdict {
+    path: PathBuf,
+    good: bool,
+}
+
+/// How a server does, for people.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HostStats {
+    /// Middle tick, µs of the thread.
+    pub tick_p50_us: f32,
+    /// One tick in a hundred takes longer, µs.
+    pub tick_p99_us: f32,
+    /// The last ticks, µs, oldest first.
+    pub tick_recent_us: VecDeque<u64>,
+    /// Ticks that began late.
+    pub overruns: u64,
+    /// To each client now, kbit/s with IP and UDP headers.
+    pub down_kbit_s: f32,
+    /// From each client now, kbit/s with IP and UDP headers.
+    pub up_kbit_s: f32,
+    /// The same since the beginning.
+    pub down_mean_kbit_s: f32,
+    /// The same since the beginning.
+    pub up_mean_kbit_s: f32,
+    /// Size of the running recording.
+    pub recorded_bytes: u64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Lists and numbers stay what they are, whatever panicked while it held them.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Host {
+    /// Starts a server. `watch` looks at its first room.
+    pub fn start(settings: &Settings, play: &Play, key: keys::Key, watch: Option<Arc<Watch>>) -> Result<Self> {
+        let verdicts = Arc::new(Mutex::new(Vec::new()));
+        let mut config = ServerConfig::new(
+            Key(key),
+            Arc::clone(&play.rules),
+            Arc::clone(&play.map),
+            MatchSettings {
+                mode: settings.mode.clone(),
+                tick_rate: settings.tick_rate,
+                teams: settings.teams,
+                players_max: settings.players_max,
+                match_seconds: settings.match_seconds,
+                friendly_fire: None,
+            },
+        );
+        config.bind = settings.bind;
+        config.rooms = settings.rooms;
+        config.threads = settings.threads;
+        config.seed = settings.seed;
+        config.record_dir = Some(settings.record_dir.clone());
+        config.matches = settings.matches;
+        config.plugins = Arc::clone(&play.plugins);
+        config.observer = watch.map(|watch| {
+            let observer: arbiter_server::Observer = Arc::new(move |room, simulation| {
+                if room == 0 {
+                    watch.ticked(simulation);
+                }
+            });
+            observer
+        });
+        if settings.verify {
+            let (play, verdicts) = (play.clone(), Arc::clone(&verdicts));
+            config.on_recorded = Some(Arc::new(move |path| {
+                let good = verify(path, &play);
+                lock(&verdicts).push(Verdict { path: path.to_owned(), good });
+            }));
+        }
+        let server = Server::start(config)?;
+        Ok(Self { server, verdicts, verifies: settings.verify, meter: Mutex::new(Meter::new()) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.local_address()
+    }
+
+    /// Whether all its matches are over.
+    pub fn finished(&self) -> bool {
+        !self.server.is_running()
+    }
+
+    /// How it does: its first room, and the network of all.
+    pub fn stats(&self) -> HostStats {
+        let all = self.server.stats();
+        let room = self.server.room_stats(0).unwrap_or_default();
+        let recorded_bytes = room.recording.as_deref().and_then(|path| std::fs::metadata(path).ok());
+        let mut meter = lock(&self.meter);
+        meter.note(Instant::now(), all.clients, all.bytes_in, all.bytes_out);
+        HostStats {
+            tick_p50_us: room.tick_p50_us,
+            tick_p99_us: room.tick_p99_us,
+            tick_recent_us: room.tick_recent_us,
+            overruns: room.overruns,
+            down_kbit_s: meter.now[1],
+            up_kbit_s: meter.now[0],
+            down_mean_kbit_s: meter.mean(1),
+            up_mean_kbit_s: meter.mean(0),
+            recorded_bytes: recorded_bytes.map_or(0, |file| file.len()),
+        }
+    }
+
+    /// A line for people: how it does.
+    pub fn progress(&self) -> String {
+        let (all, stats) = (self.server.stats(), self.stats());
+        let room = self.server.room_stats(0).unwrap_or_default();
+        format!(
+            "{} clients, {} matches ended; room 0: match {}, tick {}, {} players, p50 {:.0} us, p99 {:.0} us, {} overruns; {:.0} kbit/s down, {:.0} up per client; {} malformed",
+            all.clients,
+            all.matches_ended,
+            room.matches,
+            room.tick,
+            room.players,
+            stats.tick_p50_us,
+            stats.tick_p99_us,
+            stats.overruns,
+            stats.down_kbit_s,
+            stats.up_kbit_s,
+            all.malformed,
+        )
+    }
+
+    /// Lets running matches come to their end; no others begin.
+    pub fn finish(&self) {
+        self.server.stop(OnStop::Finish);
+    }
+
+    /// Ends what still runs, closes recordings, and waits up to `limit` until they are verified.
+    pub fn close(self, limit: Duration) -> Vec<Recorded> {
+        self.server.stop(OnStop::Abandon);
+        let stats = self.server.join();
+        let until = Instant::now() + limit;
+        let done = |path: &PathBuf| lock(&self.verdicts).iter().any(|verdict| verdict.path == *path);
+        while self.verifies && Instant::now() < until && !stats.recordings.iter().all(done) {
+            std::thread::sleep(LOOK);
+        }
+        let verdicts = lock(&self.verdicts);
+        let verified = |path: &PathBuf| verdicts.iter().find(|it| it.path == *path).map(|it| it.good);
+        stats.recordings.into_iter().map(|path| Recorded { verified: verified(&path), path }).collect()
+    }
+}
+
+/// Maps and simulations for replays.
+pub struct Replaying {
+    assets: Assets,
+    plugins: Plugins,
+}
+
+impl Replaying {
+    /// With maps from a folder, if one is given, over the built-in ones.
+    pub fn new(folder: Option<PathBuf>, plugins: Plugins) -> Result<Self> {
+        Ok(Self { assets: Assets::from_folder(folder)?, plugins })
+    }
+}
+
+impl arbiter_replay::Assets for Replaying {
+    fn map(&self, name: &str) -> Result<Arc<Map>, String> {
+        self.assets.map(name).map(Arc::new).map_err(|error| format!("{error:#}"))
+    }
+
+    fn simulate(
+        &self,
+        rules: Arc<Rules>,
+        map: Arc<Map>,
+        seed: u64,
+        settings: MatchSettings,
+    ) -> Result<Simulation, BuildError> {
+        Simulation::with_plugins(rules, map, seed, settings, &*self.plugins)
+    }
+}
+
+fn verify(path: &Path, play: &Play) -> bool {
+    let replaying = Replaying { assets: play.assets.clone(), plugins: Arc::clone(&play.plugins) };
+    let report: Result<_, ReplayError> = arbiter_replay::verify(path, &replaying, Default::default(), &|_| ());
+    match report {
+        Ok(report) if report.is_good() => true,
+        Ok(report) => {
+            let tick = report.divergence.map_or(0, |divergence| divergence.tick);
+            eprintln!(
+                "{}: {} ticks differ, the first is {tick}, {} damages; run arbiter replay verify on it",
+                path.display(),
+                report.divergent,
+                report.damages.len()
+            );
+            false
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            false
+        }
+    }
+}
+
+/// Bytes as kbit/s per client.
+struct Meter {
+    since: Instant,
+    clients: usize,
+    /// In and out, at the beginning of the running interval.
+    bytes: [u64; 2],
+    now: [f32; 2],
+    /// Bytes and seconds of clients, over all intervals in which there were any.
+    total: [u64; 2],
+    client_seconds: f64,
+}
+
+impl Meter {
+    fn new() -> Self {
+        Self { since: Instant::now(), clients: 0, bytes: [0; 2], now: [0.0; 2], total: [0; 2], client_seconds: 0.0 }
+    }
+
+    fn note(&mut self, at: Instant, clients: usize, bytes_in: u64, bytes_out: u64) {
+        let passed = at.duration_since(self.since);
+        if passed < METER {
+            return;
+        }
+        let bytes = [bytes_in, bytes_out];
+        let client_seconds = passed.as_secs_f64() * clients as f64;
+        // Only intervals in which nobody came or went: handshakes are not what a match costs.
+        if clients > 0 && clients == self.clients {
+            for (way, bytes) in bytes.iter().enumerate() {
+                let moved = bytes.saturating_sub(self.bytes[way]);
+                self.total[way] += moved;
+                self.now[way] = (moved as f64 * 8e-3 / client_seconds) as f32;
+            }
+            self.client_seconds += client_seconds;
+        }
+        (self.since, self.clients, self.bytes) = (at, clients, bytes);
+    }
+
+    fn mean(&self, way: usize) -> f32 {
+        if self.client_seconds > 0.0 { (self.total[way] as f64 * 8e-3 / self.client_seconds) as f32 } else { 0.0 }
+    }
+}
+
+/// Bots that play over real sockets, on threads of their own.
+pub struct Bots {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<BotsReport>>>,
+}
+
+impl Bots {
+    /// Starts them.
+    pub fn start(count: u16, server: SocketAddr, key: keys::Key, seed: u64, play: &Play) -> Result<Self> {
+        let content = Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), &*play.plugins)?;
+        let config =
+            BotsConfig { server, key: Key(key), count, seed, duration: None, link: LinkConditions::default(), content };
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        let thread =
+            std::thread::Builder::new().name("bots".to_owned()).spawn(move || Ok(run_bots(&config, &told)?))?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+
+    /// Lets them say goodbye and waits for it.
+    pub fn stop(mut self) -> Result<BotsReport> {
+        self.stop.store(true, Ordering::Relaxed);
+        let thread = self.thread.take().ok_or_else(|| anyhow!("the bots were stopped twice"))?;
+        thread.join().map_err(|_| anyhow!("the bots panicked"))?
+    }
+
+    /// Whether they have ended by themselves.
+    pub fn ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Bots {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl From<config::OnStop> for OnStop {
+    fn from(on_stop: config::OnStop) -> Self {
+        match on_stop {
+            config::OnStop::Finish => Self::Finish,
+            config::OnStop::Abandon => Self::Abandon,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bandwidth_is_told_per_client_without_the_second_in_which_they_came() {
+        let mut meter = Meter::new();
+        let at = |seconds| meter.since + Duration::from_secs(seconds);
+        let (one, two, three) = (at(1), at(2), at(3));
+        meter.note(one, 10, 900_000, 900_000);
+        meter.note(two, 10, 900_000 + 12_500, 900_000 + 125_000);
+        meter.note(three, 10, 900_000 + 25_000, 900_000 + 250_000);
+        assert_eq!(meter.now, [10.0, 100.0]);
+        assert_eq!((meter.mean(0), meter.mean(1)), (10.0, 100.0));
+    }
+}
