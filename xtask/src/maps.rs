@@ -628,7 +628,7 @@ fn field() -> Scene {
     let mut random = Random(SEED);
     let mut scene = Scene { half: [HALF + 3.0, HALF + 3.0], ..Scene::default() };
     scene.volume("bounds", ZONE, [0.0, 14.0, 0.0], [HALF + 2.0, 26.0, HALF + 2.0]);
-    scene.nodes[0].extras = Some(json!({"link_range": 23.0}));
+    scene.nodes[0].extras = Some(json!({"link_range": 30.0}));
     scene.volume("kill_below", DEADLY, [0.0, -9.0, 0.0], [HALF + 2.0, 3.0, HALF + 2.0]);
     // Four slabs, because a box of 400 m would be near everything.
     for turns in 0..4 {

@@ -106,7 +106,7 @@ fn every_link_can_be_walked_except_where_a_pad_throws() {
                 // Sampled anew and coarser than the linker does it: chest height free, floor at most a step away.
                 let walked = (0..=20).all(|part| {
                     let place = waypoint.position.lerp(to.position, part as f32 / 20.0);
-                    ground.floor(place, 3.0, 3.0).is_some()
+                    ground.floor(place, 2.5, 3.5).is_some()
                 });
                 let chest = Vec3::Y * 1.3;
                 let free = waypoint.position.y != to.position.y

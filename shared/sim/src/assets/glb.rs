@@ -60,6 +60,7 @@ impl Glb {
             );
         }
         check_container(bytes)?;
+        check_accessors(bytes)?;
         let gltf = match gltf::Gltf::from_slice(bytes) {
             Ok(gltf) => gltf,
             Err(cause) => return error(format!("expected valid glTF 2.0, found: {cause}"), EXPORT),
@@ -237,6 +238,28 @@ fn check_container(bytes: &[u8]) -> Result<(), GlbError> {
     }
     if chunks == 0 {
         return error("expected a JSON chunk, found none", EXPORT);
+    }
+    Ok(())
+}
+
+/// Checks which accessors the primitives name: the parser's own validation looks them up before it has checked them.
+fn check_accessors(bytes: &[u8]) -> Result<(), GlbError> {
+    let end = u32_at(bytes, 12).map_or(20, |length| 20 + length as usize);
+    let root: serde_json::Value = match serde_json::from_slice(bytes.get(20..end).unwrap_or_default()) {
+        Ok(root) => root,
+        Err(cause) => return error(format!("expected valid glTF 2.0, found: {cause}"), EXPORT),
+    };
+    let list =
+        |value: &serde_json::Value, name: &str| value.get(name).and_then(|v| v.as_array()).cloned().unwrap_or_default();
+    let count = list(&root, "accessors").len() as u64;
+    for primitive in list(&root, "meshes").iter().flat_map(|mesh| list(mesh, "primitives")) {
+        let attributes = primitive.get("attributes").and_then(|value| value.as_object());
+        let targets = list(&primitive, "targets");
+        let morphs = targets.iter().filter_map(|target| target.as_object());
+        let named = attributes.into_iter().chain(morphs).flat_map(|map| map.values()).chain(primitive.get("indices"));
+        if let Some(wrong) = named.filter_map(|value| value.as_u64()).find(|index| *index >= count) {
+            return error(format!("expected an accessor below {count}, found {wrong}"), EXPORT);
+        }
     }
     Ok(())
 }

@@ -667,7 +667,13 @@ impl Loader {
         let misfit = "name it _hull if it is convex and _mesh if not";
         let shape = match claimed {
             "box" => {
-                if geometry.vertices.iter().any(|v| ((*v - centre).abs() - half).abs().max_element() > fit) {
+                let off = |v: &Vec3| ((*v - centre).abs() - half).abs().max_element() > fit;
+                // A wedge also has only corners of its box, but not all eight.
+                let corners = geometry
+                    .vertices
+                    .iter()
+                    .fold(0u8, |seen, v| seen | 1 << ((*v - centre).cmpgt(Vec3::ZERO).bitmask()));
+                if corners != u8::MAX || geometry.vertices.iter().any(off) {
                     self.fail(&node.name, "expected a box, found corners that are not a box's", misfit);
                     return None;
                 }
