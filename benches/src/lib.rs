@@ -1,1 +1,3 @@
-//! Being built.
+//! What benches share: thread CPU time, percentiles, and how figures are printed.
+
+pub mod measure;

@@ -1,1 +1,152 @@
-//! Being built.
+//! Whole-system tests: the program as people run it, over real sockets, with files that it leaves behind.
+//!
+//! This library is what they share: [`Arbiter`] finds the program and runs it.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// Longest that a test waits for one thing: a machine under load takes its time, a hung program takes forever.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program, built with the profile of the tests.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        // This test lies in target/PROFILE/deps, the program in target/PROFILE.
+        let me = std::env::current_exe().expect("a test has a path");
+        let folder = me.parent().and_then(Path::parent).expect("a test lies in deps");
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--package", "arbiter-cli", "--bin", "arbiter"]);
+        if folder.file_name().is_some_and(|name| name == "release") {
+            build.arg("--release");
+        }
+        build.env("CARGO_TARGET_DIR", folder.parent().expect("a profile lies in a target folder"));
+        let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
+        assert!(status.success(), "arbiter is built");
+        folder.join(format!("arbiter{}", std::env::consts::EXE_SUFFIX))
+    })
+}
+
+/// A command of the program, with nothing of the caller's environment that would change its settings.
+pub fn arbiter(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ARBITER_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    arbiter(arguments).output().expect("arbiter runs")
+}
+
+/// What a run printed, both streams, for messages of tests.
+pub fn printed(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}\n{}\n{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
+/// A program that runs beside the test, and is killed with it.
+pub struct Running {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    /// Starts it.
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut child =
+            arbiter(arguments).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("arbiter runs");
+        let out = child.stdout.take().expect("its output is piped");
+        let (tell, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                if tell.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// Waits for a line that contains `part`.
+    pub fn wait_for_line(&self, part: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => panic!("no line with {part:?} in {PATIENCE:?}"),
+                Err(RecvTimeoutError::Disconnected) => panic!("it ended without a line with {part:?}"),
+            }
+        }
+    }
+
+    /// Ends it as an operator's orchestrator does.
+    pub fn terminate(&mut self) {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        assert!(status.success(), "the program was still there to be told");
+    }
+
+    /// Ends it as a failing machine does: without a word.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it was ours");
+    }
+
+    /// Waits for its end and tells whether it ended well.
+    pub fn wait(&mut self) -> bool {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is ours") {
+                return status.success();
+            }
+            assert!(Instant::now() < until, "it still runs after {PATIENCE:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until a folder holds a recording of at least `bytes`.
+pub fn wait_for_recording(folder: &Path, bytes: u64) -> PathBuf {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(path) = recordings(folder).into_iter().find(|path| size(path) >= bytes) {
+            return path;
+        }
+        assert!(Instant::now() < until, "no recording of {bytes} bytes in {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |file| file.len())
+}
+
+/// Recordings in a folder, by name.
+pub fn recordings(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut found: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "arbrec")).collect();
+    found.sort();
+    found
+}
+
+/// A path as an argument.
+pub fn argument(path: &Path) -> &str {
+    path.to_str().expect("test folders have plain names")
+}
