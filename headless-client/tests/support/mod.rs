@@ -172,8 +172,8 @@ impl Match {
             }
         });
         let mut commands = Vec::new();
-        for slot in 0..self.bots.len() {
-            let viewer = Viewer { slot: Some(slot as u16), team: teams[slot] };
+        for (slot, &team) in teams.iter().enumerate() {
+            let viewer = Viewer { slot: Some(slot as u16), team };
             self.encoder.encode(self.acks[slot], viewer, &mut self.parts);
             let margin = self.inputs[slot].keys().next_back().map_or(-1, |newest| *newest as i16 - tick as i16 - 1);
             let header = SnapshotHeader { echo_us: self.sent_us[slot], echo_age_us: 16_667, input_margin: margin };
