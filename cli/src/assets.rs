@@ -224,17 +224,8 @@ mod tests {
         }
         let movement = rules.join("movement.ron");
         let text = std::fs::read_to_string(&movement).expect("read");
-        let line = text.lines().position(|line| line.trim_start().starts_with("gravity")).expect("a field") + 1;
-        let bad: String = text
-            .lines()
-            .map(|line| {
-                if line.trim_start().starts_with("gravity") {
-                    "    gravity: -5.0,\n".into()
-                } else {
-                    format!("{line}\n")
-                }
-            })
-            .collect();
+        let line = text.lines().position(|line| line.contains("gravity: ")).expect("a field") + 1;
+        let bad = text.replace("gravity: ", "gravity: -");
         std::fs::write(&movement, bad).expect("written");
         let wrong = Assets::from_folder(Some(folder.path().to_owned())).expect("a folder").check();
         assert_eq!(wrong.len(), 1, "{wrong:?}");

@@ -3,8 +3,8 @@
 //!
 //! What a studio does for this, all of it here:
 //! - a component of its own, [`Purse`], described once: so it is hashed, recorded, restored and told to clients;
-//! - a mode of its own: data that names the kind `Custom("gold_rush")`, and a system in [`TickSet::MatchRules`] that counts;
-//! - a weapon of its own: data that names the behaviour `Custom("coins")`, and a system in [`TickSet::Weapons`] that shoots.
+//! - a mode of its own: data that names the kind `Custom("gold_rush")`, and a system in [`ModeSet::Custom`] that counts;
+//! - a weapon of its own: data that names the behaviour `Custom("coins")`, and a system in [`WeaponSet::Custom`] that shoots.
 //!
 //! The rules of determinism hold for plugins too: no `Local`, no change filters, no hash maps; walk players by slot.
 
@@ -12,12 +12,12 @@ use arbiter_schema::{Audience, Predictor, Spec, describe};
 use arbiter_sim::collide::MoverState;
 use arbiter_sim::hitbox::{Met, PlayerBody, Scene};
 use arbiter_sim::index::{Identity, Index};
-use arbiter_sim::modes::{MatchState, Phase, add_score};
+use arbiter_sim::modes::{MatchState, ModeSet, Phase, add_score};
 use arbiter_sim::players::{Life, PlayerHooksApp, Tally};
 use arbiter_sim::rules::{AssetError, Behaviour, Link, Mode, ModeKind, Rules, Weapon};
 use arbiter_sim::simulation::{Cues, Events, MapRef, PLAYERS_MAX};
 use arbiter_sim::state::DescribeApp;
-use arbiter_sim::tick::{Tick, TickSet};
+use arbiter_sim::tick::Tick;
 use arbiter_sim::time::Clock;
 use arbiter_sim::vitals::{Damage, DamageQueue};
 use arbiter_sim::weapons::{Pulls, WeaponSet};
@@ -67,7 +67,7 @@ impl Plugin for GoldRushPlugin {
                 world.entity_mut(player).insert(Purse::default());
             })
             .add_systems(Tick, shoot_coins.in_set(WeaponSet::Custom))
-            .add_systems(Tick, (rob, mine).chain().in_set(TickSet::MatchRules));
+            .add_systems(Tick, (rob, mine).chain().in_set(ModeSet::Custom));
     }
 }
 

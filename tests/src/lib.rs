@@ -1,6 +1,6 @@
 //! Whole-system tests: the program as people run it, over real sockets, with files that it leaves behind.
 //!
-//! This library is what they share: [`Arbiter`] finds the program and runs it.
+//! This library is what they share: `Arbiter` finds the program and runs it.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 //!
 //! The built-in modes differ only in what gives points. A studio's own mode is a rule of kind `Custom`: phases, waves and
 //! time are the same, and its plugin gives points with [`add_score`] and ends rounds with [`end_round`] in
-//! [`TickSet::MatchRules`].
+//! [`ModeSet::Custom`].
 
 use arbiter_schema::{Audience, Predictor, Spec, describe, describe_enum};
 use bevy_app::{App, Plugin};
@@ -131,6 +131,17 @@ pub fn setup(rules: &Rules, map: &Map, settings: &MatchSettings) -> Result<Match
     })
 }
 
+/// Parts of [`TickSet::MatchRules`], in order.
+#[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ModeSet {
+    /// The built-in modes have given their points behind it.
+    Count,
+    /// Where a studio's plugin gives points and ends rounds in its own mode.
+    Custom,
+    /// Phases have changed, and who was due is back in the world.
+    Advance,
+}
+
 /// Phases, points, waves.
 pub struct ModesPlugin;
 
@@ -138,7 +149,12 @@ impl Plugin for ModesPlugin {
     fn build(&self, app: &mut App) {
         app.describe::<ControlPoint>()
             .describe_resource::<MatchState>()
-            .add_systems(Tick, (count_kills, hold_points, advance, respawn).chain().in_set(TickSet::MatchRules));
+            .configure_sets(
+                Tick,
+                (ModeSet::Count, ModeSet::Custom, ModeSet::Advance).chain().in_set(TickSet::MatchRules),
+            )
+            .add_systems(Tick, (count_kills, hold_points).chain().in_set(ModeSet::Count))
+            .add_systems(Tick, (advance, respawn).chain().in_set(ModeSet::Advance));
     }
 }
 
