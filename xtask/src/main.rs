@@ -1,4 +1,4 @@
-//! The chores that nobody should have to remember. Start at [`test`] for what must hold before a change lands, at
+//! The chores that nobody should have to remember. Start at [`mod@test`] for what must hold before a change lands, at
 //! [`determinism`] for law 1.
 //!
 //! A chore installs what it needs, says what it does as it goes, and fails on a part that is missing: it never skips one.
