@@ -2,7 +2,7 @@
 //! passes bytes and times in and takes bytes out; [`crate::runner`] is the one that bots use.
 //!
 //! Order of a client's life: [`ClientCore::connected`] when the transport is, then messages and datagrams as they come; for
-//! each tick of [`ClientCore::next_input`] an input is made from [`ClientCore::view`] and given to
+//! each tick of [`ClientCore::next_input`] an input is made from what the client knows and given to
 //! [`ClientCore::push_input`]; [`ClientCore::write_datagram`] after that.
 
 use core::time::Duration;

@@ -1,6 +1,6 @@
 //! Simulating a recording again, without a network: verify every tick, go to any tick, look at state, compare.
 //!
-//! Start at [`Replay`]; [`verify`] is what `arbiter replay verify` does, [`compare`] says what differs between two states
+//! Start at [`Replay`]; [`fn@verify`] is what `arbiter replay verify` does, [`compare`] says what differs between two states
 //! or two recordings.
 
 pub mod compare;

@@ -1,8 +1,8 @@
 //! The server: a socket, rooms on a pool of threads, a recorder. Start one with [`Server::start`].
 //!
-//! A socket thread owns the socket and every connection ([`shard`]). A room is one match: its simulation, its players'
+//! A socket thread owns the socket and every connection (`shard`). A room is one match: its simulation, its players'
 //! input buffers, its replication ([`room`]); a pool of threads steps rooms by absolute deadlines ([`pool`]). One thread
-//! writes all recordings ([`recorder`]). Between them are bounded queues; what happens when one is full is written where it
+//! writes all recordings (`recorder`). Between them are bounded queues; what happens when one is full is written where it
 //! is filled:
 //!
 //! | queue | full |

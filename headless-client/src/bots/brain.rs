@@ -1,7 +1,7 @@
 //! What a bot wants and does: looks around, picks a goal, walks, aims, fires, and uses what its hero has. One call a tick,
 //! from a view of the world to an input; all chance comes from the bot's seed.
 //!
-//! Goals are chosen a few times a second ([`goal`]); [`combat`] picks weapons and abilities.
+//! Goals are chosen a few times a second (`goal`); `combat` picks weapons and abilities.
 
 mod combat;
 mod goal;
