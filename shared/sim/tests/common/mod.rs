@@ -130,7 +130,7 @@ pub fn walk(simulation: &Simulation, slot: u16, to: Vec3) -> Command {
         let mut way = to - state.position;
         way.y = 0.0;
         if way.length() > 0.5 {
-            let yaw = (-way.x).atan2(-way.z);
+            let yaw = glam::Vec2::new(-way.z, -way.x).to_angle();
             input.yaw = arbiter_sim::input::angle_steps(yaw, 0.0).0;
             input.move_forward = 127;
         }
