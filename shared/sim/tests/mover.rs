@@ -277,7 +277,7 @@ proptest! {
         let mut state = standing(Vec3::new(-1.0, 0.0, 0.0));
         scene.walk(&mut state, Vec3::X * speed, 90);
         prop_assert!(state.grounded);
-        let tan = degrees.to_radians().tan();
+        let tan = libm::tanf(degrees.to_radians());
         prop_assert!(state.position.y > (state.position.x - 0.5) * tan - 0.1 && state.position.x > 1.0, "{state:?}");
         for _ in 0..40 {
             scene.walk(&mut state, Vec3::NEG_X * speed, 1);
