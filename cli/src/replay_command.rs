@@ -418,9 +418,7 @@ mod tests {
         let volume = Volume { centre: Vec3::ZERO, half: Vec3::splat(20.0) };
         let floor = Shape::Box { half: Vec3::new(10.0, 0.5, 10.0) };
         Map {
-            name: "plain".to_owned(),
             hash: [3; 32],
-            bounds: volume,
             solids: vec![Solid {
                 name: "floor".to_owned(),
                 shape: floor,
@@ -428,14 +426,7 @@ mod tests {
                 rotation: Quat::IDENTITY,
             }],
             spawns: vec![Spawn { team: 0, position: Vec3::ZERO, yaw: 0.0 }],
-            pickups: Vec::new(),
-            points: Vec::new(),
-            platforms: Vec::new(),
-            props: Vec::new(),
-            doors: Vec::new(),
-            triggers: Vec::new(),
-            kill_volumes: Vec::new(),
-            waypoints: Vec::new(),
+            ..Map::empty("plain", volume)
         }
     }
 

@@ -19,9 +19,7 @@ fn floor() -> Map {
         yaw: if z > 0.0 { 0.0 } else { std::f32::consts::PI },
     };
     Map {
-        name: "floor".into(),
         hash: [9; 32],
-        bounds: Volume { centre: Vec3::new(0.0, 5.0, 0.0), half: Vec3::new(20.0, 10.0, 20.0) },
         solids: vec![Solid {
             name: "floor".into(),
             shape: Shape::Box { half: Vec3::new(20.0, 0.5, 20.0) },
@@ -29,14 +27,8 @@ fn floor() -> Map {
             rotation: Quat::IDENTITY,
         }],
         spawns: vec![spawn(1, 10.0), spawn(2, -10.0)],
-        pickups: Vec::new(),
-        points: Vec::new(),
-        platforms: Vec::new(),
-        props: Vec::new(),
-        doors: Vec::new(),
-        triggers: Vec::new(),
-        kill_volumes: Vec::new(),
         waypoints: vec![Waypoint { position: Vec3::ZERO, links: Vec::new() }],
+        ..Map::empty("floor", Volume { centre: Vec3::new(0.0, 5.0, 0.0), half: Vec3::new(20.0, 10.0, 20.0) })
     }
 }
 

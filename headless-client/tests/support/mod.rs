@@ -54,22 +54,15 @@ pub fn hall() -> Map {
         yaw: if team == 1 { 0.0 } else { core::f32::consts::PI },
     };
     Map {
-        name: "hall".into(),
         hash: [7; 32],
-        bounds: Volume { centre: Vec3::new(0.0, 5.0, 0.0), half: Vec3::new(22.0, 10.0, 22.0) },
         solids,
         spawns: (-3..=3).flat_map(|x| [spawn(1, x as f32 * 4.0), spawn(2, x as f32 * 4.0)]).collect(),
-        pickups: Vec::new(),
         points: vec![Point {
             name: "A".into(),
             volume: Volume { centre: Vec3::new(0.0, 1.5, 0.0), half: Vec3::new(4.0, 1.5, 4.0) },
         }],
-        platforms: Vec::new(),
-        props: Vec::new(),
-        doors: Vec::new(),
-        triggers: Vec::new(),
-        kill_volumes: Vec::new(),
         waypoints,
+        ..Map::empty("hall", Volume { centre: Vec3::new(0.0, 5.0, 0.0), half: Vec3::new(22.0, 10.0, 22.0) })
     }
 }
 

@@ -32,22 +32,13 @@ pub fn map() -> Arc<Map> {
     };
     let spawn = |team: u8, at: f32, z: f32| Spawn { team, position: Vec3::new(at * 4.0 - 10.0, 0.0, z), yaw: 0.0 };
     Arc::new(Map {
-        name: "test".to_owned(),
         hash: [7; 32],
-        bounds: Volume { centre: Vec3::ZERO, half: Vec3::new(32.0, 20.0, 32.0) },
         solids: vec![
             solid("floor", Vec3::new(0.0, -0.5, 0.0), Vec3::new(30.0, 0.5, 30.0)),
             solid("north", Vec3::new(0.0, 2.0, -30.0), Vec3::new(30.0, 2.0, 0.5)),
         ],
         spawns: (0..6).flat_map(|at| [spawn(1, at as f32, 12.0), spawn(2, at as f32, -12.0)]).collect(),
-        pickups: Vec::new(),
-        points: Vec::new(),
-        platforms: Vec::new(),
-        props: Vec::new(),
-        doors: Vec::new(),
-        triggers: Vec::new(),
-        kill_volumes: Vec::new(),
-        waypoints: Vec::new(),
+        ..Map::empty("test", Volume { centre: Vec3::ZERO, half: Vec3::new(32.0, 20.0, 32.0) })
     })
 }
 

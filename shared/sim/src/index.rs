@@ -4,9 +4,12 @@
 //! The index is derived from [`Identity`] by component hooks; it is not state and needs no description.
 
 use arbiter_schema::{StableId, describe, describe_enum};
+use arrayvec::ArrayVec;
 use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::DeferredWorld;
+
+use crate::simulation::PLAYERS_MAX;
 
 describe_enum! {
     /// What an entity is.
@@ -116,6 +119,11 @@ impl Index {
     pub fn players(&self) -> impl Iterator<Item = (u16, StableId, Entity)> + '_ {
         let by_slot = self.slots.iter().enumerate();
         by_slot.filter_map(|(slot, entry)| entry.map(|(id, entity)| (slot as u16, id, entity)))
+    }
+
+    /// The same players, to walk while the world changes.
+    pub fn player_entities(&self) -> ArrayVec<Entity, { PLAYERS_MAX as usize }> {
+        self.players().map(|entry| entry.2).collect()
     }
 }
 

@@ -209,3 +209,24 @@ pub struct Map {
     /// Where bots walk.
     pub waypoints: Vec<Waypoint>,
 }
+
+impl Map {
+    /// A map without anything in it, to build one from.
+    pub fn empty(name: &str, bounds: Volume) -> Self {
+        Self {
+            name: name.to_owned(),
+            hash: [0; 32],
+            bounds,
+            solids: Vec::new(),
+            spawns: Vec::new(),
+            pickups: Vec::new(),
+            points: Vec::new(),
+            platforms: Vec::new(),
+            props: Vec::new(),
+            doors: Vec::new(),
+            triggers: Vec::new(),
+            kill_volumes: Vec::new(),
+            waypoints: Vec::new(),
+        }
+    }
+}

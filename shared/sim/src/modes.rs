@@ -357,8 +357,7 @@ fn capture(world: &mut World, point: Entity, number: u8, team: u8, volume: crate
         identity.team = team;
     }
     world.resource_mut::<Events>().0.push(DomainEvent::PointCaptured { point: number, team });
-    let players: arrayvec::ArrayVec<Entity, 1024> = world.resource::<Index>().players().map(|entry| entry.2).collect();
-    for player in players {
+    for player in world.resource::<Index>().player_entities() {
         let ours = world.get::<Identity>(player).is_some_and(|identity| identity.team == team);
         let inside = world.get::<MoverState>(player).is_some_and(|body| volume.contains(body.position));
         let alive = world.get::<Life>(player).is_some_and(|life| life.alive);
@@ -479,8 +478,7 @@ fn start_round(world: &mut World, round: u16, setup: &MatchSetup, clock: &Clock)
             *point = ControlPoint { number: point.number, ..ControlPoint::default() };
         }
     }
-    let players: arrayvec::ArrayVec<Entity, 1024> = world.resource::<Index>().players().map(|entry| entry.2).collect();
-    for player in players {
+    for player in world.resource::<Index>().player_entities() {
         if let Some(mut tally) = world.get_mut::<Tally>(player) {
             tally.score = 0;
         }
@@ -503,9 +501,7 @@ fn respawn(world: &mut World) {
     let wave_ms = rule.respawn_wave_ms as f32 * world.resource::<Tuning>().respawn;
     let wave = clock.ticks(wave_ms as u32);
     let protection = clock.ticks(rule.spawn_protection_ms);
-    let players: arrayvec::ArrayVec<(u16, Entity), 1024> =
-        world.resource::<Index>().players().map(|entry| (entry.0, entry.2)).collect();
-    for (_, player) in players {
+    for player in world.resource::<Index>().player_entities() {
         let Some(mut life) = world.get_mut::<Life>(player) else { continue };
         if life.alive {
             continue;

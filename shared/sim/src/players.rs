@@ -256,7 +256,7 @@ fn come_to_life(world: &mut World, player: Entity, position: Vec3, yaw: f32) {
 }
 
 fn apply_commands(world: &mut World) {
-    for (_, _, entity) in world.resource::<Index>().players().collect::<arrayvec::ArrayVec<_, 1024>>() {
+    for entity in world.resource::<Index>().player_entities() {
         if let Some(mut controls) = world.get_mut::<Controls>(entity) {
             controls.held_before = controls.input.buttons;
             // Who sends nothing keeps still and keeps looking: edge and fire buttons must not repeat by themselves.
@@ -330,12 +330,12 @@ fn leave(world: &mut World, slot: u16, reason: LeaveReason) {
     let Some(player) = world.resource::<Index>().slot(slot) else { return };
     world.despawn(player);
     // What belonged to them goes with them, in stable order.
-    let orphans: Vec<Entity> = {
-        let index = world.resource::<Index>();
-        let owned = |entity: &Entity| world.get::<Identity>(*entity).is_some_and(|it| it.slot() == Some(slot));
-        index.all().iter().map(|entry| entry.1).filter(owned).collect()
+    let owned = |world: &World, entity: Entity| world.get::<Identity>(entity).is_some_and(|it| it.slot() == Some(slot));
+    let orphan = |world: &World| {
+        let mut all = world.resource::<Index>().all().iter();
+        all.find(|(_, entity)| owned(world, *entity)).map(|entry| entry.1)
     };
-    for orphan in orphans {
+    while let Some(orphan) = orphan(world) {
         world.despawn(orphan);
     }
     world.resource_mut::<Events>().0.push(DomainEvent::PlayerLeft { slot, reason });

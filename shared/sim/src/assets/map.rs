@@ -217,21 +217,7 @@ impl Loader {
             }
         }
         let nothing = Volume { centre: Vec3::ZERO, half: Vec3::ZERO };
-        let mut map = Map {
-            name: name.to_owned(),
-            hash,
-            bounds: nothing,
-            solids: Vec::new(),
-            spawns: Vec::new(),
-            pickups: Vec::new(),
-            points: Vec::new(),
-            platforms: Vec::new(),
-            props: Vec::new(),
-            doors: Vec::new(),
-            triggers: Vec::new(),
-            kill_volumes: Vec::new(),
-            waypoints: Vec::new(),
-        };
+        let mut map = Map { hash, ..Map::empty(name, nothing) };
         for node in &nodes {
             self.node(node, &mut map);
         }

@@ -36,9 +36,7 @@ pub fn map() -> Arc<Map> {
         rotation: Quat::IDENTITY,
     };
     Arc::new(Map {
-        name: "test".to_owned(),
         hash: [7; 32],
-        bounds: Volume { centre: Vec3::ZERO, half: Vec3::new(32.0, 20.0, 32.0) },
         solids: vec![
             solid("floor", Vec3::new(0.0, -0.5, 0.0), Vec3::new(30.0, 0.5, 30.0)),
             solid("north", Vec3::new(0.0, 2.0, -30.0), Vec3::new(30.0, 2.0, 0.5)),
@@ -79,9 +77,7 @@ pub fn map() -> Arc<Map> {
             hinge: Vec3::new(-0.6, 0.0, 0.0),
             swing: 1.5,
         }],
-        triggers: Vec::new(),
-        kill_volumes: Vec::new(),
-        waypoints: Vec::new(),
+        ..Map::empty("test", Volume { centre: Vec3::ZERO, half: Vec3::new(32.0, 20.0, 32.0) })
     })
 }
 
