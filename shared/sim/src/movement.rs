@@ -87,6 +87,8 @@ pub fn params(rules: &Movement) -> MoverParams {
         step_height: rules.step_height,
         slope_max: rules.slope_max_deg.to_radians(),
         ground_snap: rules.ground_snap,
+        coyote: rules.coyote_ms as f32 * 0.001,
+        jump_buffer: rules.jump_buffer_ms as f32 * 0.001,
     }
 }
 

@@ -851,6 +851,12 @@ pub struct Movement {
     /// How far below the feet ground pulls one to it when walking down.
     #[schemars(range(min = 0, max = 1))]
     pub ground_snap: f32,
+    /// How long a jump still counts after the ground is gone: people press late.
+    #[schemars(range(max = 500))]
+    pub coyote_ms: u32,
+    /// How long a jump that is pressed in the air waits for the ground: people press early.
+    #[schemars(range(max = 500))]
+    pub jump_buffer_ms: u32,
     /// Mass in kg, for pushing props.
     #[schemars(range(min = 1, max = 1000))]
     pub mass: f32,
@@ -931,8 +937,9 @@ pub struct Combat {
     /// A fall or kill volume within this time of a hit is the kill of who hit.
     #[schemars(range(max = 60_000))]
     pub blame_ms: u32,
-    /// How far back in time a shooter may see. Bounds what a slow or lying client can claim.
-    #[schemars(range(max = 1000))]
+    /// How far back in time a shooter may see. Bounds what a slow or lying client can claim. The history of poses is no longer
+    /// at the highest tick rate.
+    #[schemars(range(max = 250))]
     pub rewind_max_ms: u32,
     /// What the dead leave. One is drawn by weight; the rest of `loot_nothing` leaves nothing.
     #[schemars(length(max = 16))]
@@ -942,7 +949,7 @@ pub struct Combat {
     #[schemars(range(max = 1000))]
     #[serde(default)]
     pub loot_nothing: u16,
-    /// Things in flight at a time. The oldest bursts when there is one more, so that a room's cost is bounded.
+    /// Things in flight at a time. The oldest vanishes when there is one more, so that a room's cost is bounded.
     #[schemars(range(min = 1, max = 4096))]
     pub projectiles_max: u16,
     /// Deployables at a time, of all players; the oldest goes.

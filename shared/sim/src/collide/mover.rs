@@ -34,11 +34,6 @@ const SLIDES_MAX: usize = 6;
 const OUT_ROUNDS: usize = 4;
 const OUT_MAX: f32 = 0.25;
 
-/// Ticks after the ground is lost in which a jump still counts: a tenth of a second at 60 ticks. People press late.
-const COYOTE_TICKS: u8 = 6;
-/// Ticks that a jump pressed in the air waits for the ground. People press early.
-const JUMP_BUFFER_TICKS: u8 = 6;
-
 /// How far in from an edge, in metres, and with how small a ball, is felt whether there is ground to stand on.
 const PROBE_IN: f32 = 0.03;
 const PROBE_RADIUS: f32 = 0.01;
@@ -108,6 +103,10 @@ pub struct MoverParams {
     pub slope_max: f32,
     /// How far below the feet, in metres, ground holds one who walks.
     pub ground_snap: f32,
+    /// Seconds after the ground is lost in which a jump still counts. People press late.
+    pub coyote: f32,
+    /// Seconds that a jump pressed in the air waits for the ground. People press early.
+    pub jump_buffer: f32,
 }
 
 impl Default for MoverParams {
@@ -127,6 +126,8 @@ impl Default for MoverParams {
             step_height: 0.4,
             slope_max: 50.0 * (core::f32::consts::PI / 180.0),
             ground_snap: 0.3,
+            coyote: 0.1,
+            jump_buffer: 0.1,
         }
     }
 }
@@ -221,12 +222,15 @@ fn prepare(params: &MoverParams, state: &mut MoverState, wish: &MoverWish, dt: f
     }
     if state.grounded {
         state.velocity.y = 0.0;
-        state.coyote = COYOTE_TICKS;
+        state.coyote = ticks(params.coyote, dt);
     } else {
         state.coyote = state.coyote.saturating_sub(1);
     }
-    state.jump_buffer =
-        if wish.jump && !state.jump_held { JUMP_BUFFER_TICKS } else { state.jump_buffer.saturating_sub(1) };
+    state.jump_buffer = match wish.jump && !state.jump_held {
+        // The tick in which it is pressed counts, however short the rules make the wait.
+        true => ticks(params.jump_buffer, dt).max(1),
+        false => state.jump_buffer.saturating_sub(1),
+    };
     state.jump_held = wish.jump;
     if let Some(forced) = wish.forced.map(finite) {
         if state.grounded && forced.y > 0.0 {
@@ -261,6 +265,11 @@ fn prepare(params: &MoverParams, state: &mut MoverState, wish: &MoverWish, dt: f
         state.velocity.y = (state.velocity.y - params.gravity * dt).max(-params.fall_speed_max);
     }
     false
+}
+
+/// Whole ticks of a time in seconds.
+fn ticks(seconds: f32, dt: f32) -> u8 {
+    libm::roundf(seconds / dt) as u8
 }
 
 /// Who leaves the ground keeps its velocity.
