@@ -11,7 +11,7 @@ use crate::deployables::{self, set_up_turret, spawn_area};
 use crate::effects::{Afflictions, Grant, Grants};
 use crate::event::{Cause, Cue, Part};
 use crate::hitbox::{Scene, Source, ViewTime};
-use crate::index::{Identity, Index, Kind, NextId};
+use crate::index::{Identity, Index, NextId};
 use crate::input::{Input, button};
 use crate::movement::Mobility;
 use crate::physics::Place;
@@ -101,7 +101,7 @@ impl Plugin for AbilitiesPlugin {
 
 /// Cleansings of this tick, in order. Empty between ticks.
 #[derive(Resource, Debug, Default)]
-pub struct Cleansings(Vec<(Source, u8, Vec3, f32)>);
+pub struct Cleansings(pub(crate) Vec<(Source, u8, Vec3, f32)>);
 
 fn refill(world: &mut World, player: Entity, _: Vec3, _: f32) {
     let Some(hero) = world.get::<Player>(player).map(|player| player.hero) else { return };
@@ -236,18 +236,18 @@ fn use_abilities(
                 let turn = Quat::from_rotation_y(controls.input.yaw_radians());
                 let ahead = turn * Vec3::NEG_Z;
                 let centre = state.position + ahead * rule.distance + Vec3::Y * (rule.height * 0.5);
-                deployables::raise_wall(&mut commands, &mut next_id, &scene, &index, (centre, turn), &source, rule);
+                deployables::raise_wall(&mut commands, &mut next_id, &scene, (centre, turn), &source, rule);
                 give_self(&mut grants, source, ability);
             }
             Act::Area(_) => {
                 let channel = (ability.channel_ms > 0).then(|| now + clock.ticks(ability.channel_ms));
                 let at = state.position;
-                channelled = spawn_area(&mut commands, &mut next_id, &scene, &index, at, &source, number, channel);
+                channelled = spawn_area(&mut commands, &mut next_id, &scene, at, &source, number, channel);
             }
             Act::Throw(rule) => {
                 let what = (Origin::Ability, number);
                 let start = (from, aim);
-                send(&mut commands, &mut next_id, &scene, &index, start, &source, seen, &rule.flight, what);
+                send(&mut commands, &mut next_id, &scene, start, &source, seen, &rule.flight, what);
             }
             Act::Strike(rule) => {
                 sweep(&scene, &source, (from, aim), &rule.sweep, seen, &mut |target, at, direction| {
@@ -322,14 +322,6 @@ fn cleanse(
                 grants.0.push(Grant { target: id, source, effect: effect.number() });
             }
         }
-    }
-}
-
-/// Makes room for one more of a kind: the oldest goes.
-pub(crate) fn make_room(commands: &mut Commands<'_, '_>, index: &Index, kind: Kind, most: u16) {
-    let there = index.of(kind);
-    if there.len() >= usize::from(most) {
-        commands.entity(there[0].1).try_despawn();
     }
 }
 

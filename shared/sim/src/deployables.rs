@@ -5,7 +5,7 @@ use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
 use glam::{Quat, Vec3};
 
-use crate::abilities::{make_room, some_ticks, upright};
+use crate::abilities::{some_ticks, upright};
 use crate::collide::MoverState;
 use crate::effects::{Grant, Grants};
 use crate::hitbox::{Scene, Source};
@@ -98,14 +98,12 @@ pub fn spawn_area(
     commands: &mut Commands<'_, '_>,
     next_id: &mut NextId,
     scene: &Scene<'_, '_>,
-    index: &Index,
     at: Vec3,
     source: &Source,
     ability: u8,
     channel_until: Option<u32>,
 ) -> StableId {
     let Some(area) = area_of(&scene.rules, ability) else { return StableId::NONE };
-    make_room(commands, index, Kind::Area, scene.rules.combat.areas_max);
     let now = scene.clock.tick;
     let until = now + some_ticks(&scene.clock, area.life_ms);
     let identity = next_id.make(Kind::Area, source.team, source.slot());
@@ -129,12 +127,10 @@ pub fn raise_wall(
     commands: &mut Commands<'_, '_>,
     next_id: &mut NextId,
     scene: &Scene<'_, '_>,
-    index: &Index,
     (centre, rotation): (Vec3, Quat),
     source: &Source,
     rule: &ShieldWall,
 ) {
-    make_room(commands, index, Kind::Shield, scene.rules.combat.areas_max);
     commands.spawn((
         next_id.make(Kind::Shield, source.team, source.slot()),
         upright(centre, rotation),
@@ -159,7 +155,6 @@ pub fn set_up_turret(
     rule: &Deploy,
     (ability, yaw): (u8, u16),
 ) {
-    make_room(commands, index, Kind::Deployable, scene.rules.combat.deployables_max);
     let own = || scene.bodies.turrets.iter().filter(|turret| turret.owner == source.owner);
     if own().count() >= usize::from(rule.per_owner_max)
         && let Some(entity) = own().next().and_then(|oldest| index.entity(oldest.id))

@@ -12,6 +12,7 @@ pub mod event;
 pub mod hitbox;
 pub mod index;
 pub mod input;
+pub(crate) mod limits;
 pub mod map;
 pub mod modes;
 pub mod movement;

@@ -112,7 +112,7 @@ pub struct Impulse {
 
 /// Impulses that wait for the next physics step. Emptied by it, within the same or the next tick.
 #[derive(Resource, Debug, Default)]
-pub struct Impulses(Vec<Impulse>);
+pub struct Impulses(pub(crate) Vec<Impulse>);
 
 impl Impulses {
     /// Adds one; beyond a thousand in a tick they are dropped.
@@ -140,9 +140,24 @@ impl Solids {
     }
 }
 
-/// A function that is called before and after Rapier's own step, so that a bench can leave the step's allocations out.
+/// A function that is called before and after Rapier's own work, so that a bench can leave Rapier's allocations out: the step,
+/// and the handing out of a body to be changed, since each step throws away Rapier's list of changed bodies and the next
+/// change begins a new one.
 #[derive(Resource, Clone, Copy)]
 pub struct PhysicsProbe(pub fn(before: bool));
+
+impl PhysicsProbe {
+    fn around<R>(probe: Option<Self>, work: impl FnOnce() -> R) -> R {
+        if let Some(Self(call)) = probe {
+            call(true);
+        }
+        let result = work();
+        if let Some(Self(call)) = probe {
+            call(false);
+        }
+        result
+    }
+}
 
 /// Props, doors, platforms.
 pub struct PhysicsPlugin;
@@ -176,11 +191,6 @@ impl Physics {
         let (world, _) =
             bincode::serde::decode_from_slice::<PhysicsWorld, _>(bytes, limited).map_err(|error| error.to_string())?;
         Ok(Self { world })
-    }
-
-    /// Takes a prop out of the world.
-    pub fn remove(&mut self, prop: &Prop) {
-        self.world.remove_body(Self::handle(prop.body, prop.generation));
     }
 }
 
@@ -331,42 +341,46 @@ fn step(world: &mut World) {
     world.resource_scope(|world, mut physics: Mut<'_, Physics>| {
         let physics = &mut physics.world;
         physics.gravity = Vec3::new(0.0, -gravity, 0.0);
-        push_props(world, physics);
+        push_props(world, physics, probe);
         for at in 0..world.resource::<Index>().of(Kind::Platform).len() {
             let (_, entity) = world.resource::<Index>().of(Kind::Platform)[at];
             let Some(mut riding) = world.get_mut::<PlatformRide>(entity) else { continue };
             let handle = Physics::handle(riding.body, riding.generation);
             let platform = &map.platforms[usize::from(riding.number)];
             let next = ride(&mut riding, platform, &clock);
-            if let Some(body) = physics.bodies.get_mut(handle) {
+            if let Some(body) = PhysicsProbe::around(probe, || physics.bodies.get_mut(handle)) {
                 body.set_next_kinematic_translation(next);
             }
         }
-        if let Some(PhysicsProbe(call)) = probe {
-            call(true);
-        }
-        physics.step();
-        if let Some(PhysicsProbe(call)) = probe {
-            call(false);
-        }
+        PhysicsProbe::around(probe, || physics.step());
         copy_back(world, physics);
     });
     refresh_geometry(world);
 }
 
+/// Takes a prop's body out of Rapier's world.
+pub fn remove_body(world: &mut World, prop: &Prop) {
+    let probe = world.get_resource::<PhysicsProbe>().copied();
+    let handle = Physics::handle(prop.body, prop.generation);
+    let physics = &mut world.resource_mut::<Physics>().world;
+    PhysicsProbe::around(probe, || physics.remove_body(handle));
+}
+
 /// Gives waiting impulses to their bodies at once: Rapier's velocities are state, the queue is not, so nothing may wait in it
 /// between two ticks.
 pub fn deliver_impulses(world: &mut World) {
-    world.resource_scope(|world, mut physics: Mut<'_, Physics>| push_props(world, &mut physics.world));
+    let probe = world.get_resource::<PhysicsProbe>().copied();
+    world.resource_scope(|world, mut physics: Mut<'_, Physics>| push_props(world, &mut physics.world, probe));
 }
 
-fn push_props(world: &mut World, physics: &mut PhysicsWorld) {
+fn push_props(world: &mut World, physics: &mut PhysicsWorld, probe: Option<PhysicsProbe>) {
     let mut impulses = core::mem::take(&mut world.resource_mut::<Impulses>().0);
     for push in impulses.drain(..) {
         let Some(prop) = world.resource::<Index>().entity(push.id).and_then(|entity| world.get::<Prop>(entity)) else {
             continue;
         };
-        if let Some(body) = physics.bodies.get_mut(Physics::handle(prop.body, prop.generation)) {
+        let handle = Physics::handle(prop.body, prop.generation);
+        if let Some(body) = PhysicsProbe::around(probe, || physics.bodies.get_mut(handle)) {
             body.apply_impulse_at_point(push.impulse, push.point, true);
         }
     }
@@ -382,7 +396,8 @@ fn copy_back(world: &mut World, physics: &mut PhysicsWorld) {
                 (_, Some(ride)) => Physics::handle(ride.body, ride.generation),
                 _ => continue,
             };
-            let Some(body) = physics.bodies.get_mut(handle) else { continue };
+            // Not `get_mut`: Rapier looks again at every body that was handed out to be changed.
+            let Some(body) = physics.bodies.get(handle) else { continue };
             let asleep = body.is_sleeping();
             let Ok(mut entity) = world.get_entity_mut(entity) else { continue };
             let was_asleep = entity.get::<Motion>().is_some_and(|motion| motion.asleep);
@@ -396,7 +411,9 @@ fn copy_back(world: &mut World, physics: &mut PhysicsWorld) {
                 && motion.linear.is_finite()
                 && place.position.length_squared() < BODY_REACH * BODY_REACH;
             if !sane {
-                body.set_enabled(false);
+                if let Some(body) = physics.bodies.get_mut(handle) {
+                    body.set_enabled(false);
+                }
                 world.resource_mut::<Events>().0.push(DomainEvent::BodyQuarantined { id });
                 continue;
             }

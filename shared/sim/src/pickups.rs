@@ -78,21 +78,13 @@ pub fn drop_loot(
     clock: Res<'_, Clock>,
     rules: Res<'_, RulesRef>,
     solids: Res<'_, Solids>,
-    index: Res<'_, Index>,
     mut deaths: ResMut<'_, Deaths>,
     mut rng: ResMut<'_, SimRng>,
     mut next_id: ResMut<'_, NextId>,
     mut commands: Commands<'_, '_>,
-    pickups: Query<'_, '_, &PickupState>,
 ) {
     for died_at in deaths.0.drain(..) {
         let Some(kind) = draw_loot(&rules, &mut rng) else { continue };
-        let mut loot = index.of(Kind::Pickup).iter().filter(|(_, entity)| pickups.get(*entity).is_ok_and(|it| it.loot));
-        if let Some((_, oldest)) = loot.next()
-            && 1 + loot.count() >= usize::from(rules.combat.loot_max)
-        {
-            commands.entity(*oldest).try_despawn();
-        }
         let start = died_at + Vec3::Y * 0.5;
         let ground = solids.world().ray(start, Vec3::NEG_Y, LOOT_DROP_MAX);
         let position = ground.map_or(died_at, |hit| start - Vec3::Y * hit.distance);

@@ -74,23 +74,18 @@ impl Plugin for ProjectilesPlugin {
     }
 }
 
-/// Sends a projectile. Beyond the rules' limit the oldest gives way.
+/// Sends a projectile.
 #[allow(clippy::too_many_arguments, reason = "what a projectile needs to be told")]
 pub fn send(
     commands: &mut Commands<'_, '_>,
     next_id: &mut NextId,
     scene: &Scene<'_, '_>,
-    index: &Index,
     (from, aim): (Vec3, Vec3),
     source: &Source,
     seen: Option<ViewTime>,
     flight: &Flight,
     (origin, number): (Origin, u8),
 ) {
-    let flying = index.of(Kind::Projectile);
-    if flying.len() >= usize::from(scene.rules.combat.projectiles_max) {
-        commands.entity(flying[0].1).try_despawn();
-    }
     let right = aim.cross(Vec3::Y).normalize_or(Vec3::X);
     let aim = Quat::from_axis_angle(right, flight.lift_deg.to_radians()) * aim;
     let seen_or_none = seen.unwrap_or_default();
@@ -115,7 +110,6 @@ pub fn send(
 pub fn launch(
     scene: Scene<'_, '_>,
     pulls: Res<'_, Pulls>,
-    index: Res<'_, Index>,
     mut rng: ResMut<'_, SimRng>,
     mut next_id: ResMut<'_, NextId>,
     mut cues: ResMut<'_, Cues>,
@@ -126,7 +120,7 @@ pub fn launch(
         let Behaviour::Projectile(flight) = &weapon.behaviour else { continue };
         let aim = stray(pull.aim, pull.spread_deg, &mut rng);
         let what = (Origin::Weapon, pull.weapon);
-        send(&mut commands, &mut next_id, &scene, &index, (pull.from, aim), &pull.source, pull.seen, flight, what);
+        send(&mut commands, &mut next_id, &scene, (pull.from, aim), &pull.source, pull.seen, flight, what);
         cues.0.push(Cue::Fired { by: pull.source.id, weapon: pull.weapon, from: pull.from, to: pull.from + aim });
     }
 }
@@ -249,7 +243,7 @@ fn fly(
             burst(&what, &scene.bodies, &world, &scene.rules.movement, &mut damage.0, &mut impulses);
         }
         if load.area {
-            spawn_area(&mut commands, &mut next_id, &scene, &index, at, &source, projectile.number, None);
+            spawn_area(&mut commands, &mut next_id, &scene, at, &source, projectile.number, None);
         }
         commands.entity(entity).try_despawn();
     }

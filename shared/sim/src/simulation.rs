@@ -201,6 +201,7 @@ impl Simulation {
         crate::physics::populate(&mut world)?;
         crate::pickups::populate(&mut world)?;
         crate::modes::populate(&mut world);
+        crate::limits::make_room(&mut world);
         world.flush();
         crate::physics::refresh_geometry(&mut world);
         Ok(Self { world, schedule, rules, map, settings, seed })
@@ -219,6 +220,8 @@ impl Simulation {
         waiting.0.clear();
         waiting.0.extend_from_slice(commands);
         self.schedule.run(&mut self.world);
+        // The ECS keeps a line for every component that was ever removed until it is told that nobody will ask.
+        self.world.clear_trackers();
     }
 
     /// Number of the last tick; 0 before the first.

@@ -15,7 +15,7 @@ use crate::hitbox::{Bodies, Source};
 use crate::index::{Identity, Index, Kind};
 use crate::modes::{MatchState, Phase};
 use crate::movement::Doomed;
-use crate::physics::{Impulses, Physics, Place, Prop, Solids};
+use crate::physics::{Impulses, Place, Prop, Solids};
 use crate::players::{Life, Player, PlayerHooksApp, Tally, Tuning};
 use crate::projectiles::{Burst, burst};
 use crate::rules::{Combat, Movement};
@@ -133,6 +133,7 @@ impl Plugin for VitalsPlugin {
                     regenerate,
                     crate::pickups::drop_loot,
                     crate::pickups::collect,
+                    crate::limits::trim,
                 )
                     .chain()
                     .in_set(TickSet::Vitals),
@@ -438,7 +439,7 @@ fn hurt_prop(world: &mut World, entity: Entity, damage: &Damage, queue: &mut Vec
     }
     let rules = world.resource::<RulesRef>().0.clone();
     let blast = rules.props.get(usize::from(prop.kind)).and_then(|rule| rule.blast);
-    world.resource_mut::<Physics>().remove(&prop);
+    crate::physics::remove_body(world, &prop);
     world.despawn(entity);
     crate::physics::refresh_geometry(world);
     if let Some(splash) = blast {

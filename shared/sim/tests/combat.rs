@@ -25,19 +25,9 @@ fn cuboid(name: &str, position: Vec3, half: Vec3) -> Solid {
 fn flat_map() -> Map {
     let spawn = |team, x: f32, z: f32, yaw| Spawn { team, position: Vec3::new(x, 0.0, z), yaw };
     Map {
-        name: "flat".to_owned(),
-        hash: [0; 32],
-        bounds: Volume { centre: Vec3::Y * 20.0, half: Vec3::splat(100.0) },
         solids: vec![cuboid("floor", Vec3::NEG_Y, Vec3::new(80.0, 1.0, 80.0))],
         spawns: vec![spawn(1, 0.0, 3.0, 0.0), spawn(2, 0.0, -3.0, std::f32::consts::PI)],
-        pickups: Vec::new(),
-        points: Vec::new(),
-        platforms: Vec::new(),
-        props: Vec::new(),
-        doors: Vec::new(),
-        triggers: Vec::new(),
-        kill_volumes: Vec::new(),
-        waypoints: Vec::new(),
+        ..Map::empty("flat", Volume { centre: Vec3::Y * 20.0, half: Vec3::splat(100.0) })
     }
 }
 
@@ -233,6 +223,25 @@ fn a_rocket_takes_time_hurts_around_and_pushes() {
     assert!(duel.health(1) < 200.0);
     assert!(duel.position(1).z < before.z - 0.3, "{} to {}", before, duel.position(1));
     assert!(duel.all::<Projectile>().is_empty());
+}
+
+#[test]
+fn the_oldest_projectile_makes_way_when_several_are_fired_in_one_tick() {
+    let heroes = ["demolisher"; 6];
+    let mut crowd = Match::new(flat_map(), &heroes, |rules, settings| {
+        rules.combat.projectiles_max = 2;
+        settings.players_max = 6;
+    });
+    for slot in 0..6 {
+        // Up, so that they stay in flight.
+        crowd.inputs[slot].1.pitch = 8_000;
+        crowd.hold(slot as u16, button::FIRE);
+    }
+    crowd.run(1);
+    let left = crowd.all::<Projectile>();
+    assert_eq!(left.len(), 2);
+    let newest: Vec<_> = [4, 5].map(|slot| crowd.sim.view().player(slot).expect("the slot is taken")).into();
+    assert_eq!(left.iter().map(|projectile| projectile.by).collect::<Vec<_>>(), newest);
 }
 
 #[test]
