@@ -218,6 +218,12 @@ impl Program {
             // "match 17 ticks 1800 chain 0123456789abcdef"
             if let ["match", seed, "ticks", ticks, "chain", chain] = line.split_whitespace().collect::<Vec<_>>()[..] {
                 chains.insert(seed.parse().context("a seed is a number")?, format!("{ticks} {chain}"));
+            } else if let Some(cuts) = line.strip_prefix("cuts ") {
+                println!("    of its restores: {cuts}");
+                let words: Vec<&str> = cuts.split_whitespace().collect();
+                let missing: Vec<&str> =
+                    words.chunks(2).filter(|pair| pair[1..] == ["0"]).map(|pair| pair[0]).collect();
+                ensure!(missing.is_empty(), "leg {} restored nothing {missing:?}: play more matches", leg.name);
             } else if !line.is_empty() {
                 println!("    {line}");
             }

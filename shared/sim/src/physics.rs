@@ -178,6 +178,11 @@ impl Physics {
         RigidBodyHandle::from_raw_parts(body, generation)
     }
 
+    /// Pairs of bodies that touch each other, a moving one among them.
+    pub fn contacts(&self) -> usize {
+        self.world.narrow_phase.contact_pairs().filter(|pair| pair.has_any_active_contact()).count()
+    }
+
     /// Appends Rapier's state.
     pub fn encode(&self, out: &mut Vec<u8>) {
         // Writing to memory fails only for types that serde cannot express, which Rapier's are not.

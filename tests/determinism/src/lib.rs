@@ -15,4 +15,4 @@ pub mod random;
 pub mod run;
 
 pub use plan::Plan;
-pub use run::{Match, Way};
+pub use run::{Cuts, Match, Way};

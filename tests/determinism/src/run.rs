@@ -4,7 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use anyhow::{Context, Result};
+use arbiter_sim::abilities::Kit;
+use arbiter_sim::collide::MoverState;
+use arbiter_sim::index::{Index, Kind};
+use arbiter_sim::physics::Physics;
+use arbiter_sim::players::Life;
 use arbiter_sim::simulation::Simulation;
+use arbiter_sim::weapons::Arsenal;
 use arbiter_sim::{Command, Rules};
 
 use crate::disturb;
@@ -26,6 +32,65 @@ pub struct Way {
     pub restore: bool,
 }
 
+/// In the middle of what checkpoints were taken and restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cuts {
+    /// Restores.
+    pub restores: u64,
+    /// Restores with a player in a cast or channel.
+    pub casting: u64,
+    /// Restores with a player who reloads.
+    pub reloading: u64,
+    /// Restores with a living player in the air.
+    pub in_the_air: u64,
+    /// Restores with something in flight.
+    pub in_flight: u64,
+    /// Restores with bodies in contact.
+    pub in_contact: u64,
+}
+
+impl Cuts {
+    fn note(&mut self, simulation: &Simulation) {
+        let view = simulation.view();
+        let (mut casting, mut reloading, mut in_the_air) = (false, false, false);
+        for id in view.slots().filter_map(|slot| view.player(slot)) {
+            casting |= view.get::<Kit>(id).is_some_and(Kit::busy);
+            reloading |= view.get::<Arsenal>(id).is_some_and(|arsenal| arsenal.reloading);
+            let alive = view.get::<Life>(id).is_some_and(|life| life.alive);
+            in_the_air |= alive && view.get::<MoverState>(id).is_some_and(|body| !body.grounded);
+        }
+        let in_flight = view.resource::<Index>().is_some_and(|index| !index.of(Kind::Projectile).is_empty());
+        let in_contact = view.resource::<Physics>().is_some_and(|physics| physics.contacts() > 0);
+        self.restores += 1;
+        self.casting += u64::from(casting);
+        self.reloading += u64::from(reloading);
+        self.in_the_air += u64::from(in_the_air);
+        self.in_flight += u64::from(in_flight);
+        self.in_contact += u64::from(in_contact);
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.restores += other.restores;
+        self.casting += other.casting;
+        self.reloading += other.reloading;
+        self.in_the_air += other.in_the_air;
+        self.in_flight += other.in_flight;
+        self.in_contact += other.in_contact;
+    }
+
+    /// Each with its name.
+    pub fn counts(&self) -> [(&'static str, u64); 6] {
+        [
+            ("restores", self.restores),
+            ("casting", self.casting),
+            ("reloading", self.reloading),
+            ("in_the_air", self.in_the_air),
+            ("in_flight", self.in_flight),
+            ("in_contact", self.in_contact),
+        ]
+    }
+}
+
 /// A generated match as it is played.
 pub struct Match {
     plan: Plan,
@@ -36,6 +101,7 @@ pub struct Match {
     commands: Vec<Command>,
     checkpoint: Vec<u8>,
     chain: u64,
+    cuts: Cuts,
 }
 
 impl Match {
@@ -53,6 +119,7 @@ impl Match {
             commands: Vec::new(),
             checkpoint: Vec::new(),
             chain: 0,
+            cuts: Cuts::default(),
         })
     }
 
@@ -76,6 +143,7 @@ impl Match {
     }
 
     fn restore(&mut self, anew: bool) -> Result<()> {
+        self.cuts.note(&self.simulation);
         self.checkpoint.clear();
         self.simulation.checkpoint(&mut self.checkpoint);
         if anew {
@@ -93,6 +161,11 @@ impl Match {
     /// The hashes of all ticks so far in one.
     pub fn chain(&self) -> u64 {
         self.chain
+    }
+
+    /// In the middle of what it was cut so far.
+    pub fn cuts(&self) -> &Cuts {
+        &self.cuts
     }
 
     /// The rules that it is played by.
@@ -113,15 +186,17 @@ fn build(plan: &Plan, way: Way) -> Result<Simulation> {
         .with_context(|| format!("the match of seed {seed} cannot be built"))
 }
 
-/// Plays matches on a pool of threads and returns (seed, chain) in the order of seeds. With more than one thread, rooms
+/// Plays matches on a pool of threads and returns (seed, chain) in the order of seeds, and where they were cut. With more than one thread, rooms
 /// wander between threads every few ticks.
-pub fn play(seeds: std::ops::Range<u64>, ticks: u32, way: Way, threads: usize) -> Result<Vec<(u64, u64)>> {
+pub fn play(seeds: std::ops::Range<u64>, ticks: u32, way: Way, threads: usize) -> Result<(Vec<(u64, u64)>, Cuts)> {
     struct Work {
         waiting: std::ops::Range<u64>,
         begun: VecDeque<(u64, u32, Box<Match>)>,
         done: Vec<(u64, u64)>,
+        cuts: Cuts,
     }
-    let work = Mutex::new(Work { waiting: seeds, begun: VecDeque::new(), done: Vec::new() });
+    let begun = VecDeque::new();
+    let work = Mutex::new(Work { waiting: seeds, begun, done: Vec::new(), cuts: Cuts::default() });
     let lock = || work.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     // Twice as many rooms as threads are on the way at a time: enough to wander, few enough for the memory.
     let rooms_max = threads * 2;
@@ -144,7 +219,12 @@ pub fn play(seeds: std::ops::Range<u64>, ticks: u32, way: Way, threads: usize) -
             }
             let chain = room.chain();
             let mut queue = lock();
-            if until == ticks { queue.done.push((seed, chain)) } else { queue.begun.push_back((seed, until, room)) }
+            if until == ticks {
+                queue.cuts.add(room.cuts());
+                queue.done.push((seed, chain));
+            } else {
+                queue.begun.push_back((seed, until, room));
+            }
         }
     };
     std::thread::scope(|scope| -> Result<()> {
@@ -154,7 +234,7 @@ pub fn play(seeds: std::ops::Range<u64>, ticks: u32, way: Way, threads: usize) -
         }
         Ok(())
     })?;
-    let mut done = work.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).done;
+    let Work { mut done, cuts, .. } = work.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     done.sort_unstable();
-    Ok(done)
+    Ok((done, cuts))
 }

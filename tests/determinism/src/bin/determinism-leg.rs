@@ -73,8 +73,13 @@ fn main() -> Result<()> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     match Leg::parse().command {
         What::Play { from, count, threads, how } => {
-            for (seed, chain) in run::play(from..from.saturating_add(count), how.ticks, how.way(), threads)? {
+            let (chains, cuts) = run::play(from..from.saturating_add(count), how.ticks, how.way(), threads)?;
+            for (seed, chain) in chains {
                 writeln!(out, "match {seed} ticks {} chain {chain:016x}", how.ticks)?;
+            }
+            if how.restore {
+                let counts = cuts.counts().map(|(name, count)| format!("{name} {count}"));
+                writeln!(out, "cuts {}", counts.join(" "))?;
             }
         }
         What::Hashes { seed, how } => {
