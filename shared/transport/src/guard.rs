@@ -54,7 +54,7 @@ pub fn is_plausible(datagram: &[u8]) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Violation {
     /// The packet ends inside a value.
-    #[error("a message packet was cut off")]
+    #[error("a datagram was cut off")]
     Short,
     /// Bytes behind the packet.
     #[error("bytes were left behind a message packet")]
@@ -80,6 +80,15 @@ pub enum Violation {
     /// More packets than anyone honest sends.
     #[error("too many packets per second")]
     Rate,
+    /// A header with reserved bits, a body that does not fit its kind, or messages that are announced and not there.
+    #[error("a datagram with an impossible header")]
+    Header,
+    /// A datagram that was never sent is acknowledged.
+    #[error("an acknowledgement of what was never sent")]
+    Unsent,
+    /// A piece of a message whose mark is unknown, or that makes the message longer than allowed.
+    #[error("a piece that belongs to no message")]
+    Piece,
 }
 
 /// Follows one peer's renet packets and lets through only what cannot hurt.

@@ -9,7 +9,9 @@
 //!
 //! Next: [`token`] for the permission to join, [`server`] and [`client`] for the two ends.
 
+pub mod acks;
 pub mod client;
+pub mod datagram;
 pub mod guard;
 mod link;
 pub mod server;
