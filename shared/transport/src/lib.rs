@@ -14,6 +14,7 @@ pub mod client;
 pub mod datagram;
 pub mod guard;
 mod link;
+pub mod path;
 pub mod server;
 pub mod token;
 
