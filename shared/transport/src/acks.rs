@@ -159,11 +159,13 @@ impl Departures {
         self.has_in_flight().then(|| self.ring[index(self.oldest)].1.at_us)
     }
 
-    /// Notes a datagram that leaves and returns its number. Must not be called while [`Self::is_full`].
-    pub fn push(&mut self, sent: Sent) -> u64 {
+    /// Notes a datagram that leaves and returns its number. Must not be called while [`Self::is_full`]. Of one that is not
+    /// `followed` nothing is told later.
+    pub fn push(&mut self, sent: Sent, followed: bool) -> u64 {
         let sequence = self.next;
-        self.ring[index(sequence)] = (State::InFlight, sent);
+        self.ring[index(sequence)] = (if followed { State::InFlight } else { State::Done }, sent);
         self.next += 1;
+        self.pass_resolved();
         sequence
     }
 
@@ -277,7 +279,7 @@ mod tests {
     fn an_overtaken_datagram_is_lost_after_a_round_trip_and_late_if_it_comes() {
         let mut departures = Departures::default();
         for tag in 0..5 {
-            departures.push(sent(tag, 0));
+            departures.push(sent(tag, 0), true);
         }
         let mut told = Vec::new();
         departures.acknowledge(&ack(4, 0b1101), &mut |fate, sent| told.push((fate, sent.tag))).expect("sound");
@@ -285,7 +287,7 @@ mod tests {
         assert_eq!(told.len(), 4, "{told:?}");
         departures.give_up(100, 100, &mut |fate, sent| told.push((fate, sent.tag)));
         assert_eq!(told.len(), 4, "two overtook it, which is reordering: {told:?}");
-        departures.push(sent(5, 0));
+        departures.push(sent(5, 0), true);
         departures.acknowledge(&ack(5, 0b11011), &mut |fate, sent| told.push((fate, sent.tag))).expect("sound");
         departures.give_up(100, 100, &mut |fate, sent| told.push((fate, sent.tag)));
         assert_eq!(told[5], (Fate::Lost, Some(2)));
@@ -298,7 +300,7 @@ mod tests {
     fn silence_resolves_everything_and_makes_room() {
         let mut departures = Departures::default();
         while !departures.is_full() {
-            departures.push(sent(1, 7));
+            departures.push(sent(1, 7), true);
         }
         assert_eq!(departures.next(), IN_FLIGHT_MAX as u64);
         let mut lost = 0;
@@ -312,7 +314,7 @@ mod tests {
     fn what_was_never_sent_cannot_be_acknowledged() {
         let mut departures = Departures::default();
         assert_eq!(departures.acknowledge(&ack(0, u32::MAX), &mut |_, _| ()), Err(Violation::Unsent));
-        departures.push(sent(0, 0));
+        departures.push(sent(0, 0), true);
         assert_eq!(departures.acknowledge(&ack(1, u32::MAX), &mut |_, _| ()), Err(Violation::Unsent));
         assert_eq!(departures.acknowledge(&ack(40_000, u32::MAX), &mut |_, _| ()), Err(Violation::Unsent));
         assert!(departures.acknowledge(&ack(0, u32::MAX), &mut |_, _| ()).is_ok());

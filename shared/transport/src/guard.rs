@@ -26,6 +26,12 @@ const MESSAGES_AHEAD_MAX: u64 = 256;
 /// renet packets that may be ahead of the newest one seen.
 const PACKETS_AHEAD_MAX: u64 = 4_096;
 
+/// Messages that a sender may have unacknowledged, so that a receiver never holds more than 128 · 900 B out of order.
+pub(crate) const MESSAGES_IN_FLIGHT_MAX: u64 = 128;
+
+/// A message as renet has it, its mark included: what is larger would be sliced by renet, and slices are a way in for attacks.
+pub const PIECE_BYTES_MAX: usize = 900;
+
 /// Ranges in one acknowledgement: each is a gap of lost packets. An honest peer has a handful.
 const ACK_RANGES_MAX: u64 = 128;
 
@@ -182,6 +188,26 @@ fn acknowledgement(from: &mut Octets<'_>) -> Result<Sound, Violation> {
         start = end.checked_sub(size).ok_or(Violation::Acknowledgement)?;
     }
     Ok(Sound::Acknowledgement)
+}
+
+/// Checks the messages behind a body, each a number, a length and bytes, and returns how many there are. `delivered` is the
+/// number of the next message that the caller waits for.
+pub(crate) fn check_messages(block: &[u8], delivered: u64) -> Result<u16, Violation> {
+    let from = &mut Octets(block);
+    let mut count = 0;
+    while !from.0.is_empty() {
+        if from.varint()? >= delivered + MESSAGES_IN_FLIGHT_MAX {
+            return Err(Violation::Ahead);
+        }
+        let len = from.varint()?;
+        if !(1..=PIECE_BYTES_MAX as u64).contains(&len) {
+            return Err(Violation::MessageSize(len));
+        }
+        from.bytes(len as usize)?;
+        // A payload of 1,200 B has fewer than 2^16.
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// A bucket that fills at a rate and empties with each packet.

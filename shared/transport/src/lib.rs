@@ -12,9 +12,12 @@
 pub mod acks;
 pub mod client;
 pub mod datagram;
+pub mod flow;
 pub mod guard;
 mod link;
+pub mod messages;
 pub mod path;
+pub mod rate;
 pub mod server;
 pub mod token;
 
