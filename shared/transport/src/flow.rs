@@ -184,7 +184,7 @@ impl Flow {
         self.path.advance(now_us);
         self.give_up(tell);
         let timeout_us = self.path.timeout_us(ACK_WAIT.as_micros() as u64);
-        let waiting_since = self.departures.oldest_at_us();
+        let waiting_since = self.departures.oldest_at_us(now_us);
         self.rate.update(self.path.round_trip_us(), timeout_us, waiting_since, now_us);
         self.messages.advance(timeout_us, now_us);
     }
@@ -356,10 +356,10 @@ impl Flow {
     fn follow_ack(&mut self, header: &Header, tell: &mut dyn FnMut(FlowEvent<'_>)) -> Result<(), Violation> {
         let Some(ack) = &header.ack else { return Ok(()) };
         let Self { departures, path, rate, messages, now_us, .. } = self;
-        let named = departures.acknowledge(ack, &mut |fate, sent| {
+        let named = departures.acknowledge(ack, *now_us, &mut |fate, sent| {
             settle(fate, sent, *now_us, path, rate, messages, tell);
         })?;
-        if let Some((_, sent)) = named
+        if let Some(sent) = named
             && let Some(queue_us) = path.note_echo(sent.at_us, ack, header.time_us, *now_us)
         {
             rate.note_queue(queue_us);

@@ -11,6 +11,7 @@
 
 pub mod acks;
 pub mod client;
+pub mod conditioner;
 pub mod datagram;
 pub mod flow;
 pub mod guard;
