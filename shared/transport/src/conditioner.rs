@@ -125,7 +125,7 @@ impl<T: Clone> Conditioner<T> {
 
     /// Whether nothing ever happens to a datagram, so that a caller may go around the link.
     pub fn is_perfect(&self) -> bool {
-        self.profile == PERFECT || self.profile == Profile::default()
+        self.profile == PERFECT
     }
 
     /// Changes what the link does from now on; what is under way stays so.

@@ -49,10 +49,10 @@ impl FlowConfig {
         Self { rate: RateConfig::default(), peer_payloads_per_second: 300.0 }
     }
 
-    /// For a client's end: a server sends a snapshot of up to several parts a tick. A client sends little, so it may begin and
-    /// end lower.
+    /// For a client's end: a server sends a snapshot of up to several parts a tick. A client's inputs need
+    /// little, but always that.
     pub fn of_client() -> Self {
-        Self { rate: RateConfig { floor: 4_000, ceiling: 32_000 }, peer_payloads_per_second: 4_000.0 }
+        Self { rate: RateConfig { floor: 8_000, ceiling: 64_000 }, peer_payloads_per_second: 4_000.0 }
     }
 }
 

@@ -95,6 +95,9 @@ pub enum Violation {
     /// A piece of a message whose mark is unknown, or that makes the message longer than allowed.
     #[error("a piece that belongs to no message")]
     Piece,
+    /// The message layer refused what had passed the checks before it.
+    #[error("messages that the message layer refuses")]
+    Refused,
 }
 
 /// Follows one peer's renet packets and lets through only what cannot hurt.

@@ -31,6 +31,8 @@ const MARK_MORE: u8 = 1;
 
 /// renet's time until it repeats, by its own clock.
 const RENET_RESEND: Duration = Duration::from_millis(100);
+/// renet forgets what it sent after this time by its own clock, and no longer understands an acknowledgement of it.
+const RENET_REMEMBERS_US: u64 = 3_000_000;
 /// renet holds at most what may be in flight, on both sides.
 const RENET_BYTES_MAX: usize = MESSAGES_IN_FLIGHT_MAX as usize * PIECE_BYTES_MAX;
 /// Bytes that renet hands out when it is asked: about a datagram.
@@ -52,15 +54,18 @@ const BATCHES: usize = 128;
 /// What renet handed out at one time.
 #[derive(Debug, Clone, Copy, Default)]
 struct Batch {
-    /// renet's packets, first and last.
-    packets: (u64, u64),
+    /// renet's packets: the first, and how many follow it.
+    first: u64,
+    others: u16,
     /// Its messages: bit `i` stands for the one number from `base` on that is `i` modulo 128.
     messages: u128,
     base: u64,
     /// Datagrams with messages of it that have not come.
-    missing: u32,
+    missing: u16,
     /// Messages of it have not found a datagram yet.
     open: bool,
+    /// When it was made, by renet's clock.
+    made_us: u64,
 }
 
 /// One end's messages of one connection.
@@ -85,6 +90,8 @@ pub struct Messages {
     /// renet has something that it was not asked for yet.
     fresh: bool,
     updated_us: u64,
+    /// renet's clock.
+    renet_us: u64,
     /// Messages that came in order: the number of the next one.
     delivered: u64,
     scratch: Vec<u8>,
@@ -121,6 +128,7 @@ impl Messages {
             asked_us: now_us,
             fresh: false,
             updated_us: now_us,
+            renet_us: 0,
             delivered: 0,
             scratch: Vec::new(),
             whole: Vec::new(),
@@ -174,6 +182,7 @@ impl Messages {
         if self.base < self.next {
             let renet_us = passed.saturating_mul(RENET_RESEND.as_micros() as u64) / timeout_us.max(1);
             self.renet.update(Duration::from_micros(renet_us));
+            self.renet_us += renet_us;
         }
         while self.next - self.base < MESSAGES_IN_FLIGHT_MAX && !self.backlog.is_empty() && self.pace.take() {
             let Some(piece) = self.backlog.pop_front() else { break };
@@ -216,7 +225,7 @@ impl Messages {
         (self.asked_us, self.fresh) = (now_us, false);
         self.pending.clear();
         self.placed = 0;
-        let mut packets: Option<(u64, u64)> = None;
+        let mut packets: Option<(u64, u16)> = None;
         for packet in self.renet.get_packets_to_send() {
             // Its own acknowledgements stay here; everything that it sends is messages of at most 900 B.
             let Some((&kind, rest)) = packet.split_first() else { continue };
@@ -224,7 +233,7 @@ impl Messages {
             if let (RENET_MESSAGES, Some(entries)) = (kind, rest.get(number_bytes + 3..)) {
                 self.pending.extend_from_slice(entries);
             }
-            packets = Some((packets.map_or(sequence, |packets| packets.0), sequence));
+            packets = Some(packets.map_or((sequence, 0), |(first, others)| (first, others + 1)));
         }
         if self.pending.is_empty() {
             return;
@@ -232,9 +241,9 @@ impl Messages {
         // A full hand means that there may be more.
         self.fresh = self.pending.len() + PIECE_BYTES_MAX > RENET_ASK_BYTES;
         self.batch = self.batch.wrapping_add(1);
-        let packets = packets.unwrap_or_default();
+        let (first, others) = packets.unwrap_or_default();
         self.batches[self.batch as usize % BATCHES] =
-            Batch { packets, messages: 0, base: self.base, missing: 0, open: true };
+            Batch { first, others, messages: 0, base: self.base, missing: 0, open: true, made_us: self.renet_us };
     }
 
     /// A datagram with messages of this batch was delivered.
@@ -245,14 +254,15 @@ impl Messages {
         }
         let batch = &mut self.batches[batch as usize % BATCHES];
         batch.missing = batch.missing.saturating_sub(1);
-        if batch.missing > 0 || batch.open {
+        // So is what renet has forgotten: taken for acknowledged here, it would be repeated for ever there.
+        if batch.missing > 0 || batch.open || self.renet_us - batch.made_us >= RENET_REMEMBERS_US {
             return;
         }
-        let Batch { packets: (first, last), messages, base, .. } = *batch;
+        let Batch { first, others, messages, base, .. } = *batch;
         self.scratch.clear();
         // renet takes this for an acknowledgement that came in the peer's packet 0.
         self.scratch.extend_from_slice(&[RENET_ACK, 0]);
-        for number in [last, last - first, 0] {
+        for number in [first + u64::from(others), u64::from(others), 0] {
             put_varint(number, &mut self.scratch);
         }
         self.renet.process_packet(&self.scratch);
@@ -280,6 +290,9 @@ impl Messages {
         self.scratch.extend_from_slice(&count.to_be_bytes());
         self.scratch.extend_from_slice(block);
         self.renet.process_packet(&self.scratch);
+        if self.renet.is_disconnected() {
+            return Err(Violation::Refused);
+        }
         while let Some(piece) = self.renet.receive_message(RELIABLE_CHANNEL) {
             self.delivered += 1;
             self.join(&piece, tell)?;

@@ -255,6 +255,30 @@ fn an_outage_ends_and_everything_goes_on() {
 }
 
 #[test]
+fn what_a_link_held_back_for_seconds_does_no_harm() {
+    let good = Profile { delay: Duration::from_millis(10), ..PERFECT };
+    let mut pair = Pair::new(good, 1);
+    let mut sent = 0;
+    for tick in 0..6_000 {
+        // A phone changes its cell: what leaves is kept for four seconds and then delivered, again and again.
+        let profile = if tick % 900 < 300 { good } else { Profile { delay: Duration::from_secs(4), ..PERFECT } };
+        for end in [&mut pair.server, &mut pair.client] {
+            end.link.set_profile(if tick < 5_000 { profile } else { good });
+            if tick < 5_000 && tick % 3 == 0 {
+                end.flow.send_message(&u32::to_le_bytes(tick)).expect("sent");
+            }
+        }
+        sent += usize::from(tick < 5_000 && tick % 3 == 0);
+        pair.play(tick, 20, 90);
+    }
+    for end in [&pair.server, &pair.client] {
+        let came = end.heard.messages.iter().map(|m| u32::from_le_bytes(m[..].try_into().expect("four bytes")));
+        assert!(came.eq((0..5_000).step_by(3)), "{} of {sent} came", end.heard.messages.len());
+        assert!(end.flow.is_flushed());
+    }
+}
+
+#[test]
 fn a_peer_reads_why_it_has_to_go() {
     let mut pair = Pair::new(PERFECT, 1);
     let mut out = [0; PAYLOAD_BYTES_MAX];

@@ -42,7 +42,7 @@ pub struct Narrow {
 }
 
 /// What one direction of a link does to datagrams.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Profile {
     /// Every datagram is this much later.
     pub delay: Duration,
@@ -82,6 +82,12 @@ pub const PERFECT: Profile = Profile {
     corrupt: 0.0,
     narrow: None,
 };
+
+impl Default for Profile {
+    fn default() -> Self {
+        PERFECT
+    }
+}
 
 /// The links that have names. Each is one direction: a round trip has twice the delay.
 ///

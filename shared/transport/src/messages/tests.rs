@@ -129,3 +129,22 @@ fn too_many_messages_are_a_violation() {
     let broke = (0..2_000).map(|_| messages.take(&[0, 2, 0, 9], &mut |_| ())).find(Result::is_err);
     assert_eq!(broke, Some(Err(Violation::Rate)));
 }
+
+#[test]
+fn what_is_far_ahead_and_repeated_fills_a_bounded_memory() {
+    let mut messages = Messages::new(0);
+    let mut block = [MARK_LAST; 2 + 2 + PIECE_BYTES_MAX];
+    block[2..4].copy_from_slice(&(0x4000 | PIECE_BYTES_MAX as u16).to_be_bytes());
+    for round in 0..4 {
+        // All but the one that is waited for.
+        for number in 1..MESSAGES_IN_FLIGHT_MAX as u16 {
+            block[..2].copy_from_slice(&(0x4000 | number).to_be_bytes());
+            let told = messages.take(&block, &mut |_| panic!("the first is missing"));
+            assert_eq!(told, Ok(()), "number {number} in round {round}");
+        }
+    }
+    let mut told = 0;
+    block[..2].copy_from_slice(&0x4000_u16.to_be_bytes());
+    messages.take(&block, &mut |_| told += 1).expect("sound");
+    assert_eq!(told, MESSAGES_IN_FLIGHT_MAX);
+}
