@@ -26,6 +26,12 @@ const MESSAGES_AHEAD_MAX: u64 = 256;
 /// renet packets that may be ahead of the newest one seen.
 const PACKETS_AHEAD_MAX: u64 = 4_096;
 
+/// Messages that a sender may have unacknowledged, so that a receiver never holds more than 128 · 900 B out of order.
+pub(crate) const MESSAGES_IN_FLIGHT_MAX: u64 = 128;
+
+/// A message as renet has it, its mark included: what is larger would be sliced by renet, and slices are a way in for attacks.
+pub const PIECE_BYTES_MAX: usize = 900;
+
 /// Ranges in one acknowledgement: each is a gap of lost packets. An honest peer has a handful.
 const ACK_RANGES_MAX: u64 = 128;
 
@@ -54,7 +60,7 @@ pub fn is_plausible(datagram: &[u8]) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Violation {
     /// The packet ends inside a value.
-    #[error("a message packet was cut off")]
+    #[error("a datagram was cut off")]
     Short,
     /// Bytes behind the packet.
     #[error("bytes were left behind a message packet")]
@@ -80,6 +86,18 @@ pub enum Violation {
     /// More packets than anyone honest sends.
     #[error("too many packets per second")]
     Rate,
+    /// A header with reserved bits, a body that does not fit its kind, or messages that are announced and not there.
+    #[error("a datagram with an impossible header")]
+    Header,
+    /// A datagram that was never sent is acknowledged.
+    #[error("an acknowledgement of what was never sent")]
+    Unsent,
+    /// A piece of a message whose mark is unknown, or that makes the message longer than allowed.
+    #[error("a piece that belongs to no message")]
+    Piece,
+    /// The message layer refused what had passed the checks before it.
+    #[error("messages that the message layer refuses")]
+    Refused,
 }
 
 /// Follows one peer's renet packets and lets through only what cannot hurt.
@@ -173,6 +191,26 @@ fn acknowledgement(from: &mut Octets<'_>) -> Result<Sound, Violation> {
         start = end.checked_sub(size).ok_or(Violation::Acknowledgement)?;
     }
     Ok(Sound::Acknowledgement)
+}
+
+/// Checks the messages behind a body, each a number, a length and bytes, and returns how many there are. `delivered` is the
+/// number of the next message that the caller waits for.
+pub(crate) fn check_messages(block: &[u8], delivered: u64) -> Result<u16, Violation> {
+    let from = &mut Octets(block);
+    let mut count = 0;
+    while !from.0.is_empty() {
+        if from.varint()? >= delivered + MESSAGES_IN_FLIGHT_MAX {
+            return Err(Violation::Ahead);
+        }
+        let len = from.varint()?;
+        if !(1..=PIECE_BYTES_MAX as u64).contains(&len) {
+            return Err(Violation::MessageSize(len));
+        }
+        from.bytes(len as usize)?;
+        // A payload of 1,200 B has fewer than 2^16.
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// A bucket that fills at a rate and empties with each packet.

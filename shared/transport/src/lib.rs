@@ -9,9 +9,16 @@
 //!
 //! Next: [`token`] for the permission to join, [`server`] and [`client`] for the two ends.
 
+pub mod acks;
 pub mod client;
+pub mod conditioner;
+pub mod datagram;
+pub mod flow;
 pub mod guard;
 mod link;
+pub mod messages;
+pub mod path;
+pub mod rate;
 pub mod server;
 pub mod token;
 

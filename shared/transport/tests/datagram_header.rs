@@ -1,0 +1,118 @@
+//! Contract: a header is read as it was written, in the form that docs/protocol.md describes and tests/vectors/ fixes, and no
+//! bytes whatever do more than be refused.
+
+use arbiter_transport::PAYLOAD_BYTES_MAX;
+use arbiter_transport::datagram::{
+    Ack, HEADER_BYTES_MAX, HEADER_BYTES_TYPICAL, Header, KIND_EMPTY, KIND_FAREWELL, read,
+};
+use proptest::prelude::*;
+
+const VECTORS: &str = include_str!("../../../tests/vectors/datagram_header.txt");
+
+/// One line of the file: `payload in hex | what it means`.
+fn vectors() -> impl Iterator<Item = (Vec<u8>, &'static str)> {
+    let lines = VECTORS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| {
+        let (hex, meaning) = line.split_once('|').expect("hex | meaning");
+        let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
+        let byte = |pair: &[u8]| u8::from_str_radix(core::str::from_utf8(pair).expect("text"), 16).expect("hex");
+        (digits.chunks(2).map(byte).collect(), meaning.trim())
+    })
+}
+
+fn describe(payload: &[u8]) -> String {
+    let parts = match read(payload) {
+        Ok(parts) => parts,
+        Err(violation) => return format!("refused: {violation}"),
+    };
+    let Header { kind, sequence, time_us, ack, .. } = parts.header;
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let ack = ack.map_or("none".to_owned(), |Ack { newest, before, held_us }| {
+        let held = held_us.map_or("unknown".to_owned(), |held| held.to_string());
+        format!("{newest} before {before:08x} held {held}")
+    });
+    format!(
+        "kind {kind} sequence {sequence} time {time_us} ack {ack} body [{}] messages [{}]",
+        hex(parts.body),
+        hex(parts.messages)
+    )
+}
+
+#[test]
+fn the_vectors_are_read_as_they_say() {
+    let mut count = 0;
+    for (payload, meaning) in vectors() {
+        assert_eq!(describe(&payload), meaning, "{payload:02x?}");
+        count += 1;
+    }
+    assert!(count >= 16, "{count} vectors");
+}
+
+#[test]
+fn the_vectors_are_written_as_they_stand() {
+    let mut out = [0; HEADER_BYTES_MAX];
+    for (payload, meaning) in vectors() {
+        let Ok(parts) = read(&payload) else { continue };
+        if meaning.contains("before 0000ffff") {
+            continue; // A form that is allowed but not the shortest.
+        }
+        let len = parts.header.write(&mut out);
+        assert_eq!(out[..len], payload[..len], "{meaning}");
+    }
+}
+
+#[test]
+fn a_usual_header_takes_ten_bytes() {
+    let ack = Some(Ack { newest: 77, before: u32::MAX, held_us: Some(8_000) });
+    let header = Header { kind: 2, sequence: 1, time_us: 9, ack, body_len: None };
+    assert_eq!((header.write(&mut [0; HEADER_BYTES_MAX]), HEADER_BYTES_TYPICAL), (10, 10));
+}
+
+fn any_ack() -> impl Strategy<Value = Ack> {
+    let before = prop_oneof![
+        Just(u32::MAX),
+        any::<u32>(),
+        (0..32_u32, 1..9_u32).prop_map(|(start, length)| !(((1 << length) - 1) << start)),
+    ];
+    let held = prop_oneof![Just(None), (0..32_768_u32).prop_map(Some), (512..32_767_u32).prop_map(|h| Some(h * 64))];
+    (any::<u16>(), before, held).prop_map(|(newest, before, held_us)| Ack { newest, before, held_us })
+}
+
+fn any_header() -> impl Strategy<Value = (Header, Vec<u8>, Vec<u8>)> {
+    let numbers = (any::<u16>(), 0..1_u32 << 24, proptest::option::of(any_ack()));
+    let bodies = (1..=KIND_FAREWELL, proptest::collection::vec(any::<u8>(), 0..1_000));
+    let messages = proptest::option::of(proptest::collection::vec(any::<u8>(), 1..100));
+    (numbers, bodies, messages).prop_map(|((sequence, time_us, ack), (kind, body), messages)| {
+        let kind = if body.is_empty() { KIND_EMPTY } else { kind };
+        let body_len = messages.is_some().then_some(body.len() as u16);
+        (Header { kind, sequence, time_us, ack, body_len }, body, messages.unwrap_or_default())
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_header_comes_back((header, body, messages) in any_header()) {
+        let mut payload = vec![0; HEADER_BYTES_MAX];
+        let len = header.write(&mut payload);
+        payload.truncate(len);
+        payload.extend_from_slice(&body);
+        payload.extend_from_slice(&messages);
+        let parts = read(&payload).expect("what was written");
+        prop_assert_eq!(parts.header, header);
+        prop_assert_eq!(parts.body, &body[..]);
+        prop_assert_eq!(parts.messages, &messages[..]);
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(payload in proptest::collection::vec(any::<u8>(), 0..PAYLOAD_BYTES_MAX + 9)) {
+        if let Ok(parts) = read(&payload) {
+            // What was read can be written: a reader never invents a header.
+            let mut out = [0; HEADER_BYTES_MAX];
+            let len = parts.header.write(&mut out);
+            let mut again = out[..len].to_vec();
+            again.extend_from_slice(parts.body);
+            again.extend_from_slice(parts.messages);
+            prop_assert_eq!(read(&again), Ok(parts));
+        }
+    }
+}
