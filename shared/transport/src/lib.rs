@@ -12,6 +12,7 @@
 pub mod client;
 pub mod guard;
 mod link;
+pub mod netcode;
 pub mod server;
 pub mod token;
 
