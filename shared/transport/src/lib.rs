@@ -17,6 +17,7 @@ pub mod flow;
 pub mod guard;
 mod link;
 pub mod messages;
+pub mod netcode;
 pub mod path;
 pub mod rate;
 pub mod server;
