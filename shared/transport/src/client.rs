@@ -1,233 +1,206 @@
-//! A client's end: one connection from a token.
+//! A client's end: one connection.
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::VecDeque;
 
-use renet::RenetClient;
-use renetcode::{ClientAuthentication, DisconnectReason as NetcodeReason, NetcodeClient};
+use crate::flow::{Body, Flow, FlowConfig, FlowCounts, FlowEvent, Incoming};
+use crate::link::{DisconnectReason, SendError};
+use crate::netcode::{Client, ClientReceived, ClientState, ConnectToken, TokenError};
+use crate::packing::{self, Packet};
+use crate::path::PathStats;
 
-use crate::guard::{self, RELIABLE_CHANNEL};
-use crate::link::{
-    Channel, DisconnectReason, Link, Outgoing, Passed, SendError, check_size, has_waiting, renet_config,
-};
-use crate::token::{TokenError, read_token};
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClientEvent {
-    /// The server let the client in.
+/// What happened. Bytes are the server's own: nothing about them is checked but their length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientEvent<'a> {
+    /// The server has let the client in.
     Connected,
-    /// The connection ended or never came to be. Nothing follows.
+    /// It is over.
     Disconnected(DisconnectReason),
-    /// The server sent something.
-    Received {
-        /// How.
-        channel: Channel,
-        /// What.
-        bytes: Vec<u8>,
+    /// A body came. They may overtake each other, and some never come.
+    Body {
+        /// What it is, 1 to 6.
+        kind: u8,
+        /// 1 to [`BODY_BYTES_MAX`](crate::flow::BODY_BYTES_MAX) bytes.
+        bytes: &'a [u8],
     },
+    /// A reliable message came: each once and in order.
+    Message(&'a [u8]),
+    /// The server has the body with this tag.
+    Delivered(u32),
+    /// The body with this tag was given up.
+    Lost(u32),
 }
 
-/// A connection, without its socket and clock.
+/// A connection, without its socket and clock. Times must not go backwards.
 #[derive(Debug)]
 pub struct ClientConnection {
-    netcode: NetcodeClient,
-    renet: RenetClient,
-    link: Link,
-    events: VecDeque<ClientEvent>,
-    outgoing: Outgoing,
-    now: Duration,
-    was_connected: bool,
-    ended: bool,
+    netcode: Client,
+    flow: Flow,
+    farewell: Option<Box<str>>,
+    ended: Option<DisconnectReason>,
 }
 
 impl ClientConnection {
     /// Begins to connect with the bytes of a token. `now` is the time since the Unix epoch.
     pub fn new(token: &[u8], now: Duration) -> Result<Self, TokenError> {
-        let connect_token = read_token(token)?;
-        let netcode = NetcodeClient::new(now, ClientAuthentication::Secure { connect_token })
-            .map_err(|_| TokenError::Malformed(token.len()))?;
-        Ok(Self {
-            netcode,
-            renet: RenetClient::new(renet_config()),
-            link: Link::of_client(now),
-            events: VecDeque::new(),
-            outgoing: Outgoing::default(),
-            now,
-            was_connected: false,
-            ended: false,
-        })
+        let netcode = Client::new(ConnectToken::from_bytes(token)?, now)?;
+        Ok(Self { netcode, flow: Flow::new(FlowConfig::of_client(), now), farewell: None, ended: None })
     }
 
     /// The server that is or will be talked to; changes while the addresses of the token are tried.
     pub fn server_address(&self) -> SocketAddr {
-        self.netcode.server_addr()
+        self.netcode.server_address()
     }
 
     /// Whether the server has let the client in and nothing ended it.
     pub fn is_connected(&self) -> bool {
-        !self.ended && self.netcode.is_connected()
+        self.ended.is_none() && self.netcode.is_connected()
     }
 
-    /// Whether the connection has ended.
-    pub fn is_ended(&self) -> bool {
+    /// Why the connection ended, once it has.
+    pub fn ended(&self) -> Option<DisconnectReason> {
         self.ended
     }
 
-    /// Takes a datagram from the socket; it is decrypted in place. What does not come from the server's address is ignored.
-    pub fn receive(&mut self, from: SocketAddr, datagram: &mut [u8]) {
-        if self.ended || from != self.netcode.server_addr() || !guard::is_plausible(datagram) {
+    /// What the server said when it closed the connection, for a person to read.
+    pub fn farewell(&self) -> Option<&str> {
+        self.farewell.as_deref()
+    }
+
+    /// Takes a datagram from the socket and opens it in place. What does not come from the server is ignored.
+    pub fn receive(
+        &mut self,
+        now: Duration,
+        from: SocketAddr,
+        datagram: &mut [u8],
+        out: &mut impl FnMut(SocketAddr, &[u8]),
+        tell: &mut impl FnMut(ClientEvent<'_>),
+    ) {
+        if self.ended.is_some() {
             return;
         }
-        if let Some(payload) = self.netcode.process_packet(datagram) {
-            match self.link.pass(payload) {
-                Ok(Passed::Dropped) => {}
-                Ok(Passed::Datagram) => {
-                    let bytes = payload.to_vec();
-                    self.events.push_back(ClientEvent::Received { channel: Channel::Datagram, bytes });
+        let violation = match self.netcode.receive(now, from, datagram) {
+            ClientReceived::Nothing => return,
+            ClientReceived::Connected => {
+                // The wait for the server's answer was no path of ours.
+                self.flow = Flow::new(FlowConfig::of_client(), now);
+                return tell(ClientEvent::Connected);
+            }
+            ClientReceived::Disconnected(reason) => return self.end(reason.into(), tell),
+            ClientReceived::Payload(payload) => match self.flow.read(now, payload, &mut |event| tell(of_flow(event))) {
+                Ok(Incoming::Body { kind, bytes, .. }) => return tell(ClientEvent::Body { kind, bytes }),
+                Ok(Incoming::Farewell(text)) => {
+                    self.farewell = Some(text.into());
+                    return;
                 }
-                Ok(Passed::Messages) => {
-                    self.renet.process_packet(payload);
-                    while let Some(message) = self.renet.receive_message(RELIABLE_CHANNEL) {
-                        self.link.guard.delivered += 1;
-                        let bytes = message.to_vec();
-                        self.events.push_back(ClientEvent::Received { channel: Channel::Reliable, bytes });
-                    }
-                }
-                Err(violation) => self.close(DisconnectReason::Violation(violation)),
+                Ok(Incoming::Empty | Incoming::Refused(_) | Incoming::Dropped) => return,
+                Err(violation) => violation,
+            },
+        };
+        let reason = DisconnectReason::Violation(violation);
+        self.close(now, reason, &reason.to_string(), out);
+        tell(ClientEvent::Disconnected(reason));
+    }
+
+    /// Moves time on: handshake, keep-alives, what must leave although no body did. To be called each tick or more often.
+    pub fn advance(
+        &mut self,
+        now: Duration,
+        out: &mut impl FnMut(SocketAddr, &[u8]),
+        tell: &mut impl FnMut(ClientEvent<'_>),
+    ) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.netcode.update(now, out);
+        match self.netcode.state() {
+            ClientState::Requesting | ClientState::Responding => {}
+            ClientState::Ended(reason) => self.end(reason.into(), tell),
+            ClientState::Connected => {
+                let Self { netcode, flow, .. } = self;
+                flow.advance(now, &mut |event| tell(of_flow(event)));
+                packing::flush(flow, now, |packet, len| seal(netcode, packet, len, out));
             }
         }
-        self.follow();
     }
 
-    /// Moves time on and queues what has to be sent for [`Self::transmit`]. To be called each tick or more often.
-    pub fn advance(&mut self, now: Duration) {
-        let passed = now.saturating_sub(self.now);
-        self.now = self.now.max(now);
-        if self.ended {
-            return;
-        }
-        if let Some((datagram, to)) = self.netcode.update(passed) {
-            self.outgoing.push(to, datagram);
-        }
-        self.renet.update(passed);
-        self.link.refill(passed.as_secs_f32());
-        self.follow();
-        if self.is_connected() {
-            self.speak();
-        }
+    fn end(&mut self, reason: DisconnectReason, tell: &mut impl FnMut(ClientEvent<'_>)) {
+        self.ended = Some(reason);
+        tell(ClientEvent::Disconnected(reason));
     }
 
-    fn speak(&mut self) {
-        if self.renet.is_disconnected() {
-            return self.close(DisconnectReason::Messages);
-        }
-        let waiting = has_waiting(self.renet.channel_available_memory(RELIABLE_CHANNEL));
-        if !self.link.may_speak(self.now, waiting) {
-            return;
-        }
-        for packet in self.renet.get_packets_to_send() {
-            if let Ok((to, sealed)) = self.netcode.generate_payload_packet(&packet) {
-                self.outgoing.push(to, sealed);
-            }
-        }
-    }
-
-    /// Tells what has become of the connection.
-    fn follow(&mut self) {
-        if self.ended {
-            return;
-        }
-        if self.netcode.is_connected() && !self.was_connected {
-            self.was_connected = true;
-            self.renet.set_connected();
-            // Before anything that came with the last datagram.
-            self.events.push_front(ClientEvent::Connected);
-        }
-        if let Some(reason) = self.netcode.disconnect_reason() {
-            let reason = match reason {
-                NetcodeReason::ConnectTokenExpired => DisconnectReason::TokenExpired,
-                NetcodeReason::ConnectionTimedOut => DisconnectReason::TimedOut,
-                NetcodeReason::ConnectionResponseTimedOut | NetcodeReason::ConnectionRequestTimedOut => {
-                    DisconnectReason::Unreachable
-                }
-                NetcodeReason::ConnectionDenied => DisconnectReason::Denied,
-                NetcodeReason::DisconnectedByClient => DisconnectReason::Local,
-                NetcodeReason::DisconnectedByServer => DisconnectReason::ByPeer,
-            };
-            self.end(reason);
-        }
-    }
-
-    /// Queues bytes for the server. A datagram is sealed at once, messages with the next [`Self::advance`]; messages may be
-    /// queued before the connection stands.
-    pub fn send(&mut self, channel: Channel, bytes: &[u8]) -> Result<(), SendError> {
-        check_size(channel, bytes)?;
-        if self.ended {
+    /// Sends a body at once, with acknowledgements and as many messages as fit beside it.
+    pub fn send_body(
+        &mut self,
+        now: Duration,
+        body: Body<'_>,
+        out: &mut impl FnMut(SocketAddr, &[u8]),
+    ) -> Result<(), SendError> {
+        if !self.is_connected() {
             return Err(SendError::NotConnected);
         }
-        match channel {
-            Channel::Datagram => {
-                let (to, sealed) = self.netcode.generate_payload_packet(bytes).map_err(|_| SendError::NotConnected)?;
-                self.outgoing.push(to, sealed);
-            }
-            Channel::Reliable => {
-                if !self.renet.can_send_message(RELIABLE_CHANNEL, bytes.len()) {
-                    self.close(DisconnectReason::QueueFull);
-                    return Err(SendError::QueueFull);
-                }
-                self.link.note_queued();
-                self.renet.send_message(RELIABLE_CHANNEL, bytes.to_vec());
-            }
-        }
-        Ok(())
+        let Self { netcode, flow, .. } = self;
+        packing::send_body(flow, now, body, |packet, len| seal(netcode, packet, len, out))
     }
 
-    /// Ends the connection; messages queued before are sent once more but not awaited.
-    pub fn disconnect(&mut self) {
+    /// Queues a message for the next payloads with room.
+    pub fn send_message(&mut self, message: &[u8]) -> Result<(), SendError> {
+        if self.is_connected() { self.flow.send_message(message) } else { Err(SendError::NotConnected) }
+    }
+
+    /// Ends the connection. Messages that are ready are sent once more but not awaited.
+    pub fn disconnect(&mut self, now: Duration, out: &mut impl FnMut(SocketAddr, &[u8])) {
         if self.is_connected() {
-            self.link.note_queued();
-            self.speak();
+            let Self { netcode, flow, .. } = self;
+            packing::flush(flow, now, |packet, len| seal(netcode, packet, len, out));
         }
-        self.close(DisconnectReason::Local);
+        self.close(now, DisconnectReason::Local, "", out);
     }
 
-    fn close(&mut self, reason: DisconnectReason) {
-        if self.ended {
+    fn close(&mut self, now: Duration, reason: DisconnectReason, why: &str, out: &mut impl FnMut(SocketAddr, &[u8])) {
+        if self.ended.is_some() {
             return;
         }
-        if self.netcode.is_connected()
-            && let Ok((to, sealed)) = self.netcode.disconnect()
-        {
-            // The standard sends it several times, because nobody acknowledges it.
-            for _ in 0..10 {
-                self.outgoing.push(to, sealed);
-            }
+        let Self { netcode, flow, .. } = self;
+        if netcode.is_connected() && !why.is_empty() {
+            packing::say_farewell(flow, now, why, |packet, len| seal(netcode, packet, len, out));
         }
-        self.end(reason);
+        netcode.disconnect(out);
+        self.ended = Some(reason);
     }
 
-    fn end(&mut self, reason: DisconnectReason) {
-        self.ended = true;
-        self.events.push_back(ClientEvent::Disconnected(reason));
+    /// What the path to the server is like.
+    pub fn path(&self) -> PathStats {
+        self.flow.path()
     }
 
-    /// What happened since it was last asked, oldest first.
-    pub fn next_event(&mut self) -> Option<ClientEvent> {
-        self.events.pop_front()
+    /// What was counted.
+    pub fn flow_counts(&self) -> FlowCounts {
+        self.flow.counts()
     }
 
-    /// Hands everything that waits to `send`.
-    pub fn transmit(&mut self, send: &mut dyn FnMut(SocketAddr, &[u8])) {
-        self.outgoing.drain(send);
+    /// Seals any payload, what an honest client never sends too: for tests of the other end's guard.
+    #[doc(hidden)]
+    pub fn send_raw_for_tests(&mut self, payload: &[u8], out: &mut impl FnMut(SocketAddr, &[u8])) {
+        let mut packet = [0; size_of::<Packet>()];
+        if let Some((to, len)) = self.netcode.seal(payload, &mut packet) {
+            out(to, &packet[..len]);
+        }
     }
 }
 
-/// Seals any payload, what an honest client never sends too: for tests of the other end's guard.
-#[doc(hidden)]
-pub fn send_raw_for_tests(connection: &mut ClientConnection, payload: &[u8]) {
-    if let Ok((to, sealed)) = connection.netcode.generate_payload_packet(payload) {
-        connection.outgoing.push(to, sealed);
+fn seal(netcode: &mut Client, packet: &mut Packet, len: usize, out: &mut impl FnMut(SocketAddr, &[u8])) -> bool {
+    let sealed = netcode.seal_in_place(packet, len);
+    if let Some((to, range)) = sealed.as_ref() {
+        out(*to, &packet[range.clone()]);
+    }
+    sealed.is_some()
+}
+
+fn of_flow(event: FlowEvent<'_>) -> ClientEvent<'_> {
+    match event {
+        FlowEvent::Message(bytes) => ClientEvent::Message(bytes),
+        FlowEvent::Delivered(tag) => ClientEvent::Delivered(tag),
+        FlowEvent::Lost(tag) => ClientEvent::Lost(tag),
     }
 }

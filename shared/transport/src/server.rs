@@ -1,21 +1,22 @@
-//! The server's end: many connections behind one address.
+//! The server's end: many connections behind one socket.
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use renet::RenetServer;
-use renetcode::{NetcodeServer, ServerAuthentication, ServerConfig, ServerResult};
-
-use crate::guard::{self, RELIABLE_CHANNEL};
-use crate::link::{
-    Channel, DisconnectReason, Link, Outgoing, Passed, SendError, check_size, has_waiting, renet_config,
+use crate::flow::{Body, Flow, FlowConfig, FlowCounts, FlowEvent, Incoming};
+use crate::guard::Violation;
+use crate::link::{DisconnectReason, SendError};
+use crate::netcode::{
+    ConnectionId, Counters, HandshakeLimits, NoRandomness, Received, Server, ServerConfig, TokenHistory,
 };
+use crate::packing::{self, Packet};
+use crate::path::PathStats;
 use crate::token::{Key, USER_DATA_BYTES};
 use crate::{CLIENTS_MAX, PROTOCOL_ID};
 
-/// Identity of a connection, from its token.
-pub type ClientId = u64;
+/// Identity of a connection: never mistaken for a later one in the same slot.
+pub type ClientId = ConnectionId;
 
 /// What a server is made from.
 #[derive(Debug, Clone)]
@@ -24,19 +25,33 @@ pub struct ServerTransportConfig {
     pub key: Key,
     /// The addresses under which tokens name this server.
     pub public_addresses: Vec<SocketAddr>,
-    /// Most connections, at most [`CLIENTS_MAX`]; clamped.
+    /// Most connections, 1 to [`CLIENTS_MAX`]; clamped.
     pub clients_max: usize,
+    /// Tokens that were used, shared by all that answer under the same addresses.
+    pub history: Arc<TokenHistory>,
+    /// How many handshakes are looked at.
+    pub handshakes: HandshakeLimits,
+    /// Rates of a connection.
+    pub flow: FlowConfig,
 }
 
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServerEvent {
+impl ServerTransportConfig {
+    /// With the usual limits and rates.
+    pub fn new(key: Key, public_addresses: Vec<SocketAddr>, clients_max: usize, history: Arc<TokenHistory>) -> Self {
+        let (handshakes, flow) = (HandshakeLimits::default(), FlowConfig::of_server());
+        Self { key, public_addresses, clients_max, history, handshakes, flow }
+    }
+}
+
+/// What happened. Bytes are the client's own: nothing about them is checked but their length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerEvent<'a> {
     /// A client has proven its token.
     Connected {
         /// Which.
         client: ClientId,
         /// What the token carries.
-        user_data: Box<[u8; USER_DATA_BYTES]>,
+        user_data: &'a [u8; USER_DATA_BYTES],
     },
     /// A client is gone.
     Disconnected {
@@ -45,219 +60,231 @@ pub enum ServerEvent {
         /// Why.
         reason: DisconnectReason,
     },
-    /// A client sent something.
-    Received {
-        /// Which.
+    /// A body came. They may overtake each other, and some never come.
+    Body {
+        /// From whom.
         client: ClientId,
-        /// How.
-        channel: Channel,
-        /// What.
-        bytes: Vec<u8>,
+        /// What it is, 1 to 6.
+        kind: u8,
+        /// 1 to [`BODY_BYTES_MAX`](crate::flow::BODY_BYTES_MAX) bytes.
+        bytes: &'a [u8],
+    },
+    /// A reliable message came: each once and in order.
+    Message {
+        /// From whom.
+        client: ClientId,
+        /// 1 to [`WHOLE_BYTES_MAX`](crate::messages::WHOLE_BYTES_MAX) bytes.
+        bytes: &'a [u8],
+    },
+    /// The client has the body with this tag.
+    Delivered {
+        /// Who.
+        client: ClientId,
+        /// The tag that it was sent with.
+        tag: u32,
+    },
+    /// The body with this tag was given up.
+    Lost {
+        /// Whose.
+        client: ClientId,
+        /// The tag that it was sent with.
+        tag: u32,
     },
 }
 
-/// All connections of a server, without its socket and clock.
+/// All connections of a socket, without the socket and a clock. Times must not go backwards.
+#[derive(Debug)]
 pub struct ServerTransport {
-    netcode: NetcodeServer,
-    renet: RenetServer,
-    links: BTreeMap<ClientId, Link>,
-    events: VecDeque<ServerEvent>,
-    outgoing: Outgoing,
-    now: Duration,
-    implausible: u64,
-}
-
-impl core::fmt::Debug for ServerTransport {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("ServerTransport")
-            .field("clients", &self.links.len())
-            .field("now", &self.now)
-            .finish_non_exhaustive()
-    }
+    netcode: Server,
+    /// By slot.
+    flows: Vec<Option<Box<Flow>>>,
+    flow: FlowConfig,
+    violations: u64,
 }
 
 impl ServerTransport {
     /// A server without clients.
-    pub fn new(config: ServerTransportConfig, now: Duration) -> Self {
-        Self {
-            netcode: NetcodeServer::new(ServerConfig {
-                current_time: now,
-                max_clients: config.clients_max.clamp(1, CLIENTS_MAX),
-                protocol_id: PROTOCOL_ID,
-                public_addresses: config.public_addresses,
-                authentication: ServerAuthentication::Secure { private_key: config.key.0 },
-            }),
-            renet: RenetServer::new(renet_config()),
-            links: BTreeMap::new(),
-            events: VecDeque::new(),
-            outgoing: Outgoing::default(),
-            now,
-            implausible: 0,
-        }
+    pub fn new(config: ServerTransportConfig, now: Duration) -> Result<Self, NoRandomness> {
+        let clients_max = config.clients_max.clamp(1, CLIENTS_MAX);
+        let addresses = config.public_addresses;
+        let mut netcode = ServerConfig::new(config.key, PROTOCOL_ID, addresses, clients_max, config.history);
+        netcode.limits = config.handshakes;
+        let flows = (0..clients_max).map(|_| None).collect();
+        Ok(Self { netcode: Server::new(netcode, now)?, flows, flow: config.flow, violations: 0 })
     }
 
-    /// Takes a datagram from the socket; it is decrypted in place.
-    pub fn receive(&mut self, from: SocketAddr, datagram: &mut [u8]) {
-        if !guard::is_plausible(datagram) {
-            self.implausible += 1;
-            return;
-        }
-        match self.netcode.process_packet(from, datagram) {
-            ServerResult::None => {}
-            ServerResult::PacketToSend { addr, payload } => self.outgoing.push(addr, payload),
-            ServerResult::ClientConnected { client_id, addr, user_data, payload } => {
-                self.outgoing.push(addr, payload);
-                self.renet.add_connection(client_id);
-                self.links.insert(client_id, Link::of_server(self.now));
-                self.events.push_back(ServerEvent::Connected { client: client_id, user_data });
+    /// Takes a datagram from the socket and opens it in place. `out` is given what must be sent in answer, `tell` what it
+    /// brought.
+    pub fn receive(
+        &mut self,
+        now: Duration,
+        from: SocketAddr,
+        datagram: &mut [u8],
+        out: &mut impl FnMut(SocketAddr, &[u8]),
+        tell: &mut impl FnMut(ServerEvent<'_>),
+    ) {
+        let (client, violation) = match self.netcode.receive(now, from, datagram, out) {
+            Received::Nothing => return,
+            Received::Connected { connection: client, user_data, .. } => {
+                self.flows[client.slot()] = Some(Box::new(Flow::new(self.flow, now)));
+                return tell(ServerEvent::Connected { client, user_data });
             }
-            ServerResult::ClientDisconnected { client_id, addr, payload } => {
-                if let Some(payload) = payload {
-                    self.outgoing.push(addr, payload);
-                }
-                self.forget(client_id, DisconnectReason::ByPeer);
+            Received::Disconnected { connection: client, reason } => {
+                self.flows[client.slot()] = None;
+                return tell(ServerEvent::Disconnected { client, reason: reason.into() });
             }
-            ServerResult::Payload { client_id, payload } => {
-                let Some(link) = self.links.get_mut(&client_id) else { return };
-                match link.pass(payload) {
-                    Ok(Passed::Dropped) => {}
-                    Ok(Passed::Datagram) => self.events.push_back(ServerEvent::Received {
-                        client: client_id,
-                        channel: Channel::Datagram,
-                        bytes: payload.to_vec(),
-                    }),
-                    Ok(Passed::Messages) => {
-                        // The client is known, so that this cannot fail.
-                        let _ = self.renet.process_packet_from(payload, client_id);
-                        while let Some(message) = self.renet.receive_message(client_id, RELIABLE_CHANNEL) {
-                            link.guard.delivered += 1;
-                            self.events.push_back(ServerEvent::Received {
-                                client: client_id,
-                                channel: Channel::Reliable,
-                                bytes: message.to_vec(),
-                            });
-                        }
+            Received::Payload { connection: client, payload } => {
+                let Some(flow) = &mut self.flows[client.slot()] else { return };
+                match flow.read(now, payload, &mut |event| tell(of_flow(client, event))) {
+                    Ok(Incoming::Body { kind, bytes, .. }) => {
+                        return tell(ServerEvent::Body { client, kind, bytes });
                     }
-                    Err(violation) => self.close(client_id, DisconnectReason::Violation(violation)),
+                    // A client that says why it goes says goodbye in netcode's way too.
+                    Ok(Incoming::Empty | Incoming::Farewell(_) | Incoming::Refused(_) | Incoming::Dropped) => return,
+                    Err(violation) => (client, violation),
                 }
             }
+        };
+        self.violations += 1;
+        self.expel(now, client, violation, out, tell);
+    }
+
+    fn expel(
+        &mut self,
+        now: Duration,
+        client: ClientId,
+        violation: Violation,
+        out: &mut impl FnMut(SocketAddr, &[u8]),
+        tell: &mut impl FnMut(ServerEvent<'_>),
+    ) {
+        let reason = DisconnectReason::Violation(violation);
+        self.disconnect(now, client, &reason.to_string(), out);
+        tell(ServerEvent::Disconnected { client, reason });
+    }
+
+    /// Moves time on: what is lost is given up, what must leave although no body did leaves, silent clients are given up. To
+    /// be called at least each 100 ms; the work depends on the number of clients.
+    pub fn advance(
+        &mut self,
+        now: Duration,
+        out: &mut impl FnMut(SocketAddr, &[u8]),
+        tell: &mut impl FnMut(ServerEvent<'_>),
+    ) {
+        let Self { netcode, flows, .. } = self;
+        netcode.update(now, out, &mut |client, reason| {
+            flows[client.slot()] = None;
+            tell(ServerEvent::Disconnected { client, reason: reason.into() });
+        });
+        for (slot, flow) in flows.iter_mut().enumerate() {
+            let Some(flow) = flow else { continue };
+            let Some(client) = netcode.connection(slot) else { continue };
+            flow.advance(now, &mut |event| tell(of_flow(client, event)));
+            packing::flush(flow, now, |packet, len| seal(netcode, client, packet, len, out));
         }
     }
 
-    /// Moves time on: handshakes and silent clients expire, keep-alives, messages and their repetitions are queued for
-    /// [`Self::transmit`]. To be called each tick or more often.
-    pub fn advance(&mut self, now: Duration) {
-        let passed = now.saturating_sub(self.now);
-        self.now = self.now.max(now);
-        self.netcode.update(passed);
-        self.renet.update(passed);
-        let clients: Vec<ClientId> = self.links.keys().copied().collect();
-        for client in clients {
-            match self.netcode.update_client(client) {
-                ServerResult::PacketToSend { addr, payload } => self.outgoing.push(addr, payload),
-                ServerResult::ClientDisconnected { addr, payload, .. } => {
-                    if let Some(payload) = payload {
-                        self.outgoing.push(addr, payload);
-                    }
-                    self.forget(client, DisconnectReason::TimedOut);
-                    continue;
-                }
-                _ => {}
-            }
-            let Some(link) = self.links.get_mut(&client) else { continue };
-            link.refill(passed.as_secs_f32());
-            self.speak(client);
+    /// Sends a body at once, with acknowledgements and as many messages as fit beside it.
+    pub fn send_body(
+        &mut self,
+        now: Duration,
+        client: ClientId,
+        body: Body<'_>,
+        out: &mut impl FnMut(SocketAddr, &[u8]),
+    ) -> Result<(), SendError> {
+        let Self { netcode, flows, .. } = self;
+        let flow = flow(netcode, flows, client).ok_or(SendError::NotConnected)?;
+        packing::send_body(flow, now, body, |packet, len| seal(netcode, client, packet, len, out))
+    }
+
+    /// Queues a message for the next payloads with room.
+    pub fn send_message(&mut self, client: ClientId, message: &[u8]) -> Result<(), SendError> {
+        let flow = flow(&self.netcode, &mut self.flows, client).ok_or(SendError::NotConnected)?;
+        flow.send_message(message)
+    }
+
+    /// Sends the messages that are ready at once, beside no body.
+    pub fn flush(&mut self, now: Duration, client: ClientId, out: &mut impl FnMut(SocketAddr, &[u8])) {
+        let Self { netcode, flows, .. } = self;
+        if let Some(flow) = flow(netcode, flows, client) {
+            packing::flush(flow, now, |packet, len| seal(netcode, client, packet, len, out));
         }
     }
 
-    fn speak(&mut self, client: ClientId) {
-        let waiting = has_waiting(self.renet.channel_available_memory(client, RELIABLE_CHANNEL));
-        let Some(link) = self.links.get_mut(&client) else { return };
-        if !self.renet.is_connected(client) {
-            return self.close(client, DisconnectReason::Messages);
-        }
-        if !link.may_speak(self.now, waiting) {
-            return;
-        }
-        for packet in self.renet.get_packets_to_send(client).unwrap_or_default() {
-            if let Ok((addr, sealed)) = self.netcode.generate_payload_packet(client, &packet) {
-                self.outgoing.push(addr, sealed);
-            }
-        }
+    /// Bytes that the bodies of the next tick should have together at most; 0 if it should be left out.
+    pub fn budget(&mut self, client: ClientId, ticks_per_second: u32) -> usize {
+        flow(&self.netcode, &mut self.flows, client).map_or(0, |flow| flow.budget(ticks_per_second))
     }
 
-    /// Queues bytes for a client. A datagram is sealed at once, messages with the next [`Self::advance`].
-    pub fn send(&mut self, client: ClientId, channel: Channel, bytes: &[u8]) -> Result<(), SendError> {
-        check_size(channel, bytes)?;
-        let link = self.links.get_mut(&client).ok_or(SendError::NotConnected)?;
-        match channel {
-            Channel::Datagram => {
-                let (addr, sealed) =
-                    self.netcode.generate_payload_packet(client, bytes).map_err(|_| SendError::NotConnected)?;
-                self.outgoing.push(addr, sealed);
-            }
-            Channel::Reliable => {
-                if !self.renet.can_send_message(client, RELIABLE_CHANNEL, bytes.len()) {
-                    self.close(client, DisconnectReason::QueueFull);
-                    return Err(SendError::QueueFull);
-                }
-                link.note_queued();
-                self.renet.send_message(client, RELIABLE_CHANNEL, bytes.to_vec());
-            }
-        }
-        Ok(())
+    /// What the path to a client is like.
+    pub fn path(&self, client: ClientId) -> Option<PathStats> {
+        self.known(client).map(Flow::path)
     }
 
-    /// Ends a connection; messages queued before are sent once more but not awaited.
-    pub fn disconnect(&mut self, client: ClientId) {
-        if let Some(link) = self.links.get_mut(&client) {
-            link.note_queued();
-            self.speak(client);
-            self.close(client, DisconnectReason::Local);
-        }
+    /// What was counted of a connection.
+    pub fn flow_counts(&self, client: ClientId) -> Option<FlowCounts> {
+        self.known(client).map(Flow::counts)
     }
 
-    fn close(&mut self, client: ClientId, reason: DisconnectReason) {
-        if let ServerResult::ClientDisconnected { addr, payload: Some(payload), .. } = self.netcode.disconnect(client) {
-            // The standard sends it several times, because nobody acknowledges it.
-            for _ in 0..10 {
-                self.outgoing.push(addr, payload);
-            }
-        }
-        self.forget(client, reason);
-    }
-
-    fn forget(&mut self, client: ClientId, reason: DisconnectReason) {
-        self.renet.remove_connection(client);
-        // renet tells of every connection; this end has told it already.
-        while self.renet.get_event().is_some() {}
-        if self.links.remove(&client).is_some() {
-            self.events.push_back(ServerEvent::Disconnected { client, reason });
-        }
-    }
-
-    /// What happened since it was last asked, oldest first.
-    pub fn next_event(&mut self) -> Option<ServerEvent> {
-        self.events.pop_front()
-    }
-
-    /// Hands everything that waits to `send`.
-    pub fn transmit(&mut self, send: &mut dyn FnMut(SocketAddr, &[u8])) {
-        self.outgoing.drain(send);
-    }
-
-    /// Number of clients.
-    pub fn clients(&self) -> usize {
-        self.links.len()
-    }
-
-    /// Datagrams so far that had not even the shape of a packet.
-    pub fn implausible(&self) -> u64 {
-        self.implausible
-    }
-
-    /// Whether everything that a client was sent reliably has been acknowledged.
+    /// Whether a client has every message.
     pub fn is_flushed(&self, client: ClientId) -> bool {
-        !self.links.contains_key(&client) || !has_waiting(self.renet.channel_available_memory(client, RELIABLE_CHANNEL))
+        self.known(client).is_none_or(Flow::is_flushed)
+    }
+
+    fn known(&self, client: ClientId) -> Option<&Flow> {
+        let flow = self.flows.get(client.slot())?.as_deref()?;
+        self.netcode.is_connected(client).then_some(flow)
+    }
+
+    /// Tells a client why, and ends its connection. Nothing happens if it is gone; nobody is told of it here.
+    pub fn disconnect(&mut self, now: Duration, client: ClientId, why: &str, out: &mut impl FnMut(SocketAddr, &[u8])) {
+        let Self { netcode, flows, .. } = self;
+        if let Some(flow) = flow(netcode, flows, client) {
+            packing::say_farewell(flow, now, why, |packet, len| seal(netcode, client, packet, len, out));
+        }
+        if netcode.disconnect(client, out) {
+            flows[client.slot()] = None;
+        }
+    }
+
+    /// Number of connections.
+    pub fn clients(&self) -> usize {
+        self.netcode.clients()
+    }
+
+    /// What became of everything that came.
+    pub fn counters(&self) -> &Counters {
+        self.netcode.counters()
+    }
+
+    /// Clients that were expelled because they broke the rules.
+    pub fn violations(&self) -> u64 {
+        self.violations
+    }
+}
+
+fn flow<'a>(netcode: &Server, flows: &'a mut [Option<Box<Flow>>], client: ClientId) -> Option<&'a mut Flow> {
+    let flow = flows.get_mut(client.slot())?.as_deref_mut()?;
+    netcode.is_connected(client).then_some(flow)
+}
+
+fn seal(
+    netcode: &mut Server,
+    client: ClientId,
+    packet: &mut Packet,
+    len: usize,
+    out: &mut impl FnMut(SocketAddr, &[u8]),
+) -> bool {
+    let sealed = netcode.seal_in_place(client, packet, len, out);
+    if let Some((to, range)) = sealed.as_ref() {
+        out(*to, &packet[range.clone()]);
+    }
+    sealed.is_some()
+}
+
+fn of_flow(client: ClientId, event: FlowEvent<'_>) -> ServerEvent<'_> {
+    match event {
+        FlowEvent::Message(bytes) => ServerEvent::Message { client, bytes },
+        FlowEvent::Delivered(tag) => ServerEvent::Delivered { client, tag },
+        FlowEvent::Lost(tag) => ServerEvent::Lost { client, tag },
     }
 }

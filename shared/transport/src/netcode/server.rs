@@ -346,6 +346,11 @@ impl Server {
         })
     }
 
+    /// The connection in a slot, if there is one.
+    pub fn connection(&self, slot: usize) -> Option<ConnectionId> {
+        (self.peers.next_client(slot)? == slot).then(|| self.peers.id(slot))
+    }
+
     /// Where a client is; `None` if it is gone.
     pub fn address(&mut self, connection: ConnectionId) -> Option<SocketAddr> {
         let at = self.peers.resolve(connection)?;
