@@ -55,7 +55,7 @@ pub type OnRecorded = Arc<dyn Fn(&Path) + Send + Sync>;
 /// What to do with running matches when the server stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnStop {
-    /// Play them to their end; nobody joins.
+    /// Play them to their end; nobody joins. Those without a player are abandoned.
     Finish,
     /// Stop them at once; recordings are closed and verify up to the last tick.
     Abandon,
@@ -129,7 +129,7 @@ impl ServerConfig {
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The address cannot be bound.
-    #[error("cannot listen on {address}: {error}; choose another port or stop what uses it")]
+    #[error("cannot listen on {address}: {error}; choose another with --bind, or stop what uses this one")]
     Bind {
         /// Which.
         address: SocketAddr,

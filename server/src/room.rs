@@ -268,7 +268,9 @@ impl Room {
         self.read_inbox(now);
         match self.phase {
             Phase::Playing => {
-                if self.shared.stopping() == Some(OnStop::Abandon) {
+                // A match that nobody plays has nobody to be finished for.
+                let deserted = self.slots.is_empty() && self.shared.stopping().is_some();
+                if deserted || self.shared.stopping() == Some(OnStop::Abandon) {
                     self.close_recording(End::Abandoned);
                     self.outcome = Some(Outcome::Abandoned);
                     self.end(GoodbyeReason::Stopping);

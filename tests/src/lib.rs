@@ -103,8 +103,17 @@ impl Running {
 
     /// Ends it as an operator's orchestrator does.
     pub fn terminate(&mut self) {
+        self.signal("-TERM");
+    }
+
+    /// Ends it as Ctrl-C does.
+    pub fn interrupt(&mut self) {
+        self.signal("-INT");
+    }
+
+    fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        let status = Command::new("kill").args([signal, &id]).status().expect("kill runs");
         assert!(status.success(), "the program was still there to be told");
     }
 
