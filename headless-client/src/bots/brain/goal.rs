@@ -161,10 +161,10 @@ impl Planner {
         }
         self.roam_s = ROAM_S;
         self.hunted = self.hunted.wrapping_add(1);
-        let place = match rng.below(4) {
+        let place = match rng.below(8) {
             // The middle of the map is where paths cross.
-            0 => centre_place(around, rng),
-            1 => enemy_spawn(view, around, rng),
+            0..3 => centre_place(around, rng),
+            3..6 => enemy_spawn(view, around, rng),
             _ => None,
         };
         let place = place.or_else(|| {
