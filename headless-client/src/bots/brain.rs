@@ -213,10 +213,10 @@ impl Brain {
                 aside * 0.6
             } else if apart.length() > wanted * 1.25 {
                 (direction + aside * 0.5).normalize_or_zero()
-            } else if apart.length() < wanted * 0.35 {
+            } else if apart.length() < wanted * 0.2 {
                 (aside - towards * 0.8).normalize_or_zero()
             } else {
-                (aside + towards * 0.25).normalize_or_zero()
+                (aside + towards * 0.6).normalize_or_zero()
             };
             self.hop(input);
         } else if self.under_fire_s > 0.0 {

@@ -14,7 +14,7 @@ const CHOOSE_EVERY_S: f32 = 1.1;
 /// A press lasts this long, in seconds, as a finger does; shorter ones could fall between two ticks.
 const PRESS_S: f32 = 0.09;
 /// After this many seconds without it, a weapon or an ability looks more tempting than its numbers say.
-const BORED_S: f32 = 12.0;
+const BORED_S: f32 = 9.0;
 /// Radius of a trunk in metres: a shot that passes this near hits.
 const TRUNK: f32 = 0.38;
 
@@ -134,7 +134,7 @@ impl Fighter {
             Reach::Beam => width * 2.0 + 0.06,
             // The aim leads, so that the look is off the target on purpose.
             Reach::Flight { speed, .. } => width + 0.06 + target.velocity.length() / speed.max(1.0) + 0.1,
-            Reach::Ray => width * 1.5 + weapon.spread + 0.015,
+            Reach::Ray => width * 2.2 + weapon.spread + 0.03,
         };
         if off > allowed {
             // A finger does not leave the trigger for every wobble.
@@ -201,7 +201,7 @@ impl Fighter {
                 _ => 0.0,
             };
             let full = if empty(at) { 0.15 } else { 1.0 };
-            let bored = 1.0 + (self.unused_s[at.min(2)] / BORED_S).min(2.0);
+            let bored = 1.0 + (self.unused_s[at.min(2)] / BORED_S).min(4.0);
             let in_hand = if at == self.weapon { 1.25 } else { 1.0 };
             (mends.max(harms * full) + 0.001) * bored * in_hand
         };

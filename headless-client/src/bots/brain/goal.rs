@@ -192,7 +192,7 @@ fn follow(goal: Goal, view: &WorldView, senses: &Senses) -> Goal {
 /// The enemy most worth a fight: in sight, near, hurt, and not another one every moment.
 fn choose_foe(view: &WorldView, me: &PlayerView, senses: &Senses, current: Option<StableId>) -> Option<Sighting> {
     let cost = |sighting: &Sighting, other: &PlayerView| {
-        let mut cost = sighting.position.distance(me.position) + 10.0 * other.health_share();
+        let mut cost = sighting.position.distance(me.position) + 22.0 * other.health_share();
         if !sighting.visible {
             cost += 25.0 + 4.0 * sighting.age_s;
         }
