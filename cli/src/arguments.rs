@@ -22,10 +22,20 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Watch bots fight a match over real UDP sockets on this machine
+    ///
+    /// Draws the match on a terminal (80 columns by 24 lines or more) and prints progress lines elsewhere. Fails if the match
+    /// could not be recorded, or if its recording is not what was simulated.
     Demo(DemoArguments),
     /// Host matches
+    ///
+    /// Settings come from defaults, the configuration file, the environment and flags, the later one wins. SIGTERM and Ctrl-C
+    /// stop it. Fails if a room panicked, or if a recording was not written or is not what was simulated. ARBITER_LOG=info
+    /// tells more.
     Server(ServerArguments),
     /// Fill a running server with bots
+    ///
+    /// They play until the server says goodbye, the duration is over or Ctrl-C. Fails if one of them did not get to play to
+    /// the end.
     Bots(BotsArgs),
     /// Re-simulate recordings: verify, seek, dump, compare
     Replay(ReplayArguments),
@@ -69,37 +79,37 @@ pub enum SummaryForm {
 /// Flags of `arbiter demo`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct DemoArguments {
-    /// Seconds that the match takes
+    /// Seconds that the match takes at most, 5 to 7,200; the score limit of the mode may end it sooner
     #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u32).range(5..=7200))]
     pub duration: u32,
-    /// Players
+    /// Bots that play, 1 to 1,000
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub bots: u16,
-    /// Ticks a second
+    /// Ticks a second, 10 to 128
     #[arg(long, value_name = "HZ", default_value_t = 60, value_parser = clap::value_parser!(u16).range(10..=128))]
     pub tick_rate: u16,
-    /// Map
+    /// Name of the map; built in are arena, for 10 players, and field, for 1,000
     #[arg(long, value_name = "NAME", default_value = "arena")]
     pub map: String,
-    /// Mode
+    /// Name of the mode in the rules; built in are team_deathmatch, control_point and free_for_all
     #[arg(long, value_name = "NAME", default_value = "team_deathmatch")]
     pub mode: String,
-    /// Teams; 0 leaves it to the mode
+    /// Teams, up to 16; 0 leaves it to the mode
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=16))]
     pub teams: u8,
     /// Seed of the match and its bots; left out, it is drawn and told at the end
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Folder that the recording goes to
+    /// Folder that the recording goes to; made if it is missing
     #[arg(long, value_name = "DIR", default_value = "recordings")]
     pub record_dir: PathBuf,
-    /// Folder with rules and maps in place of the built-in ones
+    /// Folder with rules/ and maps/ over the built-in ones
     #[arg(long, value_name = "DIR")]
     pub assets: Option<PathBuf>,
     /// Progress lines even where a picture could be drawn
     #[arg(long)]
     pub plain: bool,
-    /// Tell the result for a script
+    /// Tell the result for a script; left out, for people
     #[arg(long, value_name = "FORM")]
     pub summary: Option<SummaryForm>,
 }

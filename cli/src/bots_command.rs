@@ -23,10 +23,10 @@ const STOP_LOOK: Duration = Duration::from_millis(50);
 /// Flags of `arbiter bots`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct BotsArgs {
-    /// Bots
+    /// Bots, 1 to 1,000
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub count: u16,
-    /// Where the server is: name or address, and port
+    /// Where the server is: name or IP address, and UDP port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7777")]
     pub server: String,
     /// Development key of the server, as `arbiter server --key-file` makes it
@@ -44,13 +44,13 @@ pub struct BotsArgs {
     /// Folder with rules/ and maps/ over the built-in ones; must be the server's
     #[arg(long, value_name = "DIR")]
     pub assets: Option<PathBuf>,
-    /// Milliseconds that a datagram takes each way, to play over a bad link
+    /// Milliseconds that a datagram takes each way, 0 to 2,000, to play over a bad link
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=2000))]
     pub delay: u32,
-    /// Milliseconds at most that it takes more
+    /// Milliseconds at most that it takes more, 0 to 2,000, drawn for each
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=2000))]
     pub jitter: u32,
-    /// Percent of datagrams that are lost each way
+    /// Percent of datagrams that are lost each way, 0 to 90
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=90))]
     pub loss: u8,
 }

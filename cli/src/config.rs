@@ -31,52 +31,53 @@ pub enum OnStop {
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Layer {
-    /// Address and UDP port that players send to
+    /// IP address and UDP port that players send to; port 0 takes any. 0.0.0.0 lets other machines in [default: 127.0.0.1:7777]
     #[arg(long, env = "ARBITER_BIND", value_name = "ADDR")]
     pub bind: Option<SocketAddr>,
-    /// Matches at a time, each a room of its own
+    /// Matches at a time, each a room of its own, 1 to 256 [default: 1]
     #[arg(long, env = "ARBITER_ROOMS", value_name = "N")]
     pub rooms: Option<u16>,
-    /// Threads that step rooms; 0 takes one per core
+    /// Threads that step rooms, never more than rooms; 0 takes one per core [default: 0]
     #[arg(long, env = "ARBITER_THREADS", value_name = "N")]
     pub threads: Option<u16>,
-    /// Name of the mode in the rules
+    /// Name of the mode in the rules; built in are team_deathmatch, control_point and free_for_all [default: team_deathmatch]
     #[arg(long, env = "ARBITER_MODE", value_name = "NAME")]
     pub mode: Option<String>,
-    /// Name of the map
+    /// Name of the map; built in are arena, for 10 players, and field, for 1,000 [default: arena]
     #[arg(long, env = "ARBITER_MAP", value_name = "NAME")]
     pub map: Option<String>,
-    /// Ticks a second, 10 to 128
+    /// Ticks a second, 10 to 128 [default: 60]
     #[arg(long, env = "ARBITER_TICK_RATE", value_name = "HZ")]
     pub tick_rate: Option<u16>,
-    /// Players in a match, 1 to 1,000
+    /// Players in a match at most, 1 to 1,000 [default: 10]
     #[arg(long, env = "ARBITER_PLAYERS_MAX", value_name = "N")]
     pub players_max: Option<u16>,
-    /// Teams; 0 leaves it to the mode
+    /// Teams, up to 16; 0 leaves it to the mode [default: 0]
     #[arg(long, env = "ARBITER_TEAMS", value_name = "N")]
     pub teams: Option<u8>,
-    /// Seconds that a match takes; left out, the mode's rounds decide
+    /// Seconds that a match takes at most, 1 to 86,400; left out, the mode's rounds decide
     #[arg(long, env = "ARBITER_MATCH_SECONDS", value_name = "S")]
     pub match_seconds: Option<u32>,
     /// Seed of the first match; each further one counts up. Left out, it is drawn
     #[arg(long, env = "ARBITER_SEED", value_name = "N")]
     pub seed: Option<u64>,
     /// File of the key that connect tokens are sealed with: 64 hexadecimal digits. Made if it is missing
+    /// [default: arbiter.key]
     #[arg(long, env = "ARBITER_KEY_FILE", value_name = "FILE")]
     pub key_file: Option<PathBuf>,
-    /// Folder that recordings go to
+    /// Folder that recordings go to; made if it is missing [default: recordings]
     #[arg(long, env = "ARBITER_RECORD_DIR", value_name = "DIR")]
     pub record_dir: Option<PathBuf>,
-    /// Folder with rules and maps in place of the built-in ones
+    /// Folder with rules/ and maps/ over the built-in ones
     #[arg(long, env = "ARBITER_ASSETS", value_name = "DIR")]
     pub assets: Option<PathBuf>,
-    /// What happens to running matches on SIGTERM and Ctrl-C
+    /// What happens to running matches on SIGTERM and Ctrl-C; a second one stops at once [default: abandon]
     #[arg(long, env = "ARBITER_ON_STOP", value_name = "HOW")]
     pub on_stop: Option<OnStop>,
-    /// Whether finished recordings are re-simulated in the background
+    /// Whether finished recordings are re-simulated in the background and compared [default: true]
     #[arg(long, env = "ARBITER_VERIFY", value_name = "BOOL")]
     pub verify: Option<bool>,
-    /// Stop after this many matches; 0 goes on
+    /// Stop after this many matches of all rooms together; 0 goes on [default: 0]
     #[arg(long, env = "ARBITER_MATCHES", value_name = "N")]
     pub matches: Option<u32>,
 }
@@ -297,6 +298,22 @@ mod tests {
 
     fn file(text: &str) -> Result<Layer> {
         Layer::parse(text, "arbiter.toml")
+    }
+
+    #[test]
+    fn the_help_of_each_setting_tells_its_default() {
+        use clap::CommandFactory as _;
+
+        let command = crate::arguments::Arguments::command();
+        let server = command.find_subcommand("server").expect("a command");
+        let defaults = Settings::default().to_string();
+        for line in defaults.lines() {
+            let (name, value) = line.split_once(" = ").expect("a setting");
+            let argument = server.get_arguments().find(|argument| argument.get_id() == name).expect("a flag");
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            let told = format!("[default: {}]", value.trim_matches('"'));
+            assert!(help.contains(&told), "--{name}: {told} is missing in {help:?}");
+        }
     }
 
     #[test]

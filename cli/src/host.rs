@@ -1,6 +1,7 @@
 //! A server and bots in this process: the one place of this crate that starts either.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, LinkConditions, run_bots};
-use arbiter_replay::ReplayError;
+use arbiter_replay::{ReplayError, VerifyReport};
+use arbiter_server::stats::UnwrittenRecording;
 use arbiter_server::{OnStop, Server, ServerConfig, ServerHandle};
 use arbiter_sim::rules::{MatchSettings, Rules};
 use arbiter_sim::{BuildError, Map, Simulation};
@@ -21,6 +23,7 @@ use crate::config::{self, Settings};
 use crate::demo::watch::Watch;
 use crate::keys;
 use crate::plugins::Plugins;
+use crate::stop::Stop;
 
 /// Bandwidth is told as the mean over this long.
 const METER: Duration = Duration::from_secs(1);
@@ -51,7 +54,7 @@ impl Play {
 /// A running server.
 pub struct Host {
     server: ServerHandle,
-    verdicts: Arc<Mutex<Vec<Verdict>>>,
+    verified: Arc<Mutex<Vec<Recorded>>>,
     verifies: bool,
     meter: Mutex<Meter>,
 }
@@ -61,13 +64,90 @@ pub struct Host {
 pub struct Recorded {
     /// Where it is.
     pub path: PathBuf,
-    /// Whether it was re-simulated to the same hashes; `None` if that was not asked for or not done in time.
-    pub verified: Option<bool>,
+    /// What its verification found.
+    pub verification: Verification,
 }
 
-struct Verdict {
-    path: PathBuf,
-    good: bool,
+/// What the re-simulation of a finished recording found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verification {
+    /// Every tick has the hash that was recorded.
+    Same,
+    /// Ticks have other hashes than recorded.
+    Divergent {
+        /// The first of them.
+        first: u32,
+        /// How many.
+        ticks: u32,
+    },
+    /// The file is not what was written; the ticks that can be read are as recorded.
+    Damaged(String),
+    /// It cannot be replayed at all: why, and what to do.
+    Impossible(String),
+    /// It was not asked for, or not done in time.
+    NotDone,
+}
+
+impl Verification {
+    fn of(report: Result<VerifyReport, ReplayError>) -> Self {
+        match report {
+            Ok(report) => match (report.divergence.as_ref(), report.damages.first()) {
+                (Some(divergence), _) => Self::Divergent { first: divergence.tick, ticks: report.divergent },
+                (None, Some(damage)) if !report.is_good() => Self::Damaged(damage.to_string()),
+                _ => Self::Same,
+            },
+            Err(error) => Self::Impossible(error.to_string()),
+        }
+    }
+
+    /// Whether something is wrong with the recording.
+    pub fn is_bad(&self) -> bool {
+        !matches!(self, Self::Same | Self::NotDone)
+    }
+}
+
+impl fmt::Display for Verification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Same => f.write_str("verified"),
+            Self::Divergent { first, ticks } => {
+                write!(
+                    f,
+                    "DIVERGENT: {ticks} ticks differ, the first is {first}; `arbiter replay verify` on it says how"
+                )
+            }
+            Self::Damaged(damage) => {
+                write!(f, "damaged: {damage}; check the disk, `arbiter replay verify` on it says what is left")
+            }
+            Self::Impossible(why) => write!(f, "cannot be replayed: {why}"),
+            Self::NotDone => f.write_str("not verified; `arbiter replay verify` on it does it"),
+        }
+    }
+}
+
+/// What a server leaves behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Closed {
+    /// Finished recordings, oldest first.
+    pub recordings: Vec<Recorded>,
+    /// Recordings that could not be written, or not to their end.
+    pub unwritten: Vec<UnwrittenRecording>,
+    /// Rooms that panicked.
+    pub rooms_failed: u32,
+}
+
+impl Closed {
+    /// Everything that went wrong, a line each; empty if nothing did.
+    pub fn failures(&self) -> Vec<String> {
+        let bad = self.recordings.iter().filter(|recorded| recorded.verification.is_bad());
+        let mut failures: Vec<String> =
+            bad.map(|recorded| format!("{}: {}", recorded.path.display(), recorded.verification)).collect();
+        failures.extend(self.unwritten.iter().map(|unwritten| format!("not recorded: {unwritten}")));
+        if self.rooms_failed > 0 {
+            failures.push(format!("{} of the rooms panicked; their matches are lost", self.rooms_failed));
+        }
+        failures
+    }
 }
 
 /// How a server does, for people.
@@ -89,8 +169,21 @@ pub struct HostStats {
     pub down_mean_kbit_s: f32,
     /// The same since the beginning.
     pub up_mean_kbit_s: f32,
-    /// Size of the running recording.
+    /// Size of the running recording, or of the last one between matches.
     pub recorded_bytes: u64,
+}
+
+impl HostStats {
+    /// These figures, taken when a match ended, with what is still to come: its recording grows by its last block.
+    pub fn of_the_match(self, now: &Self) -> Self {
+        Self {
+            // From the end on nothing is sent: what the match needed on average says more.
+            down_kbit_s: self.down_mean_kbit_s,
+            up_kbit_s: self.up_mean_kbit_s,
+            recorded_bytes: self.recorded_bytes.max(now.recorded_bytes),
+            ..self
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -101,7 +194,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Host {
     /// Starts a server. `watch` looks at its first room.
     pub fn start(settings: &Settings, play: &Play, key: keys::Key, watch: Option<Arc<Watch>>) -> Result<Self> {
-        let verdicts = Arc::new(Mutex::new(Vec::new()));
+        let verified = Arc::new(Mutex::new(Vec::new()));
         let mut config = ServerConfig::new(
             Key(key),
             Arc::clone(&play.rules),
@@ -131,14 +224,17 @@ impl Host {
             observer
         });
         if settings.verify {
-            let (play, verdicts) = (play.clone(), Arc::clone(&verdicts));
+            let (play, verified) = (play.clone(), Arc::clone(&verified));
             config.on_recorded = Some(Arc::new(move |path| {
-                let good = verify(path, &play);
-                lock(&verdicts).push(Verdict { path: path.to_owned(), good });
+                let verification = verify(path, &play);
+                if verification.is_bad() {
+                    tracing::error!("{}: {verification}", path.display());
+                }
+                lock(&verified).push(Recorded { path: path.to_owned(), verification });
             }));
         }
         let server = Server::start(config)?;
-        Ok(Self { server, verdicts, verifies: settings.verify, meter: Mutex::new(Meter::new()) })
+        Ok(Self { server, verified, verifies: settings.verify, meter: Mutex::new(Meter::new()) })
     }
 
     /// Where it listens.
@@ -155,7 +251,8 @@ impl Host {
     pub fn stats(&self) -> HostStats {
         let all = self.server.stats();
         let room = self.server.room_stats(0).unwrap_or_default();
-        let recorded_bytes = room.recording.as_deref().and_then(|path| std::fs::metadata(path).ok());
+        let recording = room.recording.as_ref().or(all.recordings.back());
+        let recorded_bytes = recording.and_then(|path| std::fs::metadata(path).ok());
         let mut meter = lock(&self.meter);
         meter.note(Instant::now(), all.clients, all.bytes_in, all.bytes_out);
         HostStats {
@@ -196,18 +293,25 @@ impl Host {
         self.server.stop(OnStop::Finish);
     }
 
-    /// Ends what still runs, closes recordings, and waits up to `limit` until they are verified.
-    pub fn close(self, limit: Duration) -> Vec<Recorded> {
+    /// Ends what still runs, closes recordings, and waits until they are verified: up to `limit`, or until `hurry` is told
+    /// once more.
+    pub fn close(self, limit: Duration, hurry: &Stop) -> Closed {
+        let told = hurry.times();
         self.server.stop(OnStop::Abandon);
         let stats = self.server.join();
         let until = Instant::now() + limit;
-        let done = |path: &PathBuf| lock(&self.verdicts).iter().any(|verdict| verdict.path == *path);
-        while self.verifies && Instant::now() < until && !stats.recordings.iter().all(done) {
+        let of = |path: &PathBuf| lock(&self.verified).iter().find(|it| it.path == *path).cloned();
+        let waits = || Instant::now() < until && hurry.times() == told;
+        while self.verifies && waits() && stats.recordings.iter().any(|path| of(path).is_none()) {
             std::thread::sleep(LOOK);
         }
-        let verdicts = lock(&self.verdicts);
-        let verified = |path: &PathBuf| verdicts.iter().find(|it| it.path == *path).map(|it| it.good);
-        stats.recordings.into_iter().map(|path| Recorded { verified: verified(&path), path }).collect()
+        let not_done = |path| Recorded { path, verification: Verification::NotDone };
+        let recorded = |path| of(&path).unwrap_or_else(|| not_done(path));
+        Closed {
+            recordings: stats.recordings.into_iter().map(recorded).collect(),
+            unwritten: stats.unwritten.into(),
+            rooms_failed: stats.rooms_failed,
+        }
     }
 }
 
@@ -240,26 +344,9 @@ impl arbiter_replay::Assets for Replaying {
     }
 }
 
-fn verify(path: &Path, play: &Play) -> bool {
+fn verify(path: &Path, play: &Play) -> Verification {
     let replaying = Replaying { assets: play.assets.clone(), plugins: Arc::clone(&play.plugins) };
-    let report: Result<_, ReplayError> = arbiter_replay::verify(path, &replaying, Default::default(), &|_| ());
-    match report {
-        Ok(report) if report.is_good() => true,
-        Ok(report) => {
-            let tick = report.divergence.map_or(0, |divergence| divergence.tick);
-            eprintln!(
-                "{}: {} ticks differ, the first is {tick}, {} damages; run arbiter replay verify on it",
-                path.display(),
-                report.divergent,
-                report.damages.len()
-            );
-            false
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            false
-        }
-    }
+    Verification::of(arbiter_replay::verify(path, &replaying, Default::default(), &|_| ()))
 }
 
 /// Bytes as kbit/s per client.
@@ -353,6 +440,47 @@ impl From<config::OnStop> for OnStop {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn report() -> VerifyReport {
+        VerifyReport {
+            path: "a.arbrec".into(),
+            ticks: 10,
+            divergent: 0,
+            divergence: None,
+            damages: Vec::new(),
+            skipped: 0,
+            end: None,
+            cpu: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn only_other_hashes_are_called_divergent() {
+        use arbiter_recording::{Damage, Fault};
+        use arbiter_replay::Divergence;
+
+        assert_eq!(Verification::of(Ok(report())).to_string(), "verified");
+        let divergence = Divergence { tick: 7, recorded: 1, found: 2, compared_at: None, differences: Vec::new() };
+        let differs = VerifyReport { divergent: 3, divergence: Some(divergence), ..report() };
+        assert!(Verification::of(Ok(differs)).to_string().starts_with("DIVERGENT: 3 ticks differ, the first is 7"));
+        let damage = Damage { block: 2, offset: 90, length: 5, ticks: 3..5, fault: Fault::Payload };
+        let damaged = Verification::of(Ok(VerifyReport { damages: vec![damage], ..report() }));
+        assert!(damaged.is_bad() && damaged.to_string().starts_with("damaged: block 2 at offset 90"), "{damaged}");
+        let why = "the map found under this name is another version".to_owned();
+        let error = ReplayError::Map { path: "a.arbrec".into(), name: "moon".into(), why };
+        let impossible = Verification::of(Err(error));
+        let text = impossible.to_string();
+        assert!(impossible.is_bad() && text.starts_with("cannot be replayed: a.arbrec was played on"), "{text}");
+        assert!(text.contains("put that version of the map into") && !text.contains("DIVERGENT"), "{text}");
+    }
+
+    #[test]
+    fn a_recording_that_a_killed_server_left_torn_is_not_bad() {
+        use arbiter_recording::{Damage, Fault};
+
+        let torn = Damage { block: 2, offset: 90, length: 5, ticks: 3..5, fault: Fault::Torn };
+        assert_eq!(Verification::of(Ok(VerifyReport { damages: vec![torn], ..report() })), Verification::Same);
+    }
 
     #[test]
     fn bandwidth_is_told_per_client_without_the_second_in_which_they_came() {

@@ -50,13 +50,12 @@ pub fn main_with(plugins: Plugins) -> ExitCode {
 /// Does what the command line says.
 pub fn run(arguments: Arguments, plugins: Plugins) -> Result<ExitCode> {
     match arguments.command.unwrap_or_else(|| Command::Demo(DemoArguments::default())) {
-        Command::Demo(arguments) => demo::run(&arguments, plugins, &Stop::listen()?)?,
-        Command::Server(arguments) => server_command::run(arguments, plugins, &Stop::listen()?)?,
-        Command::Bots(arguments) => return bots_command::run(&arguments, plugins, &Stop::listen()?),
+        Command::Demo(arguments) => demo::run(&arguments, plugins, &Stop::listen()?),
+        Command::Server(arguments) => server_command::run(arguments, plugins, &Stop::listen()?),
+        Command::Bots(arguments) => bots_command::run(&arguments, plugins, &Stop::listen()?),
         Command::Replay(arguments) => {
-            return replay_command::run(&arguments.replay, &host::Replaying::new(arguments.assets, plugins)?);
+            replay_command::run(&arguments.replay, &host::Replaying::new(arguments.assets, plugins)?)
         }
-        Command::Assets(command) => return assets::run(command),
+        Command::Assets(command) => assets::run(command),
     }
-    Ok(ExitCode::SUCCESS)
 }

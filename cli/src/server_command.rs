@@ -1,5 +1,6 @@
 //! `arbiter server`: hosts matches until it is told to stop.
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -16,15 +17,15 @@ use crate::stop::Stop;
 const PROGRESS_S: u64 = 10;
 /// How often the server is asked whether its matches are over.
 const LOOK: Duration = Duration::from_millis(100);
-/// Time that closing recordings may take: an abandoned match has at most a few blocks in flight.
+/// Time that verifying the last recordings may take; an orchestrator kills what takes longer than 30 s.
 const CLOSING: Duration = Duration::from_secs(20);
 
-/// Runs a server.
-pub fn run(arguments: ServerArguments, plugins: Plugins, stop: &Stop) -> Result<()> {
+/// Runs a server. Fails if a room panicked, or if a recording was not written or is not what was simulated.
+pub fn run(arguments: ServerArguments, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
     let settings = Settings::load(arguments.config.as_deref(), arguments.settings)?;
     if arguments.print_config {
         print!("{settings}");
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let play = Play::load(Assets::from_folder(settings.assets.clone())?, &settings.map, plugins)?;
     let (key, made) = read_or_make_key(&settings.key_file)?;
@@ -60,14 +61,14 @@ pub fn run(arguments: ServerArguments, plugins: Plugins, stop: &Stop) -> Result<
     } else if stop.asked() {
         println!("stopping: running matches are abandoned");
     }
-    for recording in host.close(CLOSING) {
-        let verdict = match recording.verified {
-            Some(true) => "verified",
-            Some(false) => "DIVERGENT OR DAMAGED",
-            None => "not verified",
-        };
-        println!("recording {}: {verdict}", recording.path.display());
+    let closed = host.close(CLOSING, stop);
+    for recorded in &closed.recordings {
+        println!("recording {}: {}", recorded.path.display(), recorded.verification);
+    }
+    let failures = closed.failures();
+    for failure in &failures {
+        eprintln!("error: {failure}");
     }
     println!("stopped");
-    Ok(())
+    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -80,8 +80,18 @@ pub struct ThingView {
     pub kind: u8,
     /// Team from 1; 0 belongs to nobody.
     pub team: u8,
-    /// Where.
+    /// Slot of the player that it belongs to.
+    pub owner: Option<u16>,
+    /// Where: the foot of what stands, the middle of everything else.
     pub position: Vec3,
+    /// Metres a second, as between two snapshots; only of what flies.
+    pub velocity: Vec3,
+    /// Metres that it stands tall; 0 for what only has a middle.
+    pub height: f32,
+    /// Metres around it that it acts on: of an area, and of the burst of what flies.
+    pub reach: f32,
+    /// Whether it is meant to do harm there to the enemies of its owner.
+    pub harms: bool,
     /// Its health where it has one; for a pickup, 1 if it can be taken and 0 if it will be back later.
     pub health: f32,
 }
@@ -148,8 +158,14 @@ pub struct WorldView {
 }
 
 impl WorldView {
-    /// Whether a player or thing of `team` is an enemy. Without teams everyone is.
+    /// Whether a player of `team` is an enemy. Without teams everyone is.
     pub fn hostile(&self, team: u8) -> bool {
         self.me.is_none_or(|me| me.team == 0 || team != me.team)
+    }
+
+    /// Whether a thing belongs to an enemy. Without teams everything does that is not one's own.
+    pub fn hostile_thing(&self, thing: &ThingView) -> bool {
+        let own = thing.owner.is_some() && self.me.is_some_and(|me| me.slot == thing.owner);
+        !own && thing.owner.is_some() && self.hostile(thing.team)
     }
 }

@@ -8,17 +8,20 @@ use arbiter_schema::{ComponentId, Describe, Registry, StableId};
 use arbiter_sim::Rules;
 use arbiter_sim::abilities::Kit;
 use arbiter_sim::collide::MoverState;
-use arbiter_sim::deployables::{AreaState, Turret, Wall};
+use arbiter_sim::deployables::{AreaState, Turret, Wall, area_of};
 use arbiter_sim::effects::{Afflictions, SILENCED, STUNNED};
 use arbiter_sim::index::{Identity, Kind};
 use arbiter_sim::modes::{ControlPoint, MatchState, Phase};
 use arbiter_sim::physics::{Place, Prop};
 use arbiter_sim::pickups::PickupState;
 use arbiter_sim::players::{Life, Look, Player};
-use arbiter_sim::projectiles::Projectile;
+use arbiter_sim::projectiles::{Origin, Projectile};
+use arbiter_sim::rules::{Act, Behaviour, Flight, Side};
 use arbiter_sim::vitals::Vitals;
 use arbiter_sim::weapons::Arsenal;
 use arbiter_snapshot::Frame;
+
+use glam::Vec3;
 
 use crate::client::ClientCore;
 use crate::view::{PlayerView, PointView, ThingView, WorldView};
@@ -123,6 +126,10 @@ impl WorldReader {
                 }
                 Kind::Player => view.others.extend(self.player_between(before, after, share, &identity, row.id)),
                 Kind::Point => view.points.extend(self.control_point(newest, &identity, row.id)),
+                Kind::Projectile => {
+                    let seconds = (after.tick().saturating_sub(before.tick())).max(1) as f32 * tick_s;
+                    view.projectiles.extend(self.projectile(newest, (before, after, seconds), &identity, row.id));
+                }
                 kind => self.read_thing(newest, kind, &identity, row.id, view),
             }
         }
@@ -211,9 +218,44 @@ impl WorldReader {
         view.own.ability_ready = kit.charges.map(|charges| charges > 0 && flags & (STUNNED | SILENCED) == 0);
     }
 
+    /// Something that flies, with its velocity if both of the frames know it.
+    fn projectile(
+        &self,
+        newest: &Frame,
+        (before, after, seconds): (&Frame, &Frame, f32),
+        identity: &Identity,
+        id: StableId,
+    ) -> Option<ThingView> {
+        let flying = read::<Projectile>(newest, id, self.projectile)?;
+        let place = |frame: &Frame| read::<Place>(frame, id, self.place).map(|place| place.position);
+        let mut thing = thing(identity, id, place(newest)?);
+        if let (Some(first), Some(second)) = (place(before), place(after)) {
+            thing.velocity = (second - first) / seconds;
+        }
+        thing.kind = flying.number;
+        thing.harms = true;
+        thing.reach = match flying.origin {
+            Origin::Weapon => {
+                match self.rules.weapons.get(usize::from(flying.number)).map(|weapon| &weapon.behaviour) {
+                    Some(Behaviour::Projectile(flight)) => burst(flight),
+                    _ => 0.0,
+                }
+            }
+            Origin::Ability => match self.rules.abilities.get(usize::from(flying.number)).map(|ability| &ability.act) {
+                Some(Act::Throw(throw)) => {
+                    // What heals where it lands is none to run from.
+                    thing.harms = throw.area.as_ref().is_none_or(|area| area.side != Side::Friends);
+                    burst(&throw.flight).max(throw.area.as_ref().map_or(0.0, |area| area.radius))
+                }
+                _ => 0.0,
+            },
+        };
+        Some(thing)
+    }
+
     fn read_thing(&self, frame: &Frame, kind: Kind, identity: &Identity, id: StableId, view: &mut WorldView) {
         let Some(place) = read::<Place>(frame, id, self.place) else { return };
-        let mut thing = ThingView { id, kind: 0, team: identity.team, position: place.position, health: 0.0 };
+        let mut thing = thing(identity, id, place.position);
         match kind {
             Kind::Prop => {
                 thing.kind = read::<Prop>(frame, id, self.prop).map_or(0, |prop| prop.kind);
@@ -224,13 +266,13 @@ impl WorldReader {
                 (thing.kind, thing.health) = (state.kind, if state.there { 1.0 } else { 0.0 });
                 view.pickups.push(thing);
             }
-            Kind::Projectile => {
-                thing.kind = read::<Projectile>(frame, id, self.projectile).map_or(0, |flying| flying.number);
-                view.projectiles.push(thing);
-            }
             Kind::Deployable => {
                 let Some(turret) = read::<Turret>(frame, id, self.turret) else { return };
                 (thing.kind, thing.health) = (turret.ability, turret.health);
+                if let Some(Act::Deploy(rule)) = self.rules.abilities.get(usize::from(turret.ability)).map(|it| &it.act)
+                {
+                    (thing.height, thing.reach, thing.harms) = (rule.height, rule.range, true);
+                }
                 view.deployables.push(thing);
             }
             Kind::Shield => {
@@ -238,12 +280,36 @@ impl WorldReader {
                 view.shields.push(thing);
             }
             Kind::Area => {
-                thing.kind = read::<AreaState>(frame, id, self.area).map_or(0, |area| area.ability);
+                let Some(state) = read::<AreaState>(frame, id, self.area) else { return };
+                let harms = |number: usize| self.rules.effects.get(number).is_some_and(|effect| effect.harmful);
+                (thing.kind, thing.reach) = (state.ability, state.radius);
+                thing.harms = area_of(&self.rules, state.ability)
+                    .is_some_and(|area| area.side != Side::Friends && harms(area.effect.index()));
                 view.areas.push(thing);
             }
             _ => {}
         }
     }
+}
+
+fn thing(identity: &Identity, id: StableId, position: Vec3) -> ThingView {
+    ThingView {
+        id,
+        kind: 0,
+        team: identity.team,
+        owner: identity.slot(),
+        position,
+        velocity: Vec3::ZERO,
+        height: 0.0,
+        reach: 0.0,
+        harms: false,
+        health: 0.0,
+    }
+}
+
+/// How far the burst of what flies reaches.
+fn burst(flight: &Flight) -> f32 {
+    flight.splash.map_or(0.0, |splash| splash.radius)
 }
 
 /// Empties a view and keeps its memory.

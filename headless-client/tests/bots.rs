@@ -2,8 +2,13 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use arbiter_headless_client::bots::navigation::{Graph, Scratch, Walker};
-use arbiter_sim::DomainEvent;
+use arbiter_sim::collide::MoverState;
+use arbiter_sim::deployables::Turret;
+use arbiter_sim::index::{Index, Kind};
+use arbiter_sim::{DomainEvent, Map};
 use glam::Vec3;
 use support::{Match, hall};
 
@@ -69,4 +74,59 @@ fn a_way_leads_around_what_stands_in_it() {
         assert!(!inside, "walked through the pillar at {at}");
     }
     panic!("not there after 20 s, but at {at}");
+}
+
+/// The arena of the house.
+fn arena() -> Map {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/maps/arena.glb");
+    let glb = std::fs::read(path).expect("the map is in the repository");
+    arbiter_sim::assets::map::load("arena", &glb).expect("it is valid")
+}
+
+#[test]
+fn bots_shoot_at_the_turrets_of_their_enemies() {
+    let mut game = Match::new(arena(), "team_deathmatch", 10, 1);
+    let mut health = BTreeMap::new();
+    let mut hit = BTreeSet::new();
+    for _ in 0..90 * 60 {
+        game.step();
+        let view = game.simulation.view();
+        for &(id, _) in view.resource::<Index>().expect("an index").of(Kind::Deployable) {
+            let now = view.get::<Turret>(id).expect("a turret").health;
+            if health.insert(id, now).is_some_and(|before| before > now) {
+                hit.insert(id);
+            }
+        }
+    }
+    assert!(health.len() > 5, "{} turrets were set up", health.len());
+    assert!(hit.len() * 5 > health.len(), "{} of {} were hit", hit.len(), health.len());
+}
+
+#[test]
+fn bots_let_launch_pads_throw_them() {
+    let mut game = Match::new(arena(), "team_deathmatch", 10, 2);
+    let mut thrown = BTreeSet::new();
+    for _ in 0..60 * 60 {
+        game.step();
+        let view = game.simulation.view();
+        for slot in 0..10 {
+            let body = view.player(slot).and_then(|id| view.get::<MoverState>(id));
+            // Nothing else makes anyone rise so fast.
+            if body.is_some_and(|body| body.velocity.y > 11.0) {
+                thrown.insert(slot);
+            }
+        }
+    }
+    assert!(thrown.len() >= 3, "only {thrown:?} used a pad in a minute");
+}
+
+#[test]
+fn bots_win_by_points_where_points_count_and_by_kills_where_each_plays_alone() {
+    let mut points = Match::new(arena(), "control_point", 10, 5);
+    points.play(60);
+    let taken = points.events.iter().filter(|event| matches!(event, DomainEvent::PointCaptured { .. })).count();
+    assert!(taken >= 3, "{taken} points were taken in a minute");
+    let mut alone = Match::new(arena(), "free_for_all", 10, 6);
+    alone.play(60);
+    assert!(alone.kills() > 20, "{} kills in a minute", alone.kills());
 }

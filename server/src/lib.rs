@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | socket to room | inputs are dropped as a network would; joins are refused; leaves wait |
 //! | room to socket | snapshots are dropped as a network would; a client that missed a message is disconnected |
-//! | room to recorder | the recording is closed as abandoned and the match goes on unrecorded: the Tick never waits |
+//! | room to recorder | the recording ends there and the match goes on unrecorded: the Tick never waits |
 
 pub mod buffer;
 mod convert;
@@ -48,13 +48,14 @@ pub type Plugins = Arc<dyn Fn(&mut bevy_app::App) + Send + Sync>;
 /// Is called on the room's thread behind each tick, with the room's number. It must be quick.
 pub type Observer = Arc<dyn Fn(u16, &Simulation) + Send + Sync>;
 
-/// Is called with each finished recording, on a thread of its own: the place to verify it.
+/// Is called with each finished recording, on a thread of its own: the place to verify it. The server does not wait for it
+/// when it ends.
 pub type OnRecorded = Arc<dyn Fn(&Path) + Send + Sync>;
 
 /// What to do with running matches when the server stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnStop {
-    /// Play them to their end; nobody joins.
+    /// Play them to their end; nobody joins. Those without a player are abandoned.
     Finish,
     /// Stop them at once; recordings are closed and verify up to the last tick.
     Abandon,
@@ -128,15 +129,18 @@ impl ServerConfig {
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The address cannot be bound.
-    #[error("cannot listen on {address}: {error}; choose another port or stop what uses it")]
+    #[error("cannot listen on {address}: {error}; choose another with --bind, or stop what uses this one")]
     Bind {
         /// Which.
         address: SocketAddr,
         /// What the system says.
         error: std::io::Error,
     },
-    /// The folder for recordings cannot be made.
-    #[error("cannot make the folder {path} for recordings: {error}; choose another with --record-dir")]
+    /// The folder for recordings cannot be made or written to.
+    #[error(
+        "cannot write recordings to the folder {path}: {error}; give this user the right to write there, or choose another \
+         with --record-dir"
+    )]
     RecordDir {
         /// Which.
         path: PathBuf,
@@ -201,7 +205,7 @@ impl Server {
         socket.set_nonblocking(true).map_err(bind)?;
         let local_address = socket.local_addr().map_err(bind)?;
         if let Some(path) = &config.record_dir {
-            std::fs::create_dir_all(path).map_err(|error| StartError::RecordDir { path: path.clone(), error })?;
+            try_record_dir(path).map_err(|error| StartError::RecordDir { path: path.clone(), error })?;
         }
 
         let (to_socket, from_rooms) = crossbeam::channel::bounded(SOCKET_QUEUE_MAX);
@@ -220,7 +224,7 @@ impl Server {
         });
         drop(first);
 
-        let (recorder, recorder_thread) = Recorder::start(&shared.config).map_err(StartError::Thread)?;
+        let (recorder, recorder_thread) = Recorder::start(Arc::clone(&shared)).map_err(StartError::Thread)?;
         let made: Result<Vec<Room>, BuildError> = queues
             .into_iter()
             .enumerate()
@@ -239,6 +243,14 @@ impl Server {
         tracing::info!(address = %local_address, rooms, "server started");
         Ok(ServerHandle { shared, local_address, pool: Some(pool), threads: vec![recorder_thread, socket_thread] })
     }
+}
+
+/// Makes the folder and writes a file to it: better now than after the first match.
+fn try_record_dir(path: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(path)?;
+    let probe = path.join(format!(".arbiter-{}", std::process::id()));
+    std::fs::write(&probe, [])?;
+    std::fs::remove_file(&probe)
 }
 
 /// A running server. Dropping it abandons its matches and waits for its threads.

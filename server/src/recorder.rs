@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -10,7 +11,8 @@ use arbiter_recording::{End, Header, WriteError, Writer};
 use arbiter_sim::Command;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::{OnRecorded, ServerConfig};
+use crate::Shared;
+use crate::stats::UnwrittenRecording;
 
 /// Ticks and checkpoints that may wait: ten seconds of fifty rooms. A checkpoint is large, but comes every few seconds.
 const QUEUE_MAX: usize = 32_768;
@@ -20,6 +22,9 @@ const FINISHED_MAX: usize = 1_024;
 
 /// How often closed blocks are flushed when nothing else happens.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
+
+/// A disk that stays full is told of this often, not with every tick.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// What a recording begins with.
 pub(crate) struct Begin {
@@ -42,10 +47,9 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub fn start(config: &ServerConfig) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub fn start(shared: Arc<Shared>) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (queue, entries) = bounded(QUEUE_MAX);
-        let on_recorded = config.on_recorded.clone();
-        let run = move || run(&entries, on_recorded);
+        let run = move || Writing::new(&shared).run(&entries);
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(run)?;
         Ok((Self { queue }, thread))
     }
@@ -62,88 +66,125 @@ impl Recorder {
     }
 }
 
+/// A recording that is being written.
 struct Open {
     writer: Writer,
     path: PathBuf,
+    /// When it was last told that the disk takes nothing; `None` while all is well.
+    told: Option<Instant>,
 }
 
-fn begin(begin: Begin) -> Result<Open, WriteError> {
-    Ok(Open { writer: Writer::create(&begin.path, begin.header, begin.tick0)?, path: begin.path })
+impl Open {
+    /// Notes how a write went. An error is told when it is new and then now and then, and its end is told too.
+    fn note(&mut self, room: u16, result: Result<(), &WriteError>) {
+        match (result, self.told) {
+            (Err(error), told) if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) => {
+                tracing::error!(room, "{}: {error}", self.path.display());
+                self.told = Some(Instant::now());
+            }
+            (Ok(()), Some(_)) => {
+                tracing::warn!(room, "{}: the recording is written again; nothing is missing", self.path.display());
+                self.told = None;
+            }
+            _ => {}
+        }
+    }
 }
 
-fn run(entries: &Receiver<(u16, Entry)>, on_recorded: Option<OnRecorded>) {
-    // Whoever takes finished recordings may re-simulate them, which takes longer than writing the next ticks may wait.
-    let (finished, to_take) = bounded::<PathBuf>(FINISHED_MAX);
-    let taker = on_recorded.and_then(|on_recorded| {
-        let run = move || {
-            for path in to_take {
-                on_recorded(&path);
+/// The state of the thread.
+struct Writing<'a> {
+    shared: &'a Shared,
+    started: Instant,
+    open: HashMap<u16, Open>,
+    finished: Option<Sender<PathBuf>>,
+}
+
+impl<'a> Writing<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        // Whoever takes finished recordings may re-simulate them, which takes longer than writing the next ticks may wait,
+        // and longer than the end of the server: nobody waits for that thread.
+        let finished = shared.config.on_recorded.clone().and_then(|on_recorded| {
+            let (finished, to_take) = bounded::<PathBuf>(FINISHED_MAX);
+            let run = move || to_take.iter().for_each(|path| on_recorded(&path));
+            std::thread::Builder::new().name("verifier".to_owned()).spawn(run).ok().map(|_| finished)
+        });
+        Self { shared, started: Instant::now(), open: HashMap::new(), finished }
+    }
+
+    fn run(mut self, entries: &Receiver<(u16, Entry)>) {
+        loop {
+            match entries.recv_timeout(FLUSH_EVERY) {
+                Ok((room, entry)) => self.take(room, entry),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            for (room, open) in &mut self.open {
+                let result = open.writer.sync(self.started.elapsed());
+                open.note(*room, result.as_ref().copied());
+            }
+        }
+        // A room that ended without a word leaves its recording open: what is there is right.
+        for (_, open) in core::mem::take(&mut self.open) {
+            self.finish(open, End::Abandoned);
+        }
+    }
+
+    fn take(&mut self, room: u16, entry: Entry) {
+        let pushed = match entry {
+            Entry::Begin(begin) => return self.begin(room, *begin),
+            Entry::Finish(end) => {
+                if let Some(open) = self.open.remove(&room) {
+                    self.finish(open, end);
+                }
+                return;
+            }
+            Entry::Tick { tick, commands, hash } => {
+                self.open.get_mut(&room).map(|open| open.writer.push_tick(tick, &commands, hash))
+            }
+            Entry::Checkpoint { tick, bytes } => {
+                self.open.get_mut(&room).map(|open| open.writer.push_checkpoint(tick, &bytes))
             }
         };
-        std::thread::Builder::new().name("verifier".to_owned()).spawn(run).ok()
-    });
-    let started = Instant::now();
-    let mut open: HashMap<u16, Open> = HashMap::new();
-    loop {
-        let entry = match entries.recv_timeout(FLUSH_EVERY) {
-            Ok(entry) => Some(entry),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => break,
-        };
-        if let Some((room, entry)) = entry {
-            let path = open.get(&room).map(|open| open.path.clone());
-            if let Err(error) = take(&mut open, room, entry, &finished) {
-                tracing::error!(room, ?path, %error, "recording");
-                // What could not be written now is kept by the writer and tried again; anything else leaves a hole, and
-                // a recording with a hole is worth nothing behind it.
-                if !matches!(error, WriteError::Io(..)) {
-                    open.remove(&room);
+        match pushed {
+            // What could not be written now is kept by the writer and tried again; anything else leaves a hole, and a
+            // recording with a hole is worth nothing behind it.
+            Some(Err(error @ WriteError::Io(..))) => {
+                if let Some(open) = self.open.get_mut(&room) {
+                    open.note(room, Err(&error));
                 }
             }
-        }
-        for (room, open) in &mut open {
-            if let Err(error) = open.writer.sync(started.elapsed()) {
-                tracing::warn!(room, path = %open.path.display(), %error, "recording");
+            Some(Err(error)) => {
+                if let Some(open) = self.open.remove(&room) {
+                    self.unwritten(open.path, &error);
+                }
             }
+            Some(Ok(())) | None => {}
         }
     }
-    for (_, mut open) in open.drain() {
-        // A room that panicked leaves its recording open: what is there is right.
-        if let Err(error) = open.writer.finish(End::Abandoned) {
-            tracing::error!(path = %open.path.display(), %error, "recording");
-        }
-    }
-    drop(finished);
-    if let Some(taker) = taker
-        && taker.join().is_err()
-    {
-        tracing::error!("whoever takes finished recordings panicked");
-    }
-}
 
-fn take(open: &mut HashMap<u16, Open>, room: u16, entry: Entry, finished: &Sender<PathBuf>) -> Result<(), WriteError> {
-    match entry {
-        Entry::Begin(first) => {
-            open.insert(room, begin(*first)?);
-        }
-        Entry::Tick { tick, commands, hash } => {
-            if let Some(open) = open.get_mut(&room) {
-                open.writer.push_tick(tick, &commands, hash)?;
+    fn begin(&mut self, room: u16, Begin { path, header, tick0 }: Begin) {
+        match Writer::create(&path, header, tick0) {
+            Ok(writer) => {
+                self.open.insert(room, Open { writer, path, told: None });
             }
-        }
-        Entry::Checkpoint { tick, bytes } => {
-            if let Some(open) = open.get_mut(&room) {
-                open.writer.push_checkpoint(tick, &bytes)?;
-            }
-        }
-        Entry::Finish(end) => {
-            if let Some(mut open) = open.remove(&room) {
-                open.writer.finish(end)?;
-                if finished.try_send(open.path).is_err() {
-                    tracing::debug!(room, "nobody takes the finished recording");
-                }
-            }
+            Err(error) => self.unwritten(path, &error),
         }
     }
-    Ok(())
+
+    fn finish(&mut self, mut open: Open, end: End) {
+        if let Err(error) = open.writer.finish(end) {
+            return self.unwritten(open.path, &error);
+        }
+        let path = open.path;
+        if self.finished.as_ref().is_some_and(|finished| finished.try_send(path.clone()).is_err()) {
+            tracing::warn!("{}: not verified, too many recordings wait for it", path.display());
+        }
+        self.shared.note(|stats| stats.note_recording(path));
+    }
+
+    fn unwritten(&self, path: PathBuf, error: &WriteError) {
+        let unwritten = UnwrittenRecording { path, why: error.to_string() };
+        tracing::error!("{unwritten}");
+        self.shared.note(|stats| stats.note_unwritten(unwritten));
+    }
 }

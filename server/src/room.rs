@@ -24,7 +24,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use crate::buffer::InputBuffer;
 use crate::recorder::{Begin, Entry, Recorder};
 use crate::shard::ToSocket;
-use crate::stats::{CpuTimer, RECORDINGS_MAX, RoomStats, TickTimes};
+use crate::stats::{CpuTimer, RoomStats, TickTimes, UnwrittenRecording};
 use crate::{OnStop, ROOM_QUEUE_MAX, ServerConfig, Shared, convert};
 
 /// Seconds between two checkpoints: what a replay has to simulate again at most to reach a tick.
@@ -35,6 +35,10 @@ const FULL_STATES_PER_SECOND: u32 = 10;
 
 /// Seconds after which a player who could not enter is refused.
 const ENTER_SECONDS: u32 = 2;
+
+/// Why a match is not recorded, or not to its end.
+const BEHIND: &str =
+    "the disk is too slow for the recordings of this server; record to a faster one, or host fewer rooms";
 
 /// What the socket thread has for a room.
 pub(crate) enum FromSocket {
@@ -139,6 +143,8 @@ pub(crate) struct Room {
     to_socket: Sender<ToSocket>,
     recorder: Recorder,
     recording: Option<PathBuf>,
+    /// The recorder fell behind and has not yet taken that the recording ends.
+    recording_breaks: bool,
     simulation: Simulation,
     phase: Phase,
     encoder: SnapshotEncoder,
@@ -179,6 +185,7 @@ impl Room {
             to_socket,
             recorder,
             recording: None,
+            recording_breaks: false,
             simulation,
             phase: Phase::Playing,
             encoder,
@@ -227,13 +234,28 @@ impl Room {
         self.simulation.checkpoint(&mut tick0);
         let header = match Header::of(&self.simulation, u128::from_le_bytes(self.match_id)) {
             Ok(header) => header,
-            Err(error) => {
-                tracing::error!(room = self.number, %error, "the match goes on unrecorded");
-                return;
-            }
+            Err(error) => return self.unrecorded(path, &error.to_string()),
         };
         let begin = Begin { path: path.clone(), header, tick0 };
-        self.recording = self.recorder.put(self.number, Entry::Begin(Box::new(begin))).then_some(path);
+        if self.break_recording() && self.recorder.put(self.number, Entry::Begin(Box::new(begin))) {
+            self.recording = Some(path);
+        } else {
+            self.unrecorded(path, BEHIND);
+        }
+    }
+
+    fn unrecorded(&self, path: PathBuf, why: &str) {
+        let unwritten = UnwrittenRecording { path, why: why.to_owned() };
+        tracing::error!(room = self.number, "the match goes on unrecorded: {unwritten}");
+        self.shared.note(|stats| stats.note_unwritten(unwritten));
+    }
+
+    /// Ends a recording that has a hole, without waiting. Whether that is done, or there is none.
+    fn break_recording(&mut self) -> bool {
+        if self.recording_breaks {
+            self.recording_breaks = !self.recorder.put(self.number, Entry::Finish(End::Abandoned));
+        }
+        !self.recording_breaks
     }
 
     /// Does what is due; false when the room has ended for good.
@@ -246,7 +268,9 @@ impl Room {
         self.read_inbox(now);
         match self.phase {
             Phase::Playing => {
-                if self.shared.stopping() == Some(OnStop::Abandon) {
+                // A match that nobody plays has nobody to be finished for.
+                let deserted = self.slots.is_empty() && self.shared.stopping().is_some();
+                if deserted || self.shared.stopping() == Some(OnStop::Abandon) {
                     self.close_recording(End::Abandoned);
                     self.outcome = Some(Outcome::Abandoned);
                     self.end(GoodbyeReason::Stopping);
@@ -403,6 +427,7 @@ impl Room {
     }
 
     fn record(&mut self, tick: u32) {
+        self.break_recording();
         if self.recording.is_none() {
             return;
         }
@@ -415,21 +440,15 @@ impl Room {
             self.simulation.checkpoint(&mut bytes);
             taken = self.recorder.put(self.number, Entry::Checkpoint { tick, bytes });
         }
-        if !taken {
-            tracing::error!(room = self.number, tick, "the recorder is behind; the match goes on unrecorded");
-            self.close_recording(End::Abandoned);
+        if !taken && let Some(path) = self.recording.take() {
+            self.recording_breaks = true;
+            self.unrecorded(path, BEHIND);
         }
     }
 
     fn close_recording(&mut self, end: End) {
-        if let Some(path) = self.recording.take() {
+        if self.recording.take().is_some() {
             self.recorder.finish(self.number, end);
-            self.shared.note(|stats| {
-                if stats.recordings.len() == RECORDINGS_MAX {
-                    stats.recordings.pop_front();
-                }
-                stats.recordings.push_back(path);
-            });
         }
     }
 
@@ -611,6 +630,10 @@ impl Room {
         self.outcome = Some(Outcome::Abandoned);
         self.ended = true;
         self.link().shut();
+        let stats = Arc::clone(&self.link().stats);
+        let mut stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
+        (stats.outcome, stats.ended, stats.recording) = (self.outcome, true, None);
+        drop(stats);
         for client in core::mem::take(&mut self.slots).into_keys() {
             self.message(client, &ServerMessage::Goodbye(Goodbye { reason: GoodbyeReason::Failed }));
             self.send(ToSocket::Close { client });

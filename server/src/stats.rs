@@ -34,12 +34,46 @@ pub struct ServerStats {
     pub matches_ended: u32,
     /// Finished recordings, oldest first; the last 1,000.
     pub recordings: VecDeque<PathBuf>,
+    /// Recordings that are not what was played, oldest first; the last 1,000.
+    pub unwritten: VecDeque<UnwrittenRecording>,
     /// Rooms that panicked. Their matches are lost, their recordings end with the tick before.
     pub rooms_failed: u32,
 }
 
 /// Recordings whose paths are remembered.
-pub(crate) const RECORDINGS_MAX: usize = 1_000;
+const RECORDINGS_MAX: usize = 1_000;
+
+/// A recording that could not be written, or not to its end. What is in the file can be replayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnwrittenRecording {
+    /// Where it is or was to be.
+    pub path: PathBuf,
+    /// What is wrong and what to do.
+    pub why: String,
+}
+
+impl core::fmt::Display for UnwrittenRecording {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.why)
+    }
+}
+
+impl ServerStats {
+    pub(crate) fn note_recording(&mut self, path: PathBuf) {
+        push_bounded(&mut self.recordings, path);
+    }
+
+    pub(crate) fn note_unwritten(&mut self, unwritten: UnwrittenRecording) {
+        push_bounded(&mut self.unwritten, unwritten);
+    }
+}
+
+fn push_bounded<T>(list: &mut VecDeque<T>, entry: T) {
+    if list.len() == RECORDINGS_MAX {
+        list.pop_front();
+    }
+    list.push_back(entry);
+}
 
 /// How a room does.
 #[derive(Debug, Clone, Default)]

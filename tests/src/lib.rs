@@ -41,6 +41,19 @@ pub fn arbiter(arguments: &[&str]) -> Command {
     command
 }
 
+/// A command of the program that may make no file longer than `kilobytes`: what a full disk is to whoever writes.
+pub fn arbiter_with_small_files(kilobytes: u32, arguments: &[&str]) -> Command {
+    let program = arbiter(arguments);
+    let mut command = Command::new("sh");
+    // POSIX counts files in half kilobytes; without the trap the system would kill it rather than refuse the write.
+    let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kilobytes * 2);
+    command.arg("-c").arg(limited).arg(program.get_program()).args(program.get_args()).stdin(Stdio::null());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ARBITER_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// Runs the program to its end.
 pub fn run(arguments: &[&str]) -> Output {
     arbiter(arguments).output().expect("arbiter runs")
@@ -90,8 +103,17 @@ impl Running {
 
     /// Ends it as an operator's orchestrator does.
     pub fn terminate(&mut self) {
+        self.signal("-TERM");
+    }
+
+    /// Ends it as Ctrl-C does.
+    pub fn interrupt(&mut self) {
+        self.signal("-INT");
+    }
+
+    fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        let status = Command::new("kill").args([signal, &id]).status().expect("kill runs");
         assert!(status.success(), "the program was still there to be told");
     }
 

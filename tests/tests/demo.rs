@@ -1,6 +1,6 @@
 //! The demo as a newcomer runs it: a match over real sockets, its recording, and the command that replays it.
 
-use arbiter_tests::{argument, printed, run};
+use arbiter_tests::{arbiter_with_small_files, argument, printed, run};
 
 #[test]
 fn a_match_is_played_recorded_and_replayed_to_the_same_hashes() {
@@ -31,9 +31,37 @@ fn a_match_is_played_recorded_and_replayed_to_the_same_hashes() {
     let recording = summary["recording"]["path"].as_str().expect("a recording was written");
     assert!(summary["recording"]["bytes"].as_u64().is_some_and(|bytes| bytes > 1000), "{summary:#}");
 
+    assert_eq!(summary["recording"]["verified"], true, "{summary:#}");
+
     let verified = run(&["replay", "verify", recording]);
     assert!(verified.status.success(), "{}", printed(&verified));
     assert!(printed(&verified).contains("figure replay.divergent 0"), "{}", printed(&verified));
+}
+
+#[test]
+fn a_match_that_cannot_be_recorded_to_its_end_fails_the_demo_and_says_why() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = argument(folder.path());
+    // Room for the header and the first blocks.
+    let arguments = ["demo", "--plain", "--duration", "5", "--bots", "4", "--seed", "7", "--record-dir", folder];
+    let out = arbiter_with_small_files(16, &arguments).output().expect("sh runs");
+    let text = printed(&out);
+    assert!(!out.status.success(), "{text}");
+    assert!(text.contains(&format!("not recorded: {folder}/")), "{text}");
+    assert!(text.contains("File too large") && text.contains("free some space"), "{text}");
+    assert!(!text.contains("DIVERGENT"), "{text}");
+    assert!(text.lines().filter(|line| line.contains("free some space")).count() < 10, "it is told once: {text}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_recorded_to_is_refused_before_anything_starts() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("taken");
+    std::fs::write(&file, "a file").expect("written");
+    let out = run(&["demo", "--plain", "--duration", "5", "--record-dir", argument(&file)]);
+    let text = printed(&out);
+    assert!(!out.status.success(), "{text}");
+    assert!(text.contains(argument(&file)) && text.contains("choose another with --record-dir"), "{text}");
 }
 
 #[test]

@@ -1,62 +1,116 @@
 //! A server with bots from another process: told to stop, killed, and configured.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use arbiter_tests::{Running, argument, printed, run, wait_for_recording};
+use arbiter_tests::{Running, arbiter_with_small_files, argument, printed, recordings, run, wait_for_recording};
 
 /// Enough for several blocks of ticks behind the header and the first checkpoint.
-const MID_MATCH_BYTES: u64 = 60_000;
+const MID_MATCH_BYTES: u64 = 40_000;
 
 struct Match {
     server: Running,
-    /// Only held: they play until the test ends.
-    _bots: Running,
+    bots: Running,
+    address: String,
 }
 
-fn begin(folder: &Path) -> Match {
+fn begin(folder: &Path, bots: &str, more: &[&str]) -> Match {
     let (key, recordings) = (folder.join("arbiter.key"), folder.join("recordings"));
-    let server = Running::start(&[
-        "server",
-        "--bind",
-        "127.0.0.1:0",
-        "--key-file",
-        argument(&key),
-        "--record-dir",
-        argument(&recordings),
-        "--tick-rate",
-        "60",
-        "--players-max",
-        "4",
-        "--seed",
-        "7",
-    ]);
+    let files = ["--key-file", argument(&key), "--record-dir", argument(&recordings)];
+    let server = ["server", "--bind", "127.0.0.1:0", "--players-max", "4", "--seed", "7"];
+    let server = Running::start(&[&server[..], &files, more].concat());
     let line = server.wait_for_line("listening on ");
     let address = line.split_whitespace().nth(2).expect("an address").trim_end_matches(':').to_owned();
-    let bots = Running::start(&["bots", "--count", "4", "--server", &address, "--key-file", argument(&key)]);
-    Match { server, _bots: bots }
+    let bots = Running::start(&["bots", "--count", bots, "--server", &address, "--key-file", argument(&key)]);
+    Match { server, bots, address }
+}
+
+fn verified(paths: &[PathBuf]) -> String {
+    let arguments: Vec<&str> =
+        ["replay", "verify"].into_iter().chain(paths.iter().map(|path| argument(path))).collect();
+    let out = run(&arguments);
+    assert!(out.status.success(), "{}", printed(&out));
+    printed(&out)
 }
 
 #[test]
-fn a_server_told_to_stop_closes_its_recording() {
+fn a_server_told_to_stop_abandons_its_match_and_closes_its_recording() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut game = begin(folder.path());
+    let mut game = begin(folder.path(), "4", &[]);
     let recording = wait_for_recording(&folder.path().join("recordings"), MID_MATCH_BYTES);
     game.server.terminate();
+    game.server.wait_for_line(": verified");
     game.server.wait_for_line("stopped");
     assert!(game.server.wait(), "a server that was told to stop ends well");
-    let verified = run(&["replay", "verify", argument(&recording)]);
-    assert!(verified.status.success(), "{}", printed(&verified));
+    assert!(game.bots.wait(), "bots that were told goodbye end well");
+    let text = verified(&[recording]);
+    assert!(text.contains("; abandoned"), "{text}");
+}
+
+#[test]
+fn a_server_may_finish_its_matches_when_told_to_stop_and_its_rooms_share_the_players() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let flags = ["--rooms", "2", "--on-stop", "finish", "--match-seconds", "10", "--tick-rate", "128"];
+    let mut game = begin(folder.path(), "8", &flags);
+    wait_for_recording(&folder.path().join("recordings"), 10_000);
+    game.server.terminate();
+    game.server.wait_for_line("played to their end");
+    game.bots.wait_for_line("8 played");
+    assert!(game.server.wait() && game.bots.wait());
+    let recordings = recordings(&folder.path().join("recordings"));
+    assert_eq!(recordings.len(), 2);
+    let text = verified(&recordings);
+    assert_eq!(text.matches("1280 ticks verified, 0 divergent").count(), 2, "{text}");
+    assert!(!text.contains("abandoned"), "{text}");
+}
+
+#[test]
+fn who_presses_control_c_twice_does_not_wait_for_the_end_of_the_match() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut game = begin(folder.path(), "4", &["--on-stop", "finish"]);
+    let recording = wait_for_recording(&folder.path().join("recordings"), 10_000);
+    game.server.interrupt();
+    game.server.wait_for_line("once more stops at once");
+    game.server.interrupt();
+    game.server.wait_for_line("stopped");
+    assert!(game.server.wait());
+    let text = verified(&[recording]);
+    assert!(text.contains("; abandoned"), "{text}");
 }
 
 #[test]
 fn a_killed_server_leaves_a_recording_that_replays_to_its_last_full_block() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut game = begin(folder.path());
+    let mut game = begin(folder.path(), "4", &[]);
     let recording = wait_for_recording(&folder.path().join("recordings"), MID_MATCH_BYTES);
     game.server.kill();
-    let verified = run(&["replay", "verify", argument(&recording)]);
-    let text = printed(&verified);
-    assert!(text.contains("figure replay.divergent 0"), "{text}");
+    let text = verified(&[recording]);
+    assert!(text.contains("figure replay.divergent 0") && text.contains("never finished"), "{text}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_what_to_do() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let game = begin(folder.path(), "1", &[]);
+    let (key, recordings) = (folder.path().join("arbiter.key"), folder.path().join("others"));
+    let files = ["--key-file", argument(&key), "--record-dir", argument(&recordings)];
+    let out = run(&[&["server", "--bind", &game.address][..], &files].concat());
+    let text = printed(&out);
+    assert!(!out.status.success(), "{text}");
+    assert!(text.contains(&format!("cannot listen on {}", game.address)) && text.contains("--bind"), "{text}");
+}
+
+#[test]
+fn a_server_that_cannot_record_plays_on_and_ends_badly_with_the_reason() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (key, recordings) = (folder.path().join("arbiter.key"), folder.path().join("recordings"));
+    let files = ["--key-file", argument(&key), "--record-dir", argument(&recordings)];
+    let server = ["server", "--bind", "127.0.0.1:0", "--matches", "1", "--match-seconds", "3"];
+    // Not even the header fits.
+    let out = arbiter_with_small_files(1, &[&server[..], &files].concat()).output().expect("sh runs");
+    let text = printed(&out);
+    assert!(!out.status.success(), "{text}");
+    assert!(text.contains(argument(&recordings)) && text.contains("record to another disk"), "{text}");
+    assert!(text.contains("stopped"), "it went on to the end: {text}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub mod view;
 pub mod watch;
 
 use std::io::IsTerminal as _;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use anyhow::{Context, Result, bail};
 use crate::arguments::{DemoArguments, SummaryForm};
 use crate::assets::Assets;
 use crate::config::{OnStop, Settings};
-use crate::host::{Bots, Host, HostStats, Play, Recorded};
+use crate::host::{Bots, Host, HostStats, Play, Recorded, Verification};
 use crate::keys::{random_key, random_seed};
 use crate::plugins::Plugins;
 use crate::stop::Stop;
@@ -39,8 +40,8 @@ const GRACE_S: u64 = 90;
 /// Seconds that the closing of the recording may take.
 const CLOSING_S: u64 = 20;
 
-/// Plays one match. An error is one that kept it from being played or recorded.
-pub fn run(arguments: &DemoArguments, plugins: Plugins, stop: &Stop) -> Result<()> {
+/// Plays one match. Fails if it was not recorded, or if its recording is not what was simulated.
+pub fn run(arguments: &DemoArguments, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
     let json = arguments.summary == Some(SummaryForm::Json);
     let play = Play::load(Assets::from_folder(arguments.assets.clone())?, &arguments.map, plugins)?;
     let (rules, map) = (Arc::clone(&play.rules), Arc::clone(&play.map));
@@ -78,7 +79,7 @@ pub fn run(arguments: &DemoArguments, plugins: Plugins, stop: &Stop) -> Result<(
     let mut ended_at = None;
     let mut last = HostStats::default();
     while began.elapsed() < over && !stop.asked() {
-        last = host.stats();
+        last = if ended_at.is_none() { host.stats() } else { last.of_the_match(&host.stats()) };
         if bots.ended() && watch.tally().outcome.is_none() {
             break;
         }
@@ -116,7 +117,7 @@ pub fn run(arguments: &DemoArguments, plugins: Plugins, stop: &Stop) -> Result<(
     for failure in &report.failed {
         eprintln!("{failure}");
     }
-    let recording = host.close(Duration::from_secs(CLOSING_S)).into_iter().next();
+    let closed = host.close(Duration::from_secs(CLOSING_S), stop);
     if report.played == 0 {
         bail!("no bot got into the match; set ARBITER_LOG=info to see what the server says");
     }
@@ -147,9 +148,15 @@ pub fn run(arguments: &DemoArguments, plugins: Plugins, stop: &Stop) -> Result<(
         overruns: last.overruns,
         down_kbit_s: last.down_mean_kbit_s,
         up_kbit_s: last.up_mean_kbit_s,
-        recording: recording.map(|Recorded { path, verified }| {
-            let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
-            RecordingSummary { path, bytes, bytes_per_minute: (bytes as f64 / minutes) as u64, verified }
+        recording: closed.recordings.first().map(|Recorded { path, verification }| {
+            let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
+            RecordingSummary {
+                path: path.clone(),
+                bytes,
+                bytes_per_minute: (bytes as f64 / minutes) as u64,
+                verified: (*verification != Verification::NotDone).then_some(!verification.is_bad()),
+                verification: verification.to_string(),
+            }
         }),
     };
     summary.note_used(tally.weapons(&rules), tally.abilities(&rules));
@@ -160,7 +167,12 @@ pub fn run(arguments: &DemoArguments, plugins: Plugins, stop: &Stop) -> Result<(
         println!("{}", summary.for_people());
         eprintln!("{}", summary.figures());
     }
-    Ok(())
+    let failures = closed.failures();
+    for failure in &failures {
+        eprintln!("error: {failure}");
+    }
+    let recorded = failures.is_empty() && summary.recording.is_some();
+    Ok(if recorded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn fill(model: &mut ViewModel, watch: &Watch, stats: &HostStats) {

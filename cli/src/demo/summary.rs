@@ -70,6 +70,8 @@ pub struct RecordingSummary {
     pub bytes_per_minute: u64,
     /// Whether it was re-simulated to the same hashes; `None` if that was not waited for.
     pub verified: Option<bool>,
+    /// What its verification found, for people.
+    pub verification: String,
 }
 
 impl Summary {
@@ -105,15 +107,11 @@ impl Summary {
         lines.push(format!("seed       {}", self.seed));
         if let Some(recording) = &self.recording {
             lines.push(format!(
-                "recording  {} ({} KB, {} KB a minute{})",
+                "recording  {} ({} KB, {} KB a minute), {}",
                 recording.path.display(),
                 recording.bytes / 1000,
                 recording.bytes_per_minute / 1000,
-                match recording.verified {
-                    Some(true) => ", verified",
-                    Some(false) => ", DIVERGENT",
-                    None => "",
-                }
+                recording.verification,
             ));
             lines.push(format!("replay     arbiter replay verify {}", recording.path.display()));
         }

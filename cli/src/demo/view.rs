@@ -11,10 +11,19 @@ use super::model::{FeedLine, PlayerView, ViewModel, for_people};
 use super::terrain::{Rgb, Terrain};
 
 /// Narrower than this the map has no room beside the lists, which then go under it.
-const SIDE_BY_SIDE_WIDTH_MIN: u16 = 92;
-const SIDE_WIDTH: u16 = 44;
+const SIDE_BY_SIDE_WIDTH_MIN: u16 = 68;
+/// From this width on the lists say everything.
+const WIDE_WIDTH_MIN: u16 = 100;
+const SIDE_WIDTH: u16 = 45;
+/// On a terminal of 80 columns this leaves the map 50.
+const NARROW_SIDE_WIDTH: u16 = 30;
 const COST_HEIGHT: u16 = 8;
+/// Without the graph and what can be reckoned from the rest.
+const LOW_COST_HEIGHT: u16 = 4;
+/// Lower than this the costs are told in short.
+const HIGH_SIDE_HEIGHT_MIN: u16 = 28;
 const FEED_HEIGHT_MIN: u16 = 5;
+const NAME_WIDTH_MIN: usize = 8;
 
 const PAPER: Rgb = [200, 206, 216];
 const FAINT: Rgb = [112, 120, 136];
@@ -45,13 +54,16 @@ impl View {
         draw_head(model, head, buffer);
         draw_foot(model, foot, buffer);
         if area.width >= SIDE_BY_SIDE_WIDTH_MIN {
-            let [map, side] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(SIDE_WIDTH)]).areas(body);
+            let side_width = if area.width >= WIDE_WIDTH_MIN { SIDE_WIDTH } else { NARROW_SIDE_WIDTH };
+            let [map, side] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(side_width)]).areas(body);
             self.draw_map(model, map, buffer);
-            let players_height = (model.players.len() as u16 + 2).min(side.height / 2);
+            let cost_height = if side.height >= HIGH_SIDE_HEIGHT_MIN { COST_HEIGHT } else { LOW_COST_HEIGHT };
+            // Ten players fit in any case; more may take half, and the kills have the rest.
+            let most = (side.height / 2).max(12).min(side.height.saturating_sub(cost_height + FEED_HEIGHT_MIN));
             let [players, feed, cost] = Layout::vertical([
-                Constraint::Length(players_height),
+                Constraint::Length(list_height(model.players.len()).min(most)),
                 Constraint::Fill(1),
-                Constraint::Length(COST_HEIGHT),
+                Constraint::Length(cost_height),
             ])
             .areas(side);
             draw_players(model, players, buffer);
@@ -59,9 +71,9 @@ impl View {
             draw_cost(model, cost, buffer);
         } else {
             let [map, players, feed] = Layout::vertical([
-                Constraint::Fill(2),
-                Constraint::Max(model.players.len() as u16 + 2),
-                Constraint::Length(FEED_HEIGHT_MIN),
+                Constraint::Fill(1),
+                Constraint::Length(list_height(model.players.len()).min(body.height / 4)),
+                Constraint::Length(FEED_HEIGHT_MIN.min(body.height / 4)),
             ])
             .areas(body);
             self.draw_map(model, map, buffer);
@@ -94,6 +106,11 @@ impl View {
             canvas::draw(model, terrain, inner, buffer);
         }
     }
+}
+
+/// Lines of a list in its frame.
+fn list_height(lines: usize) -> u16 {
+    u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(2)
 }
 
 fn ink(rgb: Rgb) -> Style {
@@ -149,10 +166,11 @@ fn draw_foot(model: &ViewModel, area: Rect, buffer: &mut Buffer) {
         key(" q"),
         faint(" quit   ".into()),
         faint(format!(
-            "{} players over UDP on this machine, {} Hz, tick {}",
+            "{} players over UDP on this machine, {} Hz, tick {}, {} overruns",
             model.players.len(),
             model.tick_rate,
-            model.tick
+            model.tick,
+            model.cost.overruns,
         )),
     ]);
     Paragraph::new(line).render(area, buffer);
@@ -172,18 +190,27 @@ fn draw_players(model: &ViewModel, area: Rect, buffer: &mut Buffer) {
         // Not all fit: the best of all teams do.
         players.sort_by_key(|player| (std::cmp::Reverse(player.kills), player.slot));
     }
+    // With many players names have a number behind them.
+    let name_width = players.iter().map(|player| player.name.len()).max().unwrap_or(0).max(NAME_WIDTH_MIN);
     for (player, y) in players.iter().zip(inner.top()..inner.bottom()) {
         let row = Rect { x: inner.x, y, width: inner.width, height: 1 };
-        Paragraph::new(player_line(player, inner.width)).render(row, buffer);
+        Paragraph::new(player_line(player, name_width, inner.width)).render(row, buffer);
     }
 }
 
-fn player_line(player: &PlayerView, width: u16) -> Line<'static> {
-    const NAME_WIDTH: usize = 9;
-    const HERO_WIDTH: usize = 9;
-    const REST: usize = 2 + NAME_WIDTH + 1 + HERO_WIDTH + 1 + 1 + 4 + 1 + 6;
+fn player_line(player: &PlayerView, name_width: usize, width: u16) -> Line<'static> {
+    const HERO_WIDTH: usize = 10;
+    /// Team, health, kills and deaths with the blanks between.
+    const REST: usize = 2 + 1 + 1 + 4 + 1 + 5;
+    /// A bar shorter than this says less than the number beside it.
+    const BAR_WIDTH_MIN: usize = 5;
     let team = player_colour(player);
-    let bar_width = usize::from(width).saturating_sub(REST);
+    let room = usize::from(width).saturating_sub(REST + name_width);
+    // The letter on the map tells the hero too.
+    let hero_width = if room >= HERO_WIDTH + 1 + BAR_WIDTH_MIN { HERO_WIDTH } else { 0 };
+    let hero =
+        if hero_width > 0 { format!("{:<HERO_WIDTH$.HERO_WIDTH$} ", for_people(&player.hero)) } else { String::new() };
+    let bar_width = room - hero.chars().count();
     let whole = (player.health / player.health_max.max(1.0)).clamp(0.0, 1.0);
     let shade = if !player.alive {
         FRAME
@@ -199,8 +226,8 @@ fn player_line(player: &PlayerView, width: u16) -> Line<'static> {
     let health = if player.alive { format!("{:>4.0}", player.health.ceil()) } else { "down".to_owned() };
     Line::from(vec![
         Span::styled("▌ ", ink(team)),
-        Span::styled(format!("{:<NAME_WIDTH$.NAME_WIDTH$} ", player.name), name_style),
-        Span::styled(format!("{:<HERO_WIDTH$.HERO_WIDTH$} ", for_people(&player.hero)), ink(FAINT)),
+        Span::styled(format!("{:<name_width$} ", player.name), name_style),
+        Span::styled(hero, ink(FAINT)),
         Span::styled(full, ink(shade)),
         Span::styled(rest, ink(FRAME)),
         Span::styled(format!(" {health}"), if player.alive { ink(PAPER) } else { ink(FAINT) }),
@@ -224,11 +251,11 @@ fn draw_feed(model: &ViewModel, area: Rect, buffer: &mut Buffer) {
     block.render(area, buffer);
     for (line, y) in model.feed.iter().zip(inner.top()..inner.bottom()) {
         let row = Rect { x: inner.x, y, width: inner.width, height: 1 };
-        Paragraph::new(feed_line(line, model.elapsed_s)).render(row, buffer);
+        Paragraph::new(feed_line(line, model.elapsed_s, inner.width)).render(row, buffer);
     }
 }
 
-fn feed_line(line: &FeedLine, now_s: f32) -> Line<'static> {
+fn feed_line(line: &FeedLine, now_s: f32, width: u16) -> Line<'static> {
     // A kill of the last seconds stands out from older ones.
     const FRESH_S: f32 = 4.0;
     let weight = if now_s - line.at_s < FRESH_S { Modifier::BOLD } else { Modifier::empty() };
@@ -236,7 +263,10 @@ fn feed_line(line: &FeedLine, now_s: f32) -> Line<'static> {
         let rgb = if *team == 0 { BRIGHT } else { team_colour(*team, 0) };
         Span::styled(name.clone(), ink(rgb).add_modifier(weight))
     };
-    let mut spans = vec![Span::styled(format!("{:>3}s ", line.at_s as u32), ink(FAINT))];
+    let mut spans = Vec::new();
+    if width >= NARROW_SIDE_WIDTH {
+        spans.push(Span::styled(format!("{:>3}s ", line.at_s as u32), ink(FAINT)));
+    }
     match &line.killer {
         Some(killer) if *killer != line.victim => spans.extend([person(killer), Span::styled(" › ", ink(FAINT))]),
         _ => {}
@@ -258,6 +288,14 @@ fn draw_cost(model: &ViewModel, area: Rect, buffer: &mut Buffer) {
     let row = |name: &'static str, value: String| {
         Line::from(vec![Span::styled(format!("{name:<11}"), ink(FAINT)), Span::styled(value, ink(BRIGHT))])
     };
+    if area.height < COST_HEIGHT {
+        let figures = [
+            format!("p50 {}  p99 {}", micros(cost.tick_p50_us), micros(cost.tick_p99_us)),
+            format!("{:.0} kbit/s down  {:.0} up", cost.down_kbit_s, cost.up_kbit_s),
+        ];
+        Paragraph::new(figures.map(|text| Line::styled(text, ink(BRIGHT))).to_vec()).render(inner, buffer);
+        return;
+    }
     let lines = vec![
         row("tick", format!("p50 {}  p99 {}", micros(cost.tick_p50_us), micros(cost.tick_p99_us))),
         row("", format!("{:.1} % of {:.1} ms at p99", cost.tick_p99_us / budget_us * 100.0, budget_us / 1e3)),
@@ -405,6 +443,18 @@ mod tests {
             "overruns",
             "kbit/s",
         ] {
+            assert!(screen.contains(part), "{part} is missing in\n{screen}");
+        }
+    }
+
+    #[test]
+    fn a_plain_terminal_has_the_map_beside_all_ten_players_the_last_kills_and_the_costs() {
+        let mut model = model();
+        model.cost.tick_p50_us = 470.0;
+        let screen = drawn(&model, 80, 24);
+        let map_rows = screen.lines().filter(|line| line.contains('▀')).count();
+        assert!(map_rows >= 18, "{map_rows} rows of map in\n{screen}");
+        for part in ["Alfa", "Juliett", "Bravo › Echo", "p50 470 µs", "kbit/s", "down", "0/1"] {
             assert!(screen.contains(part), "{part} is missing in\n{screen}");
         }
     }

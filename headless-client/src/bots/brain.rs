@@ -4,6 +4,7 @@
 //! Goals are chosen a few times a second (`goal`); `combat` picks weapons and abilities.
 
 mod combat;
+mod dodge;
 mod goal;
 
 use std::sync::Arc;
@@ -18,8 +19,8 @@ use super::aim::{Hand, Skill, lead};
 use super::kit::{HeroTraits, Reach};
 use super::navigation::{Graph, Scratch, Walker};
 use super::senses::{Senses, Sight};
-use crate::view::{PlayerView, WorldView};
-use combat::Fighter;
+use crate::view::{PlayerView, ThingView, WorldView};
+use combat::{Fighter, nearer};
 use goal::{Goal, Planner};
 
 /// What all bots of a match share.
@@ -52,7 +53,7 @@ pub struct Temper {
 impl Temper {
     fn drawn(rng: &mut SimRng) -> Self {
         Self {
-            skill: 0.55 + 0.45 * rng.unit(),
+            skill: 0.8 + 0.2 * rng.unit(),
             fear: 0.2 + 0.25 * rng.unit(),
             duty: 0.3 + 0.7 * rng.unit(),
             fidget_s: 0.35 + 0.5 * rng.unit(),
@@ -78,7 +79,12 @@ pub struct Brain {
     crouch_s: f32,
     glance_s: f32,
     glance: f32,
+    /// Seconds for which one still thinks oneself shot at.
+    under_fire_s: f32,
 }
+
+/// Who was hit moves as if shot at for so many seconds.
+const UNDER_FIRE_S: f32 = 1.6;
 
 impl Brain {
     /// A bot with a seed of its own.
@@ -102,6 +108,7 @@ impl Brain {
             crouch_s: 0.0,
             glance_s: 0.0,
             glance: 0.0,
+            under_fire_s: 0.0,
         }
     }
 
@@ -123,13 +130,17 @@ impl Brain {
             self.enter(&me);
         }
         self.senses.look(view, &me, input_look(&self.hand), &*around.sight, dt);
-        self.feel(view, &me);
+        let look = input_look(&self.hand);
+        let thing = self.senses.look_for_thing(view, &me, look, &*around.sight, dt).map(as_target);
+        self.feel(view, &me, dt);
         let goal = self.planner.goal(view, &me, hero, around, &self.senses, self.temper, &mut self.rng, dt);
         let foe = goal.foe().and_then(|id| view.others.iter().find(|other| other.id == id)).copied();
         let foe_seen = foe.filter(|foe| self.senses.sees(foe.id));
 
-        let walk = self.walk(view, &me, hero, around, goal, foe_seen.as_ref(), dt, &mut input);
-        let plan = self.fighter.plan(view, &me, hero, &self.senses, around, foe_seen.as_ref(), &mut self.rng, dt);
+        let fought = nearer(&me, foe_seen.as_ref(), thing.as_ref());
+        let walk = self.walk(view, &me, hero, around, goal, fought, dt, &mut input);
+        let (foe, thing) = (foe_seen.as_ref(), thing.as_ref());
+        let plan = self.fighter.plan(view, &me, hero, &self.senses, around, foe, thing, &mut self.rng, dt);
         input.buttons |= plan.buttons;
 
         self.aim(view, &me, hero, goal, &plan, walk, dt);
@@ -151,12 +162,14 @@ impl Brain {
     }
 
     /// A hit tells from where it came: the nearest enemy that looks one's way.
-    fn feel(&mut self, view: &WorldView, me: &PlayerView) {
+    fn feel(&mut self, view: &WorldView, me: &PlayerView, dt: f32) {
         let hurt = me.health + 1.0 < self.health_before;
         self.health_before = me.health;
+        self.under_fire_s -= dt;
         if !hurt {
             return;
         }
+        self.under_fire_s = UNDER_FIRE_S;
         let aims = |other: &PlayerView| {
             let towards = (me.middle() - other.eyes()).normalize_or_zero();
             look_along(other.yaw, other.pitch).dot(towards)
@@ -187,7 +200,7 @@ impl Brain {
             input.buttons |= button::JUMP;
         }
         let mut direction = step.direction;
-        self.fidget(dt);
+        self.fidget(if self.under_fire_s > 0.0 { dt * 1.5 } else { dt });
         if let Some(foe) = foe {
             let apart = (foe.position - me.position).with_y(0.0);
             let towards = apart.normalize_or_zero();
@@ -200,18 +213,36 @@ impl Brain {
                 aside * 0.6
             } else if apart.length() > wanted * 1.25 {
                 (direction + aside * 0.5).normalize_or_zero()
-            } else if apart.length() < wanted * 0.35 {
+            } else if apart.length() < wanted * 0.2 {
                 (aside - towards * 0.8).normalize_or_zero()
             } else {
-                (aside + towards * 0.25).normalize_or_zero()
+                (aside + towards * 0.6).normalize_or_zero()
             };
-            if self.jump_s > 0.0 {
-                input.buttons |= button::JUMP;
-            } else if self.crouch_s > 0.0 {
-                input.buttons |= button::CROUCH;
-            }
+            self.hop(input);
+        } else if self.under_fire_s > 0.0 {
+            // From where is not known: whoever walks straight on is hit again.
+            let ahead = direction.normalize_or(look_along(self.hand.yaw(), 0.0));
+            let aside = Vec3::new(-ahead.z, 0.0, ahead.x) * self.strafe;
+            direction = (direction + aside * 0.7).normalize_or_zero();
+            self.hop(input);
         }
-        self.avoid(view, me, direction)
+        let holds_point = matches!(goal, Goal::Capture(_)) && step.arrived;
+        direction = dodge::away(view, me, direction, holds_point);
+        let direction = self.avoid(view, me, direction);
+        if dodge::is_footing(&*around.sight, me, direction) {
+            return direction;
+        }
+        // The other side may have ground; the way of the waypoints has.
+        self.strafe = -self.strafe;
+        step.direction
+    }
+
+    fn hop(&self, input: &mut Input) {
+        if self.jump_s > 0.0 {
+            input.buttons |= button::JUMP;
+        } else if self.crouch_s > 0.0 {
+            input.buttons |= button::CROUCH;
+        }
     }
 
     /// Strafing that changes sides, hops and ducks at uneven times.
@@ -289,6 +320,28 @@ impl Brain {
         let glance = if walk == Vec3::ZERO { self.glance * 0.1 } else { self.glance };
         let (sin, cos) = libm::sincosf(glance);
         Vec3::new(ahead.x * cos + ahead.z * sin, 0.0, ahead.z * cos - ahead.x * sin)
+    }
+}
+
+/// A thing as something to aim at.
+fn as_target(thing: &ThingView) -> PlayerView {
+    PlayerView {
+        id: thing.id,
+        slot: None,
+        team: thing.team,
+        hero: 0,
+        position: thing.position,
+        velocity: Vec3::ZERO,
+        // What is aimed at lies at two thirds of this.
+        eye: thing.height * 0.9,
+        yaw: 0.0,
+        pitch: 0.0,
+        health: thing.health,
+        health_max: thing.health,
+        alive: true,
+        crouching: false,
+        grounded: false,
+        weapon: 0,
     }
 }
 

@@ -26,8 +26,10 @@ pub enum Reach {
 
 /// Metres that one closes in during a blow.
 const LUNGE: f32 = 1.5;
+/// Whoever has a mind to can run so many metres at an enemy with a blade in hand.
+const RUSH: f32 = 10.0;
 /// Nobody keeps further away than this many metres by choice: it makes dull fights.
-const FIGHT_MAX: f32 = 15.0;
+const FIGHT_MAX: f32 = 9.0;
 
 /// A weapon as bots think of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +59,11 @@ impl WeaponTraits {
     pub fn worth(&self, distance: f32) -> f32 {
         if self.reach == Reach::Melee {
             // A blow that lands does not stray, and a step brings it home.
-            return if distance < self.range_max + LUNGE { self.strength * 1.6 } else { self.strength * 0.05 };
+            return match distance {
+                near if near < self.range_max + LUNGE => self.strength * 1.6,
+                near if near < RUSH => self.strength * 0.35,
+                _ => self.strength * 0.05,
+            };
         }
         if distance > self.range_max {
             // Still better in hand than what reaches no further.

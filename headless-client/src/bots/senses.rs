@@ -4,7 +4,7 @@
 use arbiter_schema::StableId;
 use glam::Vec3;
 
-use crate::view::{PlayerView, WorldView};
+use crate::view::{PlayerView, ThingView, WorldView};
 
 /// Whether the map lets one look from one place to another.
 pub trait Sight {
@@ -26,6 +26,10 @@ const LOUD: f32 = 2.5;
 const LOOKED_AT_MAX: usize = 12;
 /// A longer look than this many metres sees nobody.
 const SIGHT_MAX: f32 = 120.0;
+/// A turret is small: from further away than this many metres nobody bothers.
+const THING_SIGHT_MAX: f32 = 50.0;
+/// At most this many enemy things are looked at, the nearest ones.
+const THINGS_LOOKED_AT_MAX: usize = 3;
 
 /// What is remembered of another player.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,12 +50,15 @@ pub struct Sighting {
 pub struct Senses {
     sightings: Vec<Sighting>,
     near: Vec<(f32, usize)>,
+    thing: Option<StableId>,
+    thing_looked_s: f32,
 }
 
 impl Senses {
     /// Forgets everybody.
     pub fn forget(&mut self) {
         self.sightings.clear();
+        self.thing = None;
     }
 
     /// What is remembered, in no order that matters.
@@ -117,6 +124,39 @@ impl Senses {
         });
     }
 
+    /// The nearest thing of an enemy that stands and can be shot, of those in sight. Looked for now and then, for `dt`
+    /// seconds more.
+    pub fn look_for_thing<'a>(
+        &mut self,
+        view: &'a WorldView,
+        me: &PlayerView,
+        look: Vec3,
+        sight: &dyn Sight,
+        dt: f32,
+    ) -> Option<&'a ThingView> {
+        self.thing_looked_s += dt;
+        let known = self.thing;
+        if self.thing_looked_s >= LOOK_EVERY_S {
+            self.thing_looked_s = 0.0;
+            self.near.clear();
+            let apart = |thing: &ThingView| thing.position.distance_squared(me.position);
+            let things = view.deployables.iter().enumerate();
+            let hostile = things.filter(|(_, thing)| view.hostile_thing(thing) && thing.health > 0.0);
+            self.near.extend(hostile.map(|(index, thing)| (apart(thing), index)));
+            self.near.retain(|(apart, _)| *apart < THING_SIGHT_MAX * THING_SIGHT_MAX);
+            self.near.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let nearest = self.near.iter().take(THINGS_LOOKED_AT_MAX).map(|(_, index)| &view.deployables[*index]);
+            let top = |thing: &ThingView| thing.position + Vec3::Y * (thing.height * 0.8);
+            let mut seen = nearest.filter(|thing| {
+                // Whoever has seen it knows where it stands.
+                let ahead = Some(thing.id) == known || towards(me, look, top(thing));
+                ahead && sight.clear(me.eyes(), top(thing))
+            });
+            self.thing = seen.next().map(|thing| thing.id);
+        }
+        view.deployables.iter().find(|thing| Some(thing.id) == self.thing && thing.health > 0.0)
+    }
+
     fn notice(&mut self, id: StableId, position: Vec3, visible: bool) {
         match self.sightings.iter_mut().find(|sighting| sighting.id == id) {
             Some(known) => {
@@ -130,9 +170,13 @@ impl Senses {
 }
 
 fn in_view(me: &PlayerView, look: Vec3, other: &PlayerView) -> bool {
-    let towards = other.middle() - me.eyes();
+    towards(me, look, other.middle())
+}
+
+fn towards(me: &PlayerView, look: Vec3, place: Vec3) -> bool {
+    let way = place - me.eyes();
     // What stands right next to one is noticed whichever way one looks.
-    towards.length_squared() < 9.0 || look.dot(towards.normalize_or_zero()) > FIELD_OF_VIEW_COSINE
+    way.length_squared() < 9.0 || look.dot(way.normalize_or_zero()) > FIELD_OF_VIEW_COSINE
 }
 
 /// The trunk or the head is enough.

@@ -14,7 +14,7 @@ const CHOOSE_EVERY_S: f32 = 1.1;
 /// A press lasts this long, in seconds, as a finger does; shorter ones could fall between two ticks.
 const PRESS_S: f32 = 0.09;
 /// After this many seconds without it, a weapon or an ability looks more tempting than its numbers say.
-const BORED_S: f32 = 12.0;
+const BORED_S: f32 = 9.0;
 /// Radius of a trunk in metres: a shot that passes this near hits.
 const TRUNK: f32 = 0.38;
 
@@ -70,6 +70,7 @@ impl Fighter {
     }
 
     #[expect(clippy::too_many_arguments, reason = "one decision from everything that is known this tick")]
+    /// What to do about the enemies in sight: `foe` is a player, `thing` a turret or the like, seen as if it were one.
     pub(super) fn plan(
         &mut self,
         view: &WorldView,
@@ -78,6 +79,7 @@ impl Fighter {
         senses: &Senses,
         around: &Surroundings,
         foe: Option<&PlayerView>,
+        thing: Option<&PlayerView>,
         rng: &mut SimRng,
         dt: f32,
     ) -> Plan {
@@ -85,11 +87,12 @@ impl Fighter {
         self.ability_wait_s -= dt;
         let friend = self.hurt_friend(view, me, hero, senses, foe);
         let foe = foe.copied().or_else(|| nearest_foe(view, me, senses));
-        self.choose(me, hero, view, foe.as_ref(), friend.as_ref(), dt);
+        let prey = nearer(me, foe.as_ref(), thing).copied();
+        self.choose(me, hero, view, prey.as_ref(), friend.as_ref(), dt);
         let weapon = hero.weapons.get(self.weapon);
         let mends = weapon.is_some_and(|weapon| weapon.heals);
         let harms = weapon.is_some_and(|weapon| weapon.harms);
-        let target = if mends && friend.is_some() { friend } else { foe.filter(|_| harms) };
+        let target = if mends && friend.is_some() { friend } else { prey.filter(|_| harms) };
         let mut plan = Plan { target, weapon: self.weapon, fire: target.is_some(), ..Plan::default() };
         if usize::from(me.weapon) != self.weapon {
             plan.buttons |= button::WEAPON.get(self.weapon).copied().unwrap_or(0);
@@ -131,7 +134,7 @@ impl Fighter {
             Reach::Beam => width * 2.0 + 0.06,
             // The aim leads, so that the look is off the target on purpose.
             Reach::Flight { speed, .. } => width + 0.06 + target.velocity.length() / speed.max(1.0) + 0.1,
-            Reach::Ray => width * 1.5 + weapon.spread + 0.015,
+            Reach::Ray => width * 2.2 + weapon.spread + 0.03,
         };
         if off > allowed {
             // A finger does not leave the trigger for every wobble.
@@ -198,7 +201,7 @@ impl Fighter {
                 _ => 0.0,
             };
             let full = if empty(at) { 0.15 } else { 1.0 };
-            let bored = 1.0 + (self.unused_s[at.min(2)] / BORED_S).min(2.0);
+            let bored = 1.0 + (self.unused_s[at.min(2)] / BORED_S).min(4.0);
             let in_hand = if at == self.weapon { 1.25 } else { 1.0 };
             (mends.max(harms * full) + 0.001) * bored * in_hand
         };
@@ -354,6 +357,20 @@ fn on_point(view: &WorldView, me: &PlayerView, around: &Surroundings) -> bool {
         let volume = around.map.points.get(usize::from(point.number)).map(|point| point.volume);
         point.open && volume.is_some_and(|volume| volume.contains(me.position))
     })
+}
+
+/// Whom to shoot at: a turret only if it is much nearer than a player, who is worth more.
+pub(super) fn nearer<'a>(
+    me: &PlayerView,
+    foe: Option<&'a PlayerView>,
+    thing: Option<&'a PlayerView>,
+) -> Option<&'a PlayerView> {
+    let apart = |of: &PlayerView| of.position.distance(me.position);
+    match (foe, thing) {
+        (Some(foe), Some(thing)) if apart(thing) < apart(foe) * 0.5 => Some(thing),
+        (Some(foe), _) => Some(foe),
+        (None, thing) => thing,
+    }
 }
 
 fn nearest_foe(view: &WorldView, me: &PlayerView, senses: &Senses) -> Option<PlayerView> {

@@ -161,10 +161,10 @@ impl Planner {
         }
         self.roam_s = ROAM_S;
         self.hunted = self.hunted.wrapping_add(1);
-        let place = match rng.below(4) {
+        let place = match rng.below(8) {
             // The middle of the map is where paths cross.
-            0 => centre_place(around, rng),
-            1 => enemy_spawn(view, around, rng),
+            0..3 => centre_place(around, rng),
+            3..6 => enemy_spawn(view, around, rng),
             _ => None,
         };
         let place = place.or_else(|| {
@@ -192,7 +192,7 @@ fn follow(goal: Goal, view: &WorldView, senses: &Senses) -> Goal {
 /// The enemy most worth a fight: in sight, near, hurt, and not another one every moment.
 fn choose_foe(view: &WorldView, me: &PlayerView, senses: &Senses, current: Option<StableId>) -> Option<Sighting> {
     let cost = |sighting: &Sighting, other: &PlayerView| {
-        let mut cost = sighting.position.distance(me.position) + 10.0 * other.health_share();
+        let mut cost = sighting.position.distance(me.position) + 22.0 * other.health_share();
         if !sighting.visible {
             cost += 25.0 + 4.0 * sighting.age_s;
         }

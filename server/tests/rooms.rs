@@ -1,0 +1,130 @@
+//! Contract: a room is one match, and what happens to it happens to no other; a server told to stop says so to everyone and
+//! leaves whole recordings.
+
+mod common;
+
+use std::sync::Arc;
+
+use arbiter_protocol::{GoodbyeReason, RefusedReason};
+use arbiter_recording::Reader;
+use arbiter_server::{OnStop, ServerConfig};
+use arbiter_sim::Rules;
+
+use common::{Client, config, registry, start, until};
+
+/// Rooms for one player each, so that two players are in two rooms.
+fn duels() -> ServerConfig {
+    let mut config = config();
+    config.settings.players_max = 1;
+    config.rooms = 2;
+    config
+}
+
+fn with_modes(config: &mut ServerConfig, change: impl Fn(&mut arbiter_sim::rules::Mode)) {
+    let mut rules = Rules::shipped();
+    rules.modes.iter_mut().for_each(change);
+    config.rules = rules.into();
+}
+
+fn clients(config: &ServerConfig, server: &arbiter_server::ServerHandle, count: usize) -> Vec<Client> {
+    let registry = registry(config);
+    (0..count).map(|_| Client::new(server.local_address(), &config.key, &registry)).collect()
+}
+
+#[test]
+fn a_room_that_panics_takes_nobody_else_with_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = duels();
+    config.record_dir = Some(folder.path().to_owned());
+    config.observer = Some(Arc::new(|room, simulation| {
+        assert!(room != 1 || simulation.tick() < 90, "this room is to panic");
+    }));
+    let server = start(&config);
+    let mut clients = clients(&config, &server, 2);
+    until("one of them is told that its room failed", &mut clients, |clients| {
+        clients.iter().any(|client| client.goodbye.is_some())
+    });
+    let (failed, well): (Vec<&Client>, Vec<&Client>) = clients.iter().partition(|client| client.goodbye.is_some());
+    assert_eq!(failed[0].goodbye, Some(GoodbyeReason::Failed));
+    let before = well[0].snapshots;
+    until("the other one plays on", &mut clients, |clients| {
+        clients.iter().any(|client| client.goodbye.is_none() && client.snapshots > before + 30)
+    });
+    assert!(server.is_running() && server.room_stats(1).expect("a room").ended);
+    server.stop(OnStop::Abandon);
+    let stats = server.join();
+    assert_eq!((stats.rooms_failed, stats.recordings.len()), (1, 2), "{stats:?}");
+    let ticks: Vec<u32> =
+        stats.recordings.iter().map(|path| Reader::open(path).expect("a recording").info().ticks).collect();
+    assert!(ticks.contains(&90), "the lost match is recorded through its last tick: {ticks:?}");
+}
+
+#[test]
+fn a_match_is_played_to_its_end_if_that_is_wished_and_nobody_joins_it_any_more() {
+    let mut config = config();
+    config.settings.match_seconds = Some(6);
+    with_modes(&mut config, |mode| (mode.round_seconds, mode.warmup_seconds, mode.rounds_to_win) = (6, 0, 1));
+    let server = start(&config);
+    let mut first = clients(&config, &server, 1);
+    until("a match runs", &mut first, |clients| clients[0].snapshots > 10);
+    server.stop(OnStop::Finish);
+    let mut late = clients(&config, &server, 1);
+    until("who comes late is refused", &mut late, |clients| clients[0].refused.is_some());
+    assert_eq!(late[0].refused.as_ref().expect("refused").reason, RefusedReason::Stopping);
+    until("the match is over", &mut first, |clients| clients[0].goodbye.is_some());
+    assert_eq!(first[0].goodbye, Some(GoodbyeReason::Stopping));
+    assert_eq!(server.join().matches_ended, 1, "it came to its own end");
+}
+
+#[test]
+fn a_room_without_players_does_not_keep_a_server_that_finishes() {
+    let config = config();
+    let server = start(&config);
+    server.stop(OnStop::Finish);
+    until("it ends", &mut [], |_| !server.is_running());
+}
+
+#[test]
+fn what_was_to_be_finished_can_still_be_abandoned() {
+    let config = config();
+    let server = start(&config);
+    let mut clients = clients(&config, &server, 1);
+    until("a match runs", &mut clients, |clients| clients[0].snapshots > 10);
+    server.stop(OnStop::Finish);
+    let before = clients[0].snapshots;
+    until("it goes on", &mut clients, |clients| clients[0].snapshots > before + 30);
+    server.stop(OnStop::Abandon);
+    until("goodbye is said", &mut clients, |clients| clients[0].goodbye.is_some());
+    assert_eq!(server.join().matches_ended, 0);
+}
+
+#[test]
+fn a_player_who_does_nothing_is_told_so_and_gives_up_the_place() {
+    let mut config = config();
+    with_modes(&mut config, |mode| mode.idle_kick_seconds = 2);
+    let server = start(&config);
+    let mut clients = clients(&config, &server, 2);
+    // Walking on the spot is no idleness: any button counts.
+    clients[1].buttons = arbiter_sim::button::JUMP;
+    until("the idle one is sent away", &mut clients, |clients| clients[0].goodbye.is_some());
+    assert_eq!(clients[0].goodbye, Some(GoodbyeReason::Idle));
+    let before = clients[1].snapshots;
+    until("the other one plays on", &mut clients, |clients| clients[1].snapshots > before + 30);
+    assert!(clients[1].goodbye.is_none());
+    until("the place is free", &mut clients[1..], |_| server.room_stats(0).is_some_and(|stats| stats.players == 1));
+}
+
+#[test]
+fn a_room_keeps_128_ticks_a_second() {
+    let mut config = config();
+    config.settings.tick_rate = 128;
+    config.settings.match_seconds = Some(5);
+    config.matches = 1;
+    with_modes(&mut config, |mode| (mode.round_seconds, mode.warmup_seconds, mode.rounds_to_win) = (5, 0, 1));
+    let server = start(&config);
+    let mut clients = clients(&config, &server, 1);
+    until("a goodbye", &mut clients, |clients| clients[0].goodbye.is_some());
+    assert_eq!(clients[0].welcomes[0].tick_rate, 128);
+    let tick = server.room_stats(0).expect("a room").tick;
+    assert_eq!(tick, 5 * 128, "a match of five seconds has that many ticks");
+}
