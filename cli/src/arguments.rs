@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use arbiter_transport::conditioner::Profile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::assets::AssetsCommand;
@@ -100,6 +101,9 @@ pub struct DemoArguments {
     /// Seed of the match and its bots; left out, it is drawn and told at the end
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Link of the bots: perfect, broadband, wifi, 4g, transatlantic, lossy, satellite, dialup128
+    #[arg(long, value_name = "NAME", default_value = "perfect")]
+    pub link: Profile,
     /// Folder that the recording goes to; made if it is missing
     #[arg(long, value_name = "DIR", default_value = "recordings")]
     pub record_dir: PathBuf,
@@ -135,6 +139,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_link_is_named_and_an_unknown_one_is_answered_with_the_known() {
+        let link = |name: &str| Arguments::try_parse_from(["arbiter", "demo", "--link", name]);
+        let Some(Command::Demo(demo)) = link("lossy").unwrap().command else { panic!("not the demo") };
+        assert_eq!(demo.link, "lossy".parse().unwrap());
+        assert!(link("5g").unwrap_err().to_string().contains("transatlantic"));
     }
 
     #[test]

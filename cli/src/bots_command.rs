@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, LinkConditions, run_bots};
+use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, run_bots};
 use arbiter_transport::Key;
+use arbiter_transport::conditioner::{Loss, Profile};
 use clap::Args;
 
 use crate::assets::Assets;
@@ -44,13 +45,16 @@ pub struct BotsArgs {
     /// Folder with rules/ and maps/ over the built-in ones; must be the server's
     #[arg(long, value_name = "DIR")]
     pub assets: Option<PathBuf>,
-    /// Milliseconds that a datagram takes each way, 0 to 2,000, to play over a bad link
+    /// Link of the bots: perfect, broadband, wifi, 4g, transatlantic, lossy, satellite, dialup128
+    #[arg(long, value_name = "NAME", default_value = "perfect")]
+    pub link: Profile,
+    /// Milliseconds that a datagram takes each way besides those of the link, 0 to 2,000
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=2000))]
     pub delay: u32,
-    /// Milliseconds at most that it takes more, 0 to 2,000, drawn for each
+    /// Milliseconds at most that it takes more, 0 to 2,000, besides those of the link
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=2000))]
     pub jitter: u32,
-    /// Percent of datagrams that are lost each way, 0 to 90
+    /// Percent of datagrams that are lost each way, 0 to 90, in place of what the link loses
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=90))]
     pub loss: u8,
 }
@@ -72,17 +76,24 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
         count: args.count,
         seed,
         duration: args.duration.map(|seconds| Duration::from_secs(seconds.into())),
-        link: LinkConditions {
-            delay: Duration::from_millis(args.delay.into()),
-            jitter: Duration::from_millis(args.jitter.into()),
-            loss: f32::from(args.loss) / 100.0,
-        },
+        link: link_of(args),
         content,
     };
     println!("{} bots, seed {seed}, on {server}", args.count);
     let report = run_until_told(&config, stop)?;
     tell(&report);
     Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The named link with what the other flags add to it.
+fn link_of(args: &BotsArgs) -> Profile {
+    let Profile { delay, jitter, loss, .. } = args.link;
+    Profile {
+        delay: delay + Duration::from_millis(args.delay.into()),
+        jitter: jitter + Duration::from_millis(args.jitter.into()),
+        loss: if args.loss > 0 { Loss::random(f32::from(args.loss) / 100.0) } else { loss },
+        ..args.link
+    }
 }
 
 fn run_until_told(config: &BotsConfig, stop: &Stop) -> Result<BotsReport> {

@@ -10,13 +10,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, LinkConditions, run_bots};
+use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, run_bots};
 use arbiter_replay::{ReplayError, VerifyReport};
 use arbiter_server::stats::UnwrittenRecording;
 use arbiter_server::{OnStop, Server, ServerConfig, ServerHandle};
 use arbiter_sim::rules::{MatchSettings, Rules};
 use arbiter_sim::{BuildError, Map, Simulation};
 use arbiter_transport::Key;
+use arbiter_transport::conditioner::Profile;
 
 use crate::assets::Assets;
 use crate::config::{self, Settings};
@@ -397,11 +398,17 @@ pub struct Bots {
 }
 
 impl Bots {
-    /// Starts them.
-    pub fn start(count: u16, server: SocketAddr, key: keys::Key, seed: u64, play: &Play) -> Result<Self> {
+    /// Starts them, each on a link of its own.
+    pub fn start(
+        count: u16,
+        server: SocketAddr,
+        key: keys::Key,
+        seed: u64,
+        link: Profile,
+        play: &Play,
+    ) -> Result<Self> {
         let content = Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), &*play.plugins)?;
-        let config =
-            BotsConfig { server, key: Key(key), count, seed, duration: None, link: LinkConditions::default(), content };
+        let config = BotsConfig { server, key: Key(key), count, seed, duration: None, link, content };
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         let thread =

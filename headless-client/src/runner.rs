@@ -5,7 +5,6 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
-use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -14,8 +13,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use arbiter_protocol::{Notice, Outcome};
 use arbiter_schema::Registry;
 use arbiter_sim::collide::SolidError;
-use arbiter_sim::time::SimRng;
 use arbiter_sim::{BuildError, Loadout, Map, MatchSettings, Rules, Simulation};
+use arbiter_transport::conditioner::{Conditioner, Profile};
 use arbiter_transport::{
     Channel, ClientConnection, ClientEvent, Key, PAYLOAD_BYTES_MAX, TokenError, TokenRequest, UDP_BYTES_MAX, mint_token,
 };
@@ -77,17 +76,6 @@ impl Content {
     }
 }
 
-/// A bad link, for tests and demonstrations: applied in each direction.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct LinkConditions {
-    /// Every datagram is this much later.
-    pub delay: Duration,
-    /// And by up to this much more, drawn for each.
-    pub jitter: Duration,
-    /// This share of them is lost, 0 to 1.
-    pub loss: f32,
-}
-
 /// A run of bots.
 pub struct BotsConfig {
     /// Where the server is.
@@ -100,8 +88,8 @@ pub struct BotsConfig {
     pub seed: u64,
     /// How long they play; `None` until the match is over.
     pub duration: Option<Duration>,
-    /// A link to suffer.
-    pub link: LinkConditions,
+    /// The link of each bot, the same in both directions.
+    pub link: Profile,
     /// What is played.
     pub content: Content,
 }
@@ -167,8 +155,8 @@ struct Seat {
     bot: Bot,
     connection: ClientConnection,
     socket: UdpSocket,
-    inbound: Delayed,
-    outbound: Delayed,
+    inbound: Conditioner<SocketAddr>,
+    outbound: Conditioner<SocketAddr>,
     played: bool,
     failure: Option<String>,
     done: bool,
@@ -176,43 +164,6 @@ struct Seat {
     outcome: Option<Outcome>,
     bytes_down: u64,
     bytes_up: u64,
-}
-
-/// Datagrams that are under way on a bad link.
-struct Delayed {
-    link: LinkConditions,
-    rng: SimRng,
-    waiting: VecDeque<(Duration, SocketAddr, Vec<u8>)>,
-}
-
-/// Datagrams under way in one direction at most, as a router's queue has an end.
-const WAITING_MAX: usize = 4_096;
-
-impl Delayed {
-    fn new(link: LinkConditions, seed: u64) -> Self {
-        Self { link, rng: SimRng::seeded(seed), waiting: VecDeque::new() }
-    }
-
-    fn passes_at_once(&self) -> bool {
-        self.link == LinkConditions::default()
-    }
-
-    fn push(&mut self, now: Duration, peer: SocketAddr, bytes: &[u8]) {
-        if self.rng.unit() < self.link.loss || self.waiting.len() == WAITING_MAX {
-            return;
-        }
-        let due = now + self.link.delay + self.link.jitter.mul_f32(self.rng.unit());
-        self.waiting.push_back((due, peer, bytes.to_vec()));
-    }
-
-    fn pop(&mut self, now: Duration) -> Option<(SocketAddr, Vec<u8>)> {
-        // Jitter reorders: whichever is due first, not whichever was sent first.
-        let (at, _) = self.waiting.iter().enumerate().min_by_key(|(_, entry)| entry.0)?;
-        if self.waiting[at].0 > now {
-            return None;
-        }
-        self.waiting.remove(at).map(|(_, peer, bytes)| (peer, bytes))
-    }
 }
 
 /// Runs bots until `stop` is set, the time is over or all are out of the match. Blocks.
@@ -264,8 +215,8 @@ fn seat(config: &BotsConfig, number: u16, now: Duration) -> Result<Seat, BotsErr
         bot,
         connection,
         socket,
-        inbound: Delayed::new(config.link, seed ^ 1),
-        outbound: Delayed::new(config.link, seed ^ 2),
+        inbound: Conditioner::new(config.link, seed ^ 1),
+        outbound: Conditioner::new(config.link, seed ^ 2),
         played: false,
         failure: None,
         done: false,
@@ -352,15 +303,14 @@ impl Seat {
                 Err(_) => continue,
             };
             self.bytes_down += length as u64;
-            if self.inbound.passes_at_once() {
+            if self.inbound.is_perfect() {
                 self.connection.receive(from, &mut buffer[..length]);
             } else {
                 self.inbound.push(now, from, &buffer[..length]);
             }
         }
-        while let Some((from, mut bytes)) = self.inbound.pop(now) {
-            self.connection.receive(from, &mut bytes);
-        }
+        let Self { connection, inbound, .. } = self;
+        inbound.pop(now, &mut |from, bytes| connection.receive(from, bytes));
         self.connection.advance(now);
         self.transmit(now);
     }
@@ -369,16 +319,16 @@ impl Seat {
         let Self { connection, socket, outbound, bytes_up, .. } = self;
         connection.transmit(&mut |to, bytes| {
             *bytes_up += bytes.len() as u64;
-            if outbound.passes_at_once() {
+            if outbound.is_perfect() {
                 // What a full socket drops, the network might have dropped as well.
                 let _ = socket.send_to(bytes, to);
             } else {
                 outbound.push(now, to, bytes);
             }
         });
-        while let Some((to, bytes)) = outbound.pop(now) {
-            let _ = socket.send_to(&bytes, to);
-        }
+        outbound.pop(now, &mut |to, bytes| {
+            let _ = socket.send_to(bytes, to);
+        });
     }
 
     fn hear(&mut self, around: &Surroundings, now: Duration) {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, LinkConditions, run_bots};
+use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, run_bots};
 use arbiter_server::{OnStop, Server, ServerConfig, ServerHandle};
 use arbiter_sim::map::{Shape, Solid, Spawn, Volume, Waypoint};
 use arbiter_sim::{Map, MatchSettings, Rules};
 use arbiter_transport::Key;
+use arbiter_transport::conditioner::{Loss, PERFECT, Profile};
 use glam::{Quat, Vec3};
 
 /// An empty floor with two spawns that see each other.
@@ -47,7 +48,7 @@ impl Run {
         Self { server, key, content }
     }
 
-    fn bots(&self, count: u16, seconds: u64, link: LinkConditions) -> BotsReport {
+    fn bots(&self, count: u16, seconds: u64, link: Profile) -> BotsReport {
         let config = BotsConfig {
             server: self.server.local_address(),
             key: self.key.clone(),
@@ -69,21 +70,26 @@ impl Drop for Run {
 
 #[test]
 fn bots_join_and_play() {
-    let report = Run::new().bots(8, 3, LinkConditions::default());
+    let report = Run::new().bots(8, 3, PERFECT);
     println!("{report:?}");
     assert_eq!((report.played, report.failed.as_slice()), (8, [].as_slice()));
 }
 
 #[test]
 fn inputs_arrive_in_time() {
-    let report = Run::new().bots(4, 5, LinkConditions::default());
+    let report = Run::new().bots(4, 5, PERFECT);
     let late = report.counts.late_inputs as f64 / report.counts.snapshots.max(1) as f64;
     assert!(late < 0.1, "{:.1} percent of snapshots told of a late input", late * 100.0);
 }
 
 #[test]
 fn inputs_arrive_in_time_on_a_slow_and_lossy_link() {
-    let link = LinkConditions { delay: Duration::from_millis(50), jitter: Duration::from_millis(10), loss: 0.02 };
+    let link = Profile {
+        delay: Duration::from_millis(50),
+        jitter: Duration::from_millis(10),
+        loss: Loss::random(0.02),
+        ..PERFECT
+    };
     let report = Run::new().bots(4, 6, link);
     let late = report.counts.late_inputs as f64 / report.counts.snapshots.max(1) as f64;
     assert!(report.failed.is_empty() && late < 0.2, "{report:?}");
@@ -91,7 +97,7 @@ fn inputs_arrive_in_time_on_a_slow_and_lossy_link() {
 
 #[test]
 fn the_round_trip_is_measured() {
-    let link = LinkConditions { delay: Duration::from_millis(40), ..LinkConditions::default() };
+    let link = Profile { delay: Duration::from_millis(40), ..PERFECT };
     let measured = Run::new().bots(2, 3, link).round_trip.unwrap();
     assert!((80..140).contains(&measured.as_millis()), "{measured:?}");
 }
@@ -99,7 +105,7 @@ fn the_round_trip_is_measured() {
 #[test]
 fn one_who_finds_no_place_is_told_why() {
     let run = Run::new();
-    let report = run.bots(9, 2, LinkConditions::default());
+    let report = run.bots(9, 2, PERFECT);
     assert!(report.failed.iter().any(|failure| failure.contains("taken")), "{:?}", report.failed);
 }
 
@@ -108,6 +114,6 @@ fn bots_of_another_map_are_told_which_one_is_played() {
     let mut run = Run::new();
     let other = Map { hash: [1; 32], name: "moon".into(), ..floor() };
     run.content = Content::new(run.content.rules.clone(), Arc::new(other)).unwrap();
-    let report = run.bots(1, 2, LinkConditions::default());
+    let report = run.bots(1, 2, PERFECT);
     assert!(report.failed[0].contains("floor"), "{:?}", report.failed);
 }

@@ -66,7 +66,7 @@ pub fn run(arguments: &DemoArguments, plugins: Plugins, stop: &Stop) -> Result<E
     let key = random_key()?;
     let watch = Arc::new(Watch::default());
     let host = Host::start(&settings, &play, key, Some(Arc::clone(&watch))).context("the server did not start")?;
-    let bots = Bots::start(arguments.bots, host.address(), key, seed, &play)?;
+    let bots = Bots::start(arguments.bots, host.address(), key, seed, arguments.link, &play)?;
     let mode = rules.modes.iter().find(|mode| mode.name == arguments.mode);
     let mut model =
         ViewModel::new(Arc::clone(&map), mode.map_or_else(String::new, |mode| mode.title.clone()), arguments.tick_rate);

@@ -277,12 +277,16 @@ impl RateControl {
         if self.phase == Phase::Fast && (queue_us > TARGET_US / 2 || self.growth_held || self.rate >= self.fast_until) {
             self.phase = Phase::Free;
         }
-        // What the caller does not use says nothing about the link: no growth beyond twice of what leaves.
-        if !self.growth_held && self.rate < 2.0 * self.sent.per_second() {
+        if !self.growth_held && self.is_used() {
             let share = if self.phase == Phase::Fast { GROWTH_FAST_PER_S } else { GROWTH_PER_S };
             let room = 1.0 - queue_us as f64 / TARGET_US as f64;
             self.rate *= 1.0 + share * seconds * room;
         }
+    }
+
+    /// What the caller does not use says nothing about the link: no growth beyond twice of what leaves.
+    fn is_used(&self) -> bool {
+        self.rate < 2.0 * self.sent.per_second()
     }
 
     fn back_off(&mut self, queue_us: u64, round_trip_us: u64, now_us: u64) {
@@ -306,8 +310,10 @@ impl RateControl {
             }
             return;
         }
-        let round_trip_s = (round_trip_us.max(10_000)) as f64 * 1e-6;
-        self.rate += CONTESTED_STEP / (round_trip_s * round_trip_s) * seconds;
+        if self.is_used() {
+            let round_trip_s = round_trip_us.max(10_000) as f64 * 1e-6;
+            self.rate += CONTESTED_STEP / (round_trip_s * round_trip_s) * seconds;
+        }
     }
 
     fn judge_loss(&mut self) {

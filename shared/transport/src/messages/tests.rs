@@ -148,3 +148,21 @@ fn what_is_far_ahead_and_repeated_fills_a_bounded_memory() {
     messages.take(&block, &mut |_| told += 1).expect("sound");
     assert_eq!(told, MESSAGES_IN_FLIGHT_MAX);
 }
+
+#[test]
+fn an_acknowledgement_that_renet_has_forgotten_does_not_count() {
+    let mut messages = Messages::new(0);
+    let mut room = [0; 1_000];
+    assert!(messages.send(b"hello"));
+    messages.advance(TIMEOUT_US, 1_000);
+    let first = messages.place(&mut room, 1_000).1.expect("a batch");
+    let mut last = first;
+    for now_us in (2_000..4_000_000).step_by(16_667) {
+        messages.advance(TIMEOUT_US, now_us);
+        last = messages.place(&mut room, now_us).1.unwrap_or(last);
+    }
+    messages.note_delivered(first);
+    assert!(!messages.is_flushed(), "renet would repeat it for ever");
+    messages.note_delivered(last);
+    assert!(messages.is_flushed());
+}
