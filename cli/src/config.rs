@@ -185,18 +185,19 @@ impl Layer {
                 let line = error.span().map_or(1, |span| line_of(text, span.start));
                 // The message of the parser speaks of the value; the line says whose it is.
                 let field = text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map(|it| it.0.trim());
+                let field = field.map(ToOwned::to_owned);
+                let known = field.as_deref().and_then(help_of);
+                let known = known.map(|help| format!("; expected: {help}")).unwrap_or_default();
                 let field = field.map(|field| format!("{field}: ")).unwrap_or_default();
-                bail!("{name}:{line}: {field}{}", error.message().trim());
+                bail!("{name}:{line}: {field}{}{known}", error.message().trim());
             }
         };
         let wrong: Vec<String> = layer
             .wrong()
             .into_iter()
             .map(|Wrong { field, expected, found }| {
-                let line = text.lines().position(|line| {
-                    line.split_once('=').is_some_and(|(key, _)| key.trim().trim_matches('"') == field)
-                });
-                format!("{name}:{}: {field}: expected {expected}, found {found}", line.map_or(1, |line| line + 1))
+                let line = line_of_field(text, field).unwrap_or(1);
+                format!("{name}:{line}: {field}: expected {expected}, found {found}")
             })
             .collect();
         if !wrong.is_empty() {
@@ -204,6 +205,29 @@ impl Layer {
         }
         Ok(layer)
     }
+}
+
+/// What the help of a setting says, which has its unit, range and default.
+fn help_of(field: &str) -> Option<String> {
+    let command = Layer::augment_args(clap::Command::new("server"));
+    let argument = command.get_arguments().find(|argument| argument.get_id() == field)?;
+    argument.get_help().map(ToString::to_string)
+}
+
+/// Where a setting was made, for messages about names that only the rules and maps know.
+pub fn origin(file: Option<&Path>, said: bool, field: &str) -> String {
+    let text = file.and_then(|path| std::fs::read_to_string(path).ok());
+    let line = text.as_deref().and_then(|text| line_of_field(text, field));
+    match (said, file, line) {
+        (false, Some(path), Some(line)) => format!("{}:{line}: {field}", path.display()),
+        _ => format!("--{} (or ARBITER_{})", field.replace('_', "-"), field.to_uppercase()),
+    }
+}
+
+/// The line, from 1, on which a field is set.
+fn line_of_field(text: &str, field: &str) -> Option<usize> {
+    let sets = |line: &str| line.split_once('=').is_some_and(|(key, _)| key.trim().trim_matches('"') == field);
+    text.lines().position(sets).map(|line| line + 1)
 }
 
 /// The line, from 1, of a byte of a text.
@@ -217,7 +241,7 @@ impl Settings {
         let mut settings = Self::default();
         if let Some(path) = file {
             let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+                .with_context(|| format!("cannot read the configuration {}; check --config", path.display()))?;
             settings.apply(Layer::parse(&text, &path.display().to_string())?);
         }
         let wrong: Vec<String> = over

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::arguments::ServerArguments;
 use crate::assets::Assets;
-use crate::config::{OnStop, Settings};
+use crate::config::{OnStop, Settings, origin};
 use crate::host::{Host, Play};
 use crate::keys::read_or_make_key;
 use crate::plugins::Plugins;
@@ -22,12 +22,20 @@ const CLOSING: Duration = Duration::from_secs(20);
 
 /// Runs a server. Fails if a room panicked, or if a recording was not written or is not what was simulated.
 pub fn run(arguments: ServerArguments, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
-    let settings = Settings::load(arguments.config.as_deref(), arguments.settings)?;
+    let file = arguments.config.as_deref();
+    let (mode_said, map_said) = (arguments.settings.mode.is_some(), arguments.settings.map.is_some());
+    let settings = Settings::load(file, arguments.settings)?;
     if arguments.print_config {
         print!("{settings}");
         return Ok(ExitCode::SUCCESS);
     }
-    let play = Play::load(Assets::from_folder(settings.assets.clone())?, &settings.map, plugins)?;
+    let play = Play::load(Assets::from_folder(settings.assets.clone())?, &settings.map, plugins)
+        .with_context(|| origin(file, map_said, "map"))?;
+    if play.rules.modes.iter().all(|mode| mode.name != settings.mode) {
+        let known: Vec<&str> = play.rules.modes.iter().map(|mode| mode.name.as_str()).collect();
+        let origin = origin(file, mode_said, "mode");
+        bail!("{origin}: expected one of {}, found {:?}", known.join(", "), settings.mode);
+    }
     let (key, made) = read_or_make_key(&settings.key_file)?;
     let path = settings.key_file.display();
     println!("{} {path}", if made { "made the development key" } else { "connect tokens are sealed with" });

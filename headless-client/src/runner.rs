@@ -5,6 +5,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -99,7 +100,8 @@ pub struct BotsConfig {
 pub struct BotsReport {
     /// Bots that were in a match.
     pub played: u32,
-    /// Bots whose connection ended though neither end had said goodbye, or that never got in, with the reasons told.
+    /// Bots whose connection ended though neither end had said goodbye, or that never got in: a line for each reason, with
+    /// the numbers of the bots.
     pub failed: Vec<String>,
     /// Sums over all bots.
     pub counts: Counts,
@@ -389,9 +391,20 @@ impl Seat {
     }
 }
 
+/// The first few bots by number, and how many more.
+fn named(bots: &[u16]) -> String {
+    const NAMED: usize = 8;
+    let list: Vec<String> = bots.iter().take(NAMED).map(u16::to_string).collect();
+    let more = bots.len() - list.len();
+    let plural = if bots.len() == 1 { "bot" } else { "bots" };
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{plural} {}{rest}", list.join(", "))
+}
+
 fn report(seats: &[Seat]) -> BotsReport {
     let mut report = BotsReport::default();
     let mut round_trips = Vec::new();
+    let mut failed: BTreeMap<String, Vec<u16>> = BTreeMap::new();
     for seat in seats {
         let counts = seat.bot.client.counts();
         report.played += u32::from(seat.played);
@@ -405,12 +418,12 @@ fn report(seats: &[Seat]) -> BotsReport {
         report.deaths = report.deaths.max(seat.deaths);
         report.outcome = report.outcome.or(seat.outcome);
         round_trips.extend(seat.bot.client.round_trip());
-        if let Some(failure) = &seat.failure {
-            report.failed.push(format!("bot {}: {failure}", seat.number));
-        } else if !seat.played {
-            report.failed.push(format!("bot {}: never got in; is a server running there?", seat.number));
+        let unplayed = || (!seat.played).then(|| "never got in; is a server running there?".to_owned());
+        if let Some(why) = seat.failure.clone().or_else(unplayed) {
+            failed.entry(why).or_default().push(seat.number);
         }
     }
+    report.failed = failed.into_iter().map(|(why, bots)| format!("{}: {why}", named(&bots))).collect();
     let count = round_trips.len() as u32;
     report.round_trip = (count > 0).then(|| round_trips.iter().sum::<Duration>() / count);
     report

@@ -1,93 +1,33 @@
 //! One match after another: inputs in, Tick, recording, snapshots and messages out.
+//!
+//! Who is in and what is due when stands here; `recording`, `replication` and `messages` are what goes out behind a
+//! tick, `link` is what others hold of a room.
 
-use core::time::Duration;
+mod link;
+mod messages;
+mod recording;
+mod replication;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use arbiter_protocol::{
-    Datagram, Goodbye, GoodbyeReason, InputPacket, MatchMessage, Notice, Refused, RefusedReason, ServerMessage,
-    SnapshotHeader, TeamScore, Welcome,
-};
-use arbiter_recording::{End, Header};
+use arbiter_protocol::{Goodbye, GoodbyeReason, Refused, RefusedReason, ServerMessage};
+use arbiter_recording::End;
 use arbiter_schema::StableId;
-use arbiter_sim::index::Identity;
-use arbiter_sim::modes::MatchState;
-use arbiter_sim::simulation::MatchSetup;
-use arbiter_sim::{BuildError, Command, DomainEvent, LeaveReason, Loadout, MatchSettings, Outcome, Simulation};
-use arbiter_snapshot::{PART_BYTES_MAX, Parts, SnapshotEncoder, Viewer};
-use arbiter_transport::{Channel, ClientId, Key};
-use crossbeam::channel::{Receiver, Sender, bounded};
+use arbiter_sim::{BuildError, Command, LeaveReason, Loadout, Outcome, Simulation};
+use arbiter_snapshot::{PART_BYTES_MAX, Parts, SnapshotEncoder};
+use arbiter_transport::{ClientId, Key};
+use crossbeam::channel::{Receiver, Sender};
 
 use crate::buffer::InputBuffer;
-use crate::recorder::{Begin, Entry, Recorder};
+use crate::recorder::Recorder;
 use crate::shard::ToSocket;
-use crate::stats::{CpuTimer, RoomStats, TickTimes, UnwrittenRecording};
-use crate::{OnStop, ROOM_QUEUE_MAX, ServerConfig, Shared, convert};
+use crate::stats::{CpuTimer, TickTimes};
+use crate::{OnStop, ROOM_QUEUE_MAX, ServerConfig, Shared};
 
-/// Seconds between two checkpoints: what a replay has to simulate again at most to reach a tick.
-const CHECKPOINT_SECONDS: u32 = 5;
-
-/// Full states go out at most so often to a client that has none: they are large, and an acknowledgement takes a round trip.
-const FULL_STATES_PER_SECOND: u32 = 10;
-
-/// Seconds after which a player who could not enter is refused.
-const ENTER_SECONDS: u32 = 2;
-
-/// Why a match is not recorded, or not to its end.
-const BEHIND: &str =
-    "the disk is too slow for the recordings of this server; record to a faster one, or host fewer rooms";
-
-/// What the socket thread has for a room.
-pub(crate) enum FromSocket {
-    Join { client: ClientId, loadout: Loadout },
-    Input { client: ClientId, packet: InputPacket, arrived: Instant },
-    Left { client: ClientId, reason: LeaveReason },
-}
-
-/// What others hold of a room.
-pub(crate) struct RoomLink {
-    pub queue: Sender<FromSocket>,
-    stats: Arc<Mutex<RoomStats>>,
-    /// Players that are in or on their way.
-    reserved: AtomicU32,
-    places: u32,
-}
-
-impl RoomLink {
-    pub fn new(settings: &MatchSettings) -> (Self, Receiver<FromSocket>) {
-        let (queue, inbox) = bounded(ROOM_QUEUE_MAX);
-        let places = u32::from(settings.players_max);
-        (Self { queue, stats: Arc::default(), reserved: AtomicU32::new(0), places }, inbox)
-    }
-
-    pub fn stats(&self) -> RoomStats {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub fn reserved(&self) -> u32 {
-        self.reserved.load(Ordering::Relaxed)
-    }
-
-    pub fn has_place(&self) -> bool {
-        self.reserved() < self.places
-    }
-
-    pub fn reserve(&self) {
-        self.reserved.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn release(&self) {
-        self.reserved.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Nobody is sent here any more.
-    fn shut(&self) {
-        self.reserved.store(u32::MAX / 2, Ordering::Relaxed);
-    }
-}
+pub(crate) use link::{FromSocket, RoomLink};
 
 /// The seed of the match with this number, from 0.
 pub(crate) fn seed(config: &ServerConfig, number: u32) -> u64 {
@@ -223,39 +163,11 @@ impl Room {
         &self.shared.rooms[usize::from(self.number)]
     }
 
-    /// Starts the recording of a fresh simulation.
+    /// Starts what a fresh simulation needs.
     fn begin(&mut self) {
         self.matches += 1;
         self.match_id = random();
-        let Some(folder) = &self.shared.config.record_dir else { return };
-        let name: String = self.match_id.iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = folder.join(format!("{name}.{}", arbiter_recording::EXTENSION));
-        let mut tick0 = Vec::new();
-        self.simulation.checkpoint(&mut tick0);
-        let header = match Header::of(&self.simulation, u128::from_le_bytes(self.match_id)) {
-            Ok(header) => header,
-            Err(error) => return self.unrecorded(path, &error.to_string()),
-        };
-        let begin = Begin { path: path.clone(), header, tick0 };
-        if self.break_recording() && self.recorder.put(self.number, Entry::Begin(Box::new(begin))) {
-            self.recording = Some(path);
-        } else {
-            self.unrecorded(path, BEHIND);
-        }
-    }
-
-    fn unrecorded(&self, path: PathBuf, why: &str) {
-        let unwritten = UnwrittenRecording { path, why: why.to_owned() };
-        tracing::error!(room = self.number, "the match goes on unrecorded: {unwritten}");
-        self.shared.note(|stats| stats.note_unwritten(unwritten));
-    }
-
-    /// Ends a recording that has a hole, without waiting. Whether that is done, or there is none.
-    fn break_recording(&mut self) -> bool {
-        if self.recording_breaks {
-            self.recording_breaks = !self.recorder.put(self.number, Entry::Finish(End::Abandoned));
-        }
-        !self.recording_breaks
+        self.begin_recording();
     }
 
     /// Does what is due; false when the room has ended for good.
@@ -426,146 +338,6 @@ impl Room {
         step_us
     }
 
-    fn record(&mut self, tick: u32) {
-        self.break_recording();
-        if self.recording.is_none() {
-            return;
-        }
-        let hash = self.simulation.hash();
-        let mut taken = self.recorder.put(self.number, Entry::Tick { tick, commands: self.commands.clone(), hash });
-        let every = u32::from(self.simulation.settings().tick_rate) * CHECKPOINT_SECONDS;
-        // Rooms take turns, so that they do not all write at once.
-        if taken && tick % every == (u32::from(self.number) * 37) % every {
-            let mut bytes = Vec::new();
-            self.simulation.checkpoint(&mut bytes);
-            taken = self.recorder.put(self.number, Entry::Checkpoint { tick, bytes });
-        }
-        if !taken && let Some(path) = self.recording.take() {
-            self.recording_breaks = true;
-            self.unrecorded(path, BEHIND);
-        }
-    }
-
-    fn close_recording(&mut self, end: End) {
-        if self.recording.take().is_some() {
-            self.recorder.finish(self.number, end);
-        }
-    }
-
-    fn tell_events(&mut self, tick: u32) {
-        let mut idle = Vec::new();
-        let mut notices = Vec::new();
-        for event in self.simulation.events() {
-            if let DomainEvent::IdleDetected { slot } = event {
-                idle.push(*slot);
-            }
-            if matches!(event, DomainEvent::RoundEnded { .. } | DomainEvent::MatchEnded { .. }) {
-                notices.extend(self.scores().map(|scores| Notice::Score { scores }));
-            }
-            notices.extend(convert::notice(event));
-        }
-        for notice in notices {
-            self.broadcast(&ServerMessage::Match(MatchMessage { tick, notice }));
-        }
-        idle.retain(|slot| usize::from(*slot) < self.seats.len());
-        for slot in idle {
-            self.dismiss(slot, LeaveReason::Idle, GoodbyeReason::Idle);
-        }
-    }
-
-    fn scores(&self) -> Option<Vec<TeamScore>> {
-        let view = self.simulation.view();
-        let (state, setup) = (view.resource::<MatchState>()?, view.resource::<MatchSetup>()?);
-        let teams = usize::from(setup.teams).min(state.scores.len());
-        let scores = state.scores[..teams].iter().zip(1..);
-        Some(scores.map(|(points, team)| TeamScore { team, points: *points }).collect())
-    }
-
-    fn welcome(&mut self, tick: u32) {
-        let patience = u32::from(self.simulation.settings().tick_rate) * ENTER_SECONDS;
-        for slot in 0..self.seats.len() as u16 {
-            let Some(seat) = &self.seats[usize::from(slot)] else { continue };
-            let Entering::Since(since) = seat.entering else { continue };
-            let client = seat.client;
-            match self.simulation.view().player(slot) {
-                Some(player) => {
-                    let setup = self.simulation.view().resource::<MatchSetup>().map_or(0, |setup| setup.teams);
-                    let settings = self.simulation.settings();
-                    let welcome = Welcome {
-                        slot,
-                        player,
-                        tick_rate: settings.tick_rate,
-                        tick,
-                        match_id: self.match_id,
-                        map: self.simulation.map().name.clone(),
-                        map_hash: self.simulation.map().hash,
-                        rules_hash: self.simulation.rules().hash(),
-                        mode: settings.mode.clone(),
-                        teams: setup,
-                        players_max: settings.players_max,
-                    };
-                    self.message(client, &ServerMessage::Welcome(welcome));
-                    if let Some(seat) = &mut self.seats[usize::from(slot)] {
-                        seat.entering = Entering::In(player);
-                    }
-                }
-                None if tick - since > patience => {
-                    self.message(client, &ServerMessage::Refused(Refused::from(RefusedReason::Full)));
-                    self.send(ToSocket::Close { client });
-                    self.vacate(slot, LeaveReason::Kicked);
-                }
-                None => {}
-            }
-        }
-    }
-
-    /// Tells each client what it may know of this tick.
-    fn replicate(&mut self, tick: u32, now: Instant) {
-        self.encoder.begin(tick);
-        let view = self.simulation.view();
-        let encoder = &mut self.encoder;
-        view.for_each_row(&mut |row| encoder.row(row.id, row.component, row.owner, row.team, row.lanes));
-        let full_every = (u32::from(self.simulation.settings().tick_rate) / FULL_STATES_PER_SECOND).max(1);
-        let mut dropped = 0;
-        for (slot, seat) in (0_u16..).zip(&mut self.seats) {
-            let Some(seat) = seat else { continue };
-            let Entering::In(player) = seat.entering else { continue };
-            let team = view.get::<Identity>(player).map_or(0, |identity| identity.team);
-            if team != seat.team {
-                // What it knew of its baseline is judged by its team of now: it starts afresh.
-                (seat.team, seat.baseline) = (team, None);
-            }
-            let baseline = seat.baseline.filter(|baseline| self.encoder.holds(*baseline));
-            if baseline.is_none() {
-                if seat.full_sent.is_some_and(|sent| tick.wrapping_sub(sent) < full_every) {
-                    continue;
-                }
-                seat.full_sent = Some(tick);
-            }
-            let viewer = Viewer { slot: Some(slot), team };
-            if !self.encoder.encode(baseline, viewer, &mut self.parts) {
-                tracing::warn!(room = self.number, tick, "the state does not fit into a snapshot");
-                continue;
-            }
-            let (echo_us, echo_age_us) = seat.echo.map_or((0, SnapshotHeader::NO_ECHO), |(sent, arrived)| {
-                let age = now.saturating_duration_since(arrived).as_micros();
-                (sent, u32::try_from(age).unwrap_or(u32::MAX - 1))
-            });
-            let header = SnapshotHeader { echo_us, echo_age_us, input_margin: seat.margin };
-            for part in self.parts.iter() {
-                let mut bytes = Vec::with_capacity(SnapshotHeader::BYTES + part.len());
-                Datagram::Snapshot(header, part).encode(&mut bytes);
-                self.snapshot_bytes += bytes.len() as u64;
-                let send = ToSocket::Send { client: seat.client, channel: Channel::Datagram, bytes };
-                dropped += u64::from(self.to_socket.try_send(send).is_err());
-            }
-            self.snapshots += 1;
-        }
-        if dropped > 0 {
-            self.shared.note(|stats| stats.dropped += dropped);
-        }
-    }
-
     fn finish_match(&mut self, outcome: Outcome, now: Instant) {
         self.close_recording(outcome.into());
         self.outcome = Some(outcome);
@@ -637,30 +409,6 @@ impl Room {
         for client in core::mem::take(&mut self.slots).into_keys() {
             self.message(client, &ServerMessage::Goodbye(Goodbye { reason: GoodbyeReason::Failed }));
             self.send(ToSocket::Close { client });
-        }
-    }
-
-    fn broadcast(&self, message: &ServerMessage) {
-        let bytes = message.encode();
-        for seat in self.seats.iter().flatten() {
-            if matches!(seat.entering, Entering::In(_)) {
-                let (client, bytes) = (seat.client, bytes.clone());
-                self.send(ToSocket::Send { client, channel: Channel::Reliable, bytes });
-            }
-        }
-    }
-
-    fn message(&self, client: ClientId, message: &ServerMessage) {
-        self.send(ToSocket::Send { client, channel: Channel::Reliable, bytes: message.encode() });
-    }
-
-    /// Hands something that must arrive to the socket thread. It empties its queue thousands of times a second; if it does
-    /// not, waiting a moment for it is the lesser evil, and a client that then misses a message finds out by its timeout.
-    fn send(&self, order: ToSocket) {
-        const PATIENCE: Duration = Duration::from_millis(2);
-        if self.to_socket.send_timeout(order, PATIENCE).is_err() {
-            tracing::error!(room = self.number, "the socket thread is behind; a message was lost");
-            self.shared.note(|stats| stats.dropped += 1);
         }
     }
 }

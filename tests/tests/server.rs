@@ -131,6 +131,26 @@ fn what_is_printed_is_what_file_environment_and_flags_come_to() {
 }
 
 #[test]
+fn a_name_that_only_the_rules_know_is_told_with_its_line_or_flag() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("arbiter.toml");
+    for (text, told) in [
+        ("rooms = 1\nmode = \"moon\"\n", "arbiter.toml:2: mode: expected one of team_deathmatch"),
+        ("map = \"moon\"\n", "arbiter.toml:1: map: there is no map \"moon\"; there are arena, field"),
+        (
+            "bind = \"localhost\"\n",
+            "arbiter.toml:1: bind: invalid socket address syntax; expected: IP address and UDP port",
+        ),
+    ] {
+        std::fs::write(&file, text).expect("written");
+        let out = run(&["server", "--config", argument(&file)]);
+        assert!(!out.status.success() && printed(&out).contains(told), "{}", printed(&out));
+    }
+    let out = run(&["server", "--mode", "moon"]);
+    assert!(printed(&out).contains("--mode (or ARBITER_MODE): expected one of"), "{}", printed(&out));
+}
+
+#[test]
 fn a_bad_line_of_a_configuration_is_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("arbiter.toml");

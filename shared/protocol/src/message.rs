@@ -91,31 +91,21 @@ pub enum ClientMessage {
 impl ClientMessage {
     /// The message's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut to = Encoder::new(&mut out);
         match self {
-            Self::Join(join) => {
-                to.u8(TAG_JOIN);
-                join.encode(&mut to);
-            }
-            Self::Goodbye(goodbye) => {
-                to.u8(TAG_GOODBYE);
-                goodbye.encode(&mut to);
-            }
+            Self::Join(join) => tagged(TAG_JOIN, |to| join.encode(to)),
+            Self::Goodbye(goodbye) => tagged(TAG_GOODBYE, |to| goodbye.encode(to)),
         }
-        out
     }
 
     /// Reads a message.
     pub fn decode(bytes: &[u8]) -> Result<Self, ProtocolError> {
-        let mut from = Decoder::new(bytes);
-        let read = match from.u8()? {
-            TAG_JOIN => Self::Join(Join::decode(&mut from)?),
-            TAG_GOODBYE => Self::Goodbye(Goodbye::decode(&mut from)?),
-            other => return Err(ProtocolError::Invalid { what: "tag of a client's message", value: u64::from(other) }),
-        };
-        from.finish()?;
-        Ok(read)
+        untagged("tag of a client's message", bytes, |tag, from| {
+            Ok(Some(match tag {
+                TAG_JOIN => Self::Join(Join::decode(from)?),
+                TAG_GOODBYE => Self::Goodbye(Goodbye::decode(from)?),
+                _ => return Ok(None),
+            }))
+        })
     }
 }
 
@@ -135,40 +125,46 @@ pub enum ServerMessage {
 impl ServerMessage {
     /// The message's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut to = Encoder::new(&mut out);
         match self {
-            Self::Welcome(welcome) => {
-                to.u8(TAG_WELCOME);
-                welcome.encode(&mut to);
-            }
-            Self::Refused(refused) => {
-                to.u8(TAG_REFUSED);
-                refused.encode(&mut to);
-            }
-            Self::Match(message) => {
-                to.u8(TAG_MATCH);
-                message.encode(&mut to);
-            }
-            Self::Goodbye(goodbye) => {
-                to.u8(TAG_GOODBYE);
-                goodbye.encode(&mut to);
-            }
+            Self::Welcome(welcome) => tagged(TAG_WELCOME, |to| welcome.encode(to)),
+            Self::Refused(refused) => tagged(TAG_REFUSED, |to| refused.encode(to)),
+            Self::Match(message) => tagged(TAG_MATCH, |to| message.encode(to)),
+            Self::Goodbye(goodbye) => tagged(TAG_GOODBYE, |to| goodbye.encode(to)),
         }
-        out
     }
 
     /// Reads a message.
     pub fn decode(bytes: &[u8]) -> Result<Self, ProtocolError> {
-        let mut from = Decoder::new(bytes);
-        let read = match from.u8()? {
-            TAG_WELCOME => Self::Welcome(Welcome::decode(&mut from)?),
-            TAG_REFUSED => Self::Refused(Refused::decode(&mut from)?),
-            TAG_MATCH => Self::Match(MatchMessage::decode(&mut from)?),
-            TAG_GOODBYE => Self::Goodbye(Goodbye::decode(&mut from)?),
-            other => return Err(ProtocolError::Invalid { what: "tag of a server's message", value: u64::from(other) }),
-        };
-        from.finish()?;
-        Ok(read)
+        untagged("tag of a server's message", bytes, |tag, from| {
+            Ok(Some(match tag {
+                TAG_WELCOME => Self::Welcome(Welcome::decode(from)?),
+                TAG_REFUSED => Self::Refused(Refused::decode(from)?),
+                TAG_MATCH => Self::Match(MatchMessage::decode(from)?),
+                TAG_GOODBYE => Self::Goodbye(Goodbye::decode(from)?),
+                _ => return Ok(None),
+            }))
+        })
     }
+}
+
+/// A message's bytes: its tag, then its body.
+fn tagged(tag: u8, body: impl FnOnce(&mut Encoder<'_>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut to = Encoder::new(&mut out);
+    to.u8(tag);
+    body(&mut to);
+    out
+}
+
+/// Reads a message of which nothing may be left over. `body` knows the tags; `what` is how errors call one that it does not.
+fn untagged<T>(
+    what: &'static str,
+    bytes: &[u8],
+    body: impl FnOnce(u8, &mut Decoder<'_>) -> Result<Option<T>, ProtocolError>,
+) -> Result<T, ProtocolError> {
+    let mut from = Decoder::new(bytes);
+    let tag = from.u8()?;
+    let read = body(tag, &mut from)?.ok_or(ProtocolError::Invalid { what, value: u64::from(tag) })?;
+    from.finish()?;
+    Ok(read)
 }

@@ -1,0 +1,111 @@
+//! What players are told reliably: welcomes, what happened, goodbyes.
+
+use core::time::Duration;
+
+use arbiter_protocol::{
+    GoodbyeReason, MatchMessage, Notice, Refused, RefusedReason, ServerMessage, TeamScore, Welcome,
+};
+use arbiter_sim::modes::MatchState;
+use arbiter_sim::simulation::MatchSetup;
+use arbiter_sim::{DomainEvent, LeaveReason};
+use arbiter_transport::{Channel, ClientId};
+
+use super::{Entering, Room};
+use crate::convert;
+use crate::shard::ToSocket;
+
+/// Seconds after which a player who could not enter is refused.
+const ENTER_SECONDS: u32 = 2;
+
+impl Room {
+    pub(super) fn tell_events(&mut self, tick: u32) {
+        let mut idle = Vec::new();
+        let mut notices = Vec::new();
+        for event in self.simulation.events() {
+            if let DomainEvent::IdleDetected { slot } = event {
+                idle.push(*slot);
+            }
+            if matches!(event, DomainEvent::RoundEnded { .. } | DomainEvent::MatchEnded { .. }) {
+                notices.extend(self.scores().map(|scores| Notice::Score { scores }));
+            }
+            notices.extend(convert::notice(event));
+        }
+        for notice in notices {
+            self.broadcast(&ServerMessage::Match(MatchMessage { tick, notice }));
+        }
+        idle.retain(|slot| usize::from(*slot) < self.seats.len());
+        for slot in idle {
+            self.dismiss(slot, LeaveReason::Idle, GoodbyeReason::Idle);
+        }
+    }
+
+    fn scores(&self) -> Option<Vec<TeamScore>> {
+        let view = self.simulation.view();
+        let (state, setup) = (view.resource::<MatchState>()?, view.resource::<MatchSetup>()?);
+        let teams = usize::from(setup.teams).min(state.scores.len());
+        let scores = state.scores[..teams].iter().zip(1..);
+        Some(scores.map(|(points, team)| TeamScore { team, points: *points }).collect())
+    }
+
+    pub(super) fn welcome(&mut self, tick: u32) {
+        let patience = u32::from(self.simulation.settings().tick_rate) * ENTER_SECONDS;
+        for slot in 0..self.seats.len() as u16 {
+            let Some(seat) = &self.seats[usize::from(slot)] else { continue };
+            let Entering::Since(since) = seat.entering else { continue };
+            let client = seat.client;
+            match self.simulation.view().player(slot) {
+                Some(player) => {
+                    let setup = self.simulation.view().resource::<MatchSetup>().map_or(0, |setup| setup.teams);
+                    let settings = self.simulation.settings();
+                    let welcome = Welcome {
+                        slot,
+                        player,
+                        tick_rate: settings.tick_rate,
+                        tick,
+                        match_id: self.match_id,
+                        map: self.simulation.map().name.clone(),
+                        map_hash: self.simulation.map().hash,
+                        rules_hash: self.simulation.rules().hash(),
+                        mode: settings.mode.clone(),
+                        teams: setup,
+                        players_max: settings.players_max,
+                    };
+                    self.message(client, &ServerMessage::Welcome(welcome));
+                    if let Some(seat) = &mut self.seats[usize::from(slot)] {
+                        seat.entering = Entering::In(player);
+                    }
+                }
+                None if tick - since > patience => {
+                    self.message(client, &ServerMessage::Refused(Refused::from(RefusedReason::Full)));
+                    self.send(ToSocket::Close { client });
+                    self.vacate(slot, LeaveReason::Kicked);
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn broadcast(&self, message: &ServerMessage) {
+        let bytes = message.encode();
+        for seat in self.seats.iter().flatten() {
+            if matches!(seat.entering, Entering::In(_)) {
+                let (client, bytes) = (seat.client, bytes.clone());
+                self.send(ToSocket::Send { client, channel: Channel::Reliable, bytes });
+            }
+        }
+    }
+
+    pub(super) fn message(&self, client: ClientId, message: &ServerMessage) {
+        self.send(ToSocket::Send { client, channel: Channel::Reliable, bytes: message.encode() });
+    }
+
+    /// Hands something that must arrive to the socket thread. It empties its queue thousands of times a second; if it does
+    /// not, waiting a moment for it is the lesser evil, and a client that then misses a message finds out by its timeout.
+    pub(super) fn send(&self, order: ToSocket) {
+        const PATIENCE: Duration = Duration::from_millis(2);
+        if self.to_socket.send_timeout(order, PATIENCE).is_err() {
+            tracing::error!(room = self.number, "the socket thread is behind; a message was lost");
+            self.shared.note(|stats| stats.dropped += 1);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What each client is told of a tick: a delta against what it has acknowledged, or a full state.
+
+use std::time::Instant;
+
+use arbiter_protocol::{Datagram, SnapshotHeader};
+use arbiter_sim::index::Identity;
+use arbiter_snapshot::Viewer;
+use arbiter_transport::Channel;
+
+use super::{Entering, Room};
+use crate::shard::ToSocket;
+
+/// Full states go out at most so often to a client that has none: they are large, and an acknowledgement takes a round trip.
+const FULL_STATES_PER_SECOND: u32 = 10;
+
+impl Room {
+    /// Tells each client what it may know of this tick.
+    pub(super) fn replicate(&mut self, tick: u32, now: Instant) {
+        self.encoder.begin(tick);
+        let view = self.simulation.view();
+        let encoder = &mut self.encoder;
+        view.for_each_row(&mut |row| encoder.row(row.id, row.component, row.owner, row.team, row.lanes));
+        let full_every = (u32::from(self.simulation.settings().tick_rate) / FULL_STATES_PER_SECOND).max(1);
+        let mut dropped = 0;
+        for (slot, seat) in (0_u16..).zip(&mut self.seats) {
+            let Some(seat) = seat else { continue };
+            let Entering::In(player) = seat.entering else { continue };
+            let team = view.get::<Identity>(player).map_or(0, |identity| identity.team);
+            if team != seat.team {
+                // What it knew of its baseline is judged by its team of now: it starts afresh.
+                (seat.team, seat.baseline) = (team, None);
+            }
+            let baseline = seat.baseline.filter(|baseline| self.encoder.holds(*baseline));
+            if baseline.is_none() {
+                if seat.full_sent.is_some_and(|sent| tick.wrapping_sub(sent) < full_every) {
+                    continue;
+                }
+                seat.full_sent = Some(tick);
+            }
+            let viewer = Viewer { slot: Some(slot), team };
+            if !self.encoder.encode(baseline, viewer, &mut self.parts) {
+                tracing::warn!(room = self.number, tick, "the state does not fit into a snapshot");
+                continue;
+            }
+            let (echo_us, echo_age_us) = seat.echo.map_or((0, SnapshotHeader::NO_ECHO), |(sent, arrived)| {
+                let age = now.saturating_duration_since(arrived).as_micros();
+                (sent, u32::try_from(age).unwrap_or(u32::MAX - 1))
+            });
+            let header = SnapshotHeader { echo_us, echo_age_us, input_margin: seat.margin };
+            for part in self.parts.iter() {
+                let mut bytes = Vec::with_capacity(SnapshotHeader::BYTES + part.len());
+                Datagram::Snapshot(header, part).encode(&mut bytes);
+                self.snapshot_bytes += bytes.len() as u64;
+                let send = ToSocket::Send { client: seat.client, channel: Channel::Datagram, bytes };
+                dropped += u64::from(self.to_socket.try_send(send).is_err());
+            }
+            self.snapshots += 1;
+        }
+        if dropped > 0 {
+            self.shared.note(|stats| stats.dropped += dropped);
+        }
+    }
+}
