@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, run_bots};
-use arbiter_transport::Key;
 use arbiter_transport::conditioner::{Loss, Profile};
 use clap::Args;
 
@@ -72,7 +71,7 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
     let seed = args.seed.map_or_else(random_seed, Ok)?;
     let config = BotsConfig {
         server,
-        key: Key(read_key(&args.key_file)?),
+        key: read_key(&args.key_file)?,
         count: args.count,
         seed,
         duration: args.duration.map(|seconds| Duration::from_secs(seconds.into())),

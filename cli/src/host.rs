@@ -22,7 +22,6 @@ use arbiter_transport::conditioner::Profile;
 use crate::assets::Assets;
 use crate::config::{self, Settings};
 use crate::demo::watch::Watch;
-use crate::keys;
 use crate::plugins::Plugins;
 use crate::stop::Stop;
 
@@ -194,10 +193,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Host {
     /// Starts a server. `watch` looks at its first room.
-    pub fn start(settings: &Settings, play: &Play, key: keys::Key, watch: Option<Arc<Watch>>) -> Result<Self> {
+    pub fn start(settings: &Settings, play: &Play, key: Key, watch: Option<Arc<Watch>>) -> Result<Self> {
         let verified = Arc::new(Mutex::new(Vec::new()));
         let mut config = ServerConfig::new(
-            Key(key),
+            key,
             Arc::clone(&play.rules),
             Arc::clone(&play.map),
             MatchSettings {
@@ -399,16 +398,9 @@ pub struct Bots {
 
 impl Bots {
     /// Starts them, each on a link of its own.
-    pub fn start(
-        count: u16,
-        server: SocketAddr,
-        key: keys::Key,
-        seed: u64,
-        link: Profile,
-        play: &Play,
-    ) -> Result<Self> {
+    pub fn start(count: u16, server: SocketAddr, key: Key, seed: u64, link: Profile, play: &Play) -> Result<Self> {
         let content = Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), &*play.plugins)?;
-        let config = BotsConfig { server, key: Key(key), count, seed, duration: None, link, content };
+        let config = BotsConfig { server, key, count, seed, duration: None, link, content };
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         let thread =

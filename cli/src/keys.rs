@@ -6,17 +6,9 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-
-/// A key that connect tokens are sealed with.
-pub type Key = [u8; 32];
-
-/// A fresh key.
-pub fn random_key() -> Result<Key> {
-    let mut key = [0; 32];
-    getrandom::fill(&mut key).context("the system gives no random numbers for a key")?;
-    Ok(key)
-}
+use anyhow::{Context, Result, anyhow};
+use arbiter_transport::Key;
+use arbiter_transport::token::{key_from_hex, key_to_hex};
 
 /// A seed for a match that nobody chose one for. It fits into TOML's signed numbers, so that it can be typed back.
 pub fn random_seed() -> Result<u64> {
@@ -27,10 +19,7 @@ pub fn random_seed() -> Result<u64> {
 pub fn read_key(path: &Path) -> Result<Key> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the key {}; `arbiter server --key-file` makes one", path.display()))?;
-    let Some(key) = parse(text.trim()) else {
-        bail!("{}:1: key: expected 64 hexadecimal digits, found {} characters", path.display(), text.trim().len());
-    };
-    Ok(key)
+    key_from_hex(&text).map_err(|error| anyhow!("{}:1: {error}", path.display()))
 }
 
 /// Reads a key, or makes it if there is no such file. The second value says whether it was made.
@@ -38,7 +27,7 @@ pub fn read_or_make_key(path: &Path) -> Result<(Key, bool)> {
     if path.exists() {
         return Ok((read_key(path)?, false));
     }
-    let key = random_key()?;
+    let key = Key::generate()?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
@@ -46,18 +35,11 @@ pub fn read_or_make_key(path: &Path) -> Result<(Key, bool)> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     options
         .open(path)
-        .and_then(|mut file| writeln!(file, "{text}"))
+        .and_then(|mut file| writeln!(file, "{}", key_to_hex(&key)))
         .with_context(|| format!("cannot write the key {}", path.display()))?;
     Ok((key, true))
-}
-
-fn parse(text: &str) -> Option<Key> {
-    let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
-    let digits = digits.filter(|digits| digits.len() == 64)?;
-    Some(std::array::from_fn(|i| digits[i * 2] << 4 | digits[i * 2 + 1]))
 }
 
 #[cfg(test)]
@@ -70,7 +52,8 @@ mod tests {
         let path = folder.path().join("new/arbiter.key");
         let (made, was_made) = read_or_make_key(&path).expect("made");
         assert!(was_made);
-        assert_eq!(read_or_make_key(&path).expect("read"), (made, false));
+        let (read, was_made) = read_or_make_key(&path).expect("read");
+        assert!(!was_made && read.as_bytes() == made.as_bytes());
     }
 
     #[cfg(unix)]
@@ -90,6 +73,6 @@ mod tests {
         let path = folder.path().join("arbiter.key");
         std::fs::write(&path, "zz\n").expect("written");
         let error = read_key(&path).expect_err("damaged").to_string();
-        assert!(error.ends_with("arbiter.key:1: key: expected 64 hexadecimal digits, found 2 characters"), "{error}");
+        assert!(error.ends_with("arbiter.key:1: a key is 64 hexadecimal digits, found 2 characters"), "{error}");
     }
 }

@@ -81,7 +81,7 @@ impl Bot {
         &self.view
     }
 
-    /// Makes the inputs that are due and appends the datagram that carries them; `false` if none was due.
+    /// Makes the inputs that are due and appends the body that carries them; `false` if none was due.
     pub fn think(&mut self, around: &Surroundings, now: Duration, out: &mut Vec<u8>) -> bool {
         while let Some(tick) = self.client.next_input(now) {
             self.reader.read(&mut self.client, now, tick, &mut self.view);
@@ -90,6 +90,6 @@ impl Bot {
             let input = self.brain.think(&self.view, around, since.clamp(0.001, THINK_MAX_S));
             self.client.push_input(tick, input);
         }
-        self.client.write_datagram(now, out)
+        self.client.write_datagram(out)
     }
 }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use arbiter_protocol::input::INPUTS_PER_PACKET_MAX;
 use arbiter_protocol::{
     ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, MatchMessage, PROTOCOL_VERSION, ProtocolError,
-    Refused, ServerMessage, SnapshotAck, SnapshotHeader, Welcome, WireInput,
+    Refused, ServerMessage, SnapshotHeader, Welcome, WireInput,
 };
 use arbiter_schema::Registry;
 use arbiter_sim::{Input, Loadout};
@@ -22,10 +22,6 @@ use crate::clock::ServerClock;
 
 /// Facts of the match that wait to be read; older ones go first, since only the newest interest somebody who reads so late.
 const NOTICES_MAX: usize = 256;
-/// A share of a new round-trip time that is believed, as TCP does (RFC 6298: 1/8).
-const ROUND_TRIP_GAIN: f64 = 0.125;
-/// A round trip longer than this many seconds is an echo of another age.
-const ROUND_TRIP_MAX_S: f64 = 5.0;
 /// Ticks behind the newest snapshot at least that the world is shown at: one for interpolation and half for its jitter.
 const VIEW_DELAY_TICKS: f64 = 1.5;
 /// The world is never shown further back than this many ticks, however bad the link.
@@ -72,7 +68,7 @@ pub struct ClientCore {
     messages: VecDeque<Vec<u8>>,
     inputs: VecDeque<WireInput>,
     unsent: bool,
-    round_trip_s: Option<f64>,
+    round_trip: Option<Duration>,
     snapshot_gap: f64,
     newest_tick: u32,
     view_ticks: f64,
@@ -108,7 +104,7 @@ impl ClientCore {
             messages: VecDeque::new(),
             inputs: VecDeque::with_capacity(INPUTS_PER_PACKET_MAX),
             unsent: false,
-            round_trip_s: None,
+            round_trip: None,
             snapshot_gap: 1.0,
             newest_tick: 0,
             view_ticks: 0.0,
@@ -157,7 +153,14 @@ impl ClientCore {
 
     /// The round-trip time, once it is known.
     pub fn round_trip(&self) -> Option<Duration> {
-        self.round_trip_s.map(Duration::from_secs_f64)
+        self.round_trip
+    }
+
+    /// The transport's round-trip time, which the clock needs to be ahead of the server by the right amount. To be told after
+    /// each datagram.
+    pub fn set_round_trip(&mut self, round_trip: Duration) {
+        self.round_trip = Some(round_trip);
+        self.clock.set_round_trip(round_trip);
     }
 
     /// The server's clock as seen from here.
@@ -210,9 +213,9 @@ impl ClientCore {
         self.welcome = Some(welcome);
     }
 
-    /// An unreliable datagram came from the server at local time `now`.
-    pub fn receive_datagram(&mut self, bytes: &[u8], now: Duration) -> Result<(), ClientError> {
-        let datagram = Datagram::decode(bytes).inspect_err(|_| self.counts.malformed += 1)?;
+    /// The body of a payload came from the server at local time `now`.
+    pub fn receive_datagram(&mut self, kind: u8, bytes: &[u8], now: Duration) -> Result<(), ClientError> {
+        let datagram = Datagram::decode(kind, bytes).inspect_err(|_| self.counts.malformed += 1)?;
         let Datagram::Snapshot(header, part) = datagram else {
             self.counts.malformed += 1;
             return Err(ClientError::Direction);
@@ -241,18 +244,9 @@ impl ClientCore {
             self.newest_tick = tick;
             self.clock.snapshot_arrived(tick, now);
         }
-        if header.echo_age_us == SnapshotHeader::NO_ECHO {
-            return;
-        }
-        self.counts.late_inputs += u64::from(header.input_margin < 0);
-        self.clock.inputs_arrived_early(i32::from(header.input_margin));
-        let micros = (now.as_micros() as u32).wrapping_sub(header.echo_us).saturating_sub(header.echo_age_us);
-        let sample = f64::from(micros) * 1e-6;
-        if sample <= ROUND_TRIP_MAX_S {
-            let before = self.round_trip_s.unwrap_or(sample);
-            let smooth = before + (sample - before) * ROUND_TRIP_GAIN;
-            self.round_trip_s = Some(smooth);
-            self.clock.set_round_trip(Duration::from_secs_f64(smooth));
+        if let Some(margin) = header.input_margin {
+            self.counts.late_inputs += u64::from(margin < 0);
+            self.clock.inputs_arrived_early(i32::from(margin));
         }
     }
 
@@ -284,15 +278,15 @@ impl ClientCore {
         });
     }
 
-    /// Appends the datagram to send, if an input was pushed since the last one.
-    pub fn write_datagram(&mut self, now: Duration, out: &mut Vec<u8>) -> bool {
+    /// Appends the body to send, of kind [`KIND_INPUT`](arbiter_protocol::KIND_INPUT), if an input was pushed since the last
+    /// one.
+    pub fn write_datagram(&mut self, out: &mut Vec<u8>) -> bool {
         if !self.unsent || self.stage != Stage::Playing {
             return false;
         }
         self.unsent = false;
-        let ack = self.decoder.ack().map(|(tick, bits)| SnapshotAck { tick, bits });
         let inputs = self.inputs.iter().copied().collect();
-        Datagram::Input(InputPacket { inputs, ack, sent_us: now.as_micros() as u32 }).encode(out);
+        Datagram::Input(InputPacket { inputs, state: self.decoder.ack() }).encode(out);
         true
     }
 

@@ -11,13 +11,14 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use arbiter_protocol::{Notice, Outcome};
+use arbiter_protocol::{KIND_INPUT, Notice, Outcome};
 use arbiter_schema::Registry;
 use arbiter_sim::collide::SolidError;
 use arbiter_sim::{BuildError, Loadout, Map, MatchSettings, Rules, Simulation};
 use arbiter_transport::conditioner::{Conditioner, Profile};
 use arbiter_transport::{
-    Channel, ClientConnection, ClientEvent, Key, PAYLOAD_BYTES_MAX, TokenError, TokenRequest, UDP_BYTES_MAX, mint_token,
+    Body, ClientConnection, ClientEvent, DisconnectReason, Key, PAYLOAD_BYTES_MAX, TokenError, UDP_BYTES_MAX,
+    USER_DATA_BYTES, mint_token, token,
 };
 use bevy_app::App;
 use thiserror::Error;
@@ -159,6 +160,7 @@ struct Seat {
     socket: UdpSocket,
     inbound: Conditioner<SocketAddr>,
     outbound: Conditioner<SocketAddr>,
+    ended: Option<DisconnectReason>,
     played: bool,
     failure: Option<String>,
     done: bool,
@@ -196,8 +198,8 @@ fn threads(bots: usize) -> usize {
 }
 
 fn seat(config: &BotsConfig, number: u16, now: Duration) -> Result<Seat, BotsError> {
-    let token = mint_token(&config.key, &TokenRequest::new(vec![config.server]), now)?;
-    let connection = ClientConnection::new(&token, now)?;
+    let token = mint_token(&config.key, &[config.server], &[0; USER_DATA_BYTES], token::LIFETIME, now)?;
+    let connection = ClientConnection::new(&token[..], now)?;
     let any: SocketAddr = match config.server {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -219,6 +221,7 @@ fn seat(config: &BotsConfig, number: u16, now: Duration) -> Result<Seat, BotsErr
         socket,
         inbound: Conditioner::new(config.link, seed ^ 1),
         outbound: Conditioner::new(config.link, seed ^ 2),
+        ended: None,
         played: false,
         failure: None,
         done: false,
@@ -261,19 +264,21 @@ fn leave(seats: &mut [Seat], epoch: &Epoch, buffer: &mut [u8]) {
         seat.bot.client.quit();
         while let Some(message) = seat.bot.client.next_message() {
             // A connection that is gone needs no goodbye.
-            let _ = seat.connection.send(Channel::Reliable, &message);
+            let _ = seat.connection.send_message(&message);
         }
     }
     while epoch.now() < until && seats.iter().any(|seat| !seat.done) {
         for seat in seats.iter_mut().filter(|seat| !seat.done) {
             seat.exchange(epoch.now(), buffer);
-            seat.done = seat.connection.is_ended();
+            seat.done = seat.ended.is_some();
         }
         std::thread::sleep(WAIT_MIN);
     }
-    for seat in seats.iter_mut().filter(|seat| !seat.connection.is_ended()) {
-        seat.connection.disconnect();
-        seat.exchange(epoch.now(), buffer);
+    for seat in seats.iter_mut().filter(|seat| seat.ended.is_none()) {
+        let now = epoch.now();
+        let Seat { connection, socket, outbound, bytes_up, .. } = seat;
+        connection.disconnect(now, &mut |to, bytes| send(socket, outbound, bytes_up, now, to, bytes));
+        seat.exchange(now, buffer);
     }
 }
 
@@ -281,79 +286,81 @@ impl Seat {
     /// Receives, moves time on, thinks and sends.
     fn turn(&mut self, around: &Surroundings, now: Duration, buffer: &mut [u8], out: &mut Vec<u8>) {
         self.exchange(now, buffer);
-        self.hear(around, now);
+        self.hear(around);
         while let Some(message) = self.bot.client.next_message() {
-            if let Err(error) = self.connection.send(Channel::Reliable, &message) {
+            if let Err(error) = self.connection.send_message(&message) {
                 tracing::debug!(bot = self.number, %error, "a message could not be sent");
             }
         }
         out.clear();
-        if self.bot.think(around, now, out)
-            && let Err(error) = self.connection.send(Channel::Datagram, out)
-        {
-            tracing::debug!(bot = self.number, %error, "an input could not be sent");
+        if self.bot.think(around, now, out) {
+            let body = Body { kind: KIND_INPUT, tag: 0, bytes: out };
+            let Self { connection, socket, outbound, bytes_up, .. } = self;
+            let sent =
+                connection.send_body(now, body, &mut |to, bytes| send(socket, outbound, bytes_up, now, to, bytes));
+            if let Err(error) = sent {
+                tracing::debug!(bot = self.number, %error, "an input could not be sent");
+            }
         }
-        self.transmit(now);
+        self.outbound.pop(now, &mut |to, bytes| {
+            let _ = self.socket.send_to(bytes, to);
+        });
     }
 
     fn exchange(&mut self, now: Duration, buffer: &mut [u8]) {
+        let Self { number, bot, connection, socket, inbound, outbound, ended, bytes_down, bytes_up, .. } = self;
+        let out = &mut |to: SocketAddr, bytes: &[u8]| send(socket, outbound, bytes_up, now, to, bytes);
+        let tell = &mut |event: ClientEvent<'_>| {
+            let heard = match event {
+                ClientEvent::Connected => {
+                    bot.client.connected();
+                    Ok(())
+                }
+                ClientEvent::Body { kind, bytes } => bot.client.receive_datagram(kind, bytes, now),
+                ClientEvent::Message(bytes) => bot.client.receive_message(bytes),
+                ClientEvent::Disconnected(reason) => {
+                    *ended = Some(reason);
+                    Ok(())
+                }
+                ClientEvent::Delivered(_) | ClientEvent::Lost(_) => Ok(()),
+            };
+            if let Err(error) = heard {
+                tracing::debug!(bot = *number, %error, "bytes of the server were dropped");
+            }
+        };
         for _ in 0..RECEIVE_BURST {
-            let (length, from) = match self.socket.recv_from(buffer) {
+            let (length, from) = match socket.recv_from(buffer) {
                 Ok(received) => received,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 // A refused port shows up here on some systems; the connection's own timeout decides.
                 Err(_) => continue,
             };
-            self.bytes_down += length as u64;
-            if self.inbound.is_perfect() {
-                self.connection.receive(from, &mut buffer[..length]);
+            *bytes_down += length as u64;
+            if inbound.is_perfect() {
+                connection.receive(now, from, &mut buffer[..length], out, tell);
             } else {
-                self.inbound.push(now, from, &buffer[..length]);
+                inbound.push(now, from, &buffer[..length]);
             }
         }
-        let Self { connection, inbound, .. } = self;
-        inbound.pop(now, &mut |from, bytes| connection.receive(from, bytes));
-        self.connection.advance(now);
-        self.transmit(now);
-    }
-
-    fn transmit(&mut self, now: Duration) {
-        let Self { connection, socket, outbound, bytes_up, .. } = self;
-        connection.transmit(&mut |to, bytes| {
-            *bytes_up += bytes.len() as u64;
-            if outbound.is_perfect() {
-                // What a full socket drops, the network might have dropped as well.
-                let _ = socket.send_to(bytes, to);
-            } else {
-                outbound.push(now, to, bytes);
-            }
-        });
+        inbound.pop(now, &mut |from, bytes| connection.receive(now, from, bytes, out, tell));
+        connection.advance(now, out, tell);
+        if let Some(round_trip) = connection.path().round_trip {
+            bot.client.set_round_trip(round_trip);
+        }
         outbound.pop(now, &mut |to, bytes| {
+            // What a full socket drops, the network might have dropped as well.
             let _ = socket.send_to(bytes, to);
         });
     }
 
-    fn hear(&mut self, around: &Surroundings, now: Duration) {
-        while let Some(event) = self.connection.next_event() {
-            match event {
-                ClientEvent::Connected => self.bot.client.connected(),
-                ClientEvent::Received { channel, bytes } => {
-                    let heard = match channel {
-                        Channel::Reliable => self.bot.client.receive_message(&bytes),
-                        Channel::Datagram => self.bot.client.receive_datagram(&bytes, now),
-                    };
-                    if let Err(error) = heard {
-                        tracing::debug!(bot = self.number, %error, "bytes of the server were dropped");
-                    }
-                }
-                ClientEvent::Disconnected(reason) => {
-                    let orderly = matches!(self.bot.client.stage(), Stage::Over(_) | Stage::Refused(_));
-                    if !orderly {
-                        self.failure = Some(format!("the connection ended: {reason:?}"));
-                    }
-                    self.done = true;
-                }
+    fn hear(&mut self, around: &Surroundings) {
+        if let Some(reason) = self.ended {
+            let orderly = matches!(self.bot.client.stage(), Stage::Over(_) | Stage::Refused(_));
+            if !orderly {
+                let told = self.connection.farewell().map(|told| format!(": {told}")).unwrap_or_default();
+                self.failure = Some(format!("the connection ended: {reason}{told}"));
             }
+            self.done = true;
         }
         self.note_stage(around);
         while let Some(message) = self.bot.client.next_notice() {
@@ -399,6 +406,24 @@ fn named(bots: &[u16]) -> String {
     let plural = if bots.len() == 1 { "bot" } else { "bots" };
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{plural} {}{rest}", list.join(", "))
+}
+
+/// Over the link at once, or when the conditioner lets it.
+fn send(
+    socket: &UdpSocket,
+    link: &mut Conditioner<SocketAddr>,
+    bytes_up: &mut u64,
+    now: Duration,
+    to: SocketAddr,
+    bytes: &[u8],
+) {
+    *bytes_up += bytes.len() as u64;
+    if link.is_perfect() {
+        // What a full socket drops, the network might have dropped as well.
+        let _ = socket.send_to(bytes, to);
+    } else {
+        link.push(now, to, bytes);
+    }
 }
 
 fn report(seats: &[Seat]) -> BotsReport {

@@ -4,7 +4,8 @@ use core::time::Duration;
 
 use arbiter_headless_client::client::{ClientCore, Stage};
 use arbiter_protocol::{
-    ClientMessage, Datagram, GoodbyeReason, Refused, RefusedReason, ServerMessage, SnapshotHeader, Welcome,
+    ClientMessage, Datagram, GoodbyeReason, KIND_INPUT, KIND_SNAPSHOT, Refused, RefusedReason, ServerMessage,
+    SnapshotHeader, Welcome,
 };
 use arbiter_schema::{Audience, Describe, Predictor, Registry, Spec, StableId, describe};
 use arbiter_sim::{Input, Loadout};
@@ -58,7 +59,7 @@ fn snapshot(encoder: &mut SnapshotEncoder, tick: u32) -> Vec<u8> {
     let mut parts = Parts::default();
     assert!(encoder.encode(None, Viewer { slot: Some(0), team: 1 }, &mut parts));
     let mut bytes = Vec::new();
-    let header = SnapshotHeader { echo_us: 0, echo_age_us: SnapshotHeader::NO_ECHO, input_margin: 0 };
+    let header = SnapshotHeader { input_margin: None };
     Datagram::Snapshot(header, parts.iter().next().unwrap()).encode(&mut bytes);
     bytes
 }
@@ -71,7 +72,7 @@ fn heard(count: u32) -> ClientCore {
     let mut client = playing();
     let mut encoder = SnapshotEncoder::new(&registry(), 1_100);
     for tick in 1..=count {
-        client.receive_datagram(&snapshot(&mut encoder, tick), at(tick)).unwrap();
+        client.receive_datagram(KIND_SNAPSHOT, &snapshot(&mut encoder, tick), at(tick)).unwrap();
     }
     client
 }
@@ -101,8 +102,8 @@ fn each_datagram_repeats_the_last_inputs() {
         client.push_input(tick, Input { yaw: tick as u16, ..Input::default() });
     }
     let mut bytes = Vec::new();
-    assert!(client.write_datagram(at(10), &mut bytes));
-    let Datagram::Input(packet) = Datagram::decode(&bytes).unwrap() else { panic!("not an input") };
+    assert!(client.write_datagram(&mut bytes));
+    let Datagram::Input(packet) = Datagram::decode(KIND_INPUT, &bytes).unwrap() else { panic!("not an input") };
     assert_eq!(packet.inputs.iter().map(|input| input.tick).collect::<Vec<_>>(), [23, 22, 21, 20]);
 }
 
@@ -111,9 +112,9 @@ fn a_datagram_acknowledges_what_was_received() {
     let mut client = heard(10);
     client.push_input(20, Input::default());
     let mut bytes = Vec::new();
-    client.write_datagram(at(10), &mut bytes);
-    let Datagram::Input(packet) = Datagram::decode(&bytes).unwrap() else { panic!("not an input") };
-    assert_eq!(packet.ack.map(|ack| ack.tick), Some(10));
+    client.write_datagram(&mut bytes);
+    let Datagram::Input(packet) = Datagram::decode(KIND_INPUT, &bytes).unwrap() else { panic!("not an input") };
+    assert_eq!(packet.state, Some(10));
 }
 
 #[test]
@@ -121,8 +122,8 @@ fn nothing_is_sent_without_a_new_input() {
     let mut client = heard(10);
     client.push_input(20, Input::default());
     let mut bytes = Vec::new();
-    client.write_datagram(at(10), &mut bytes);
-    assert!(!client.write_datagram(at(11), &mut bytes));
+    client.write_datagram(&mut bytes);
+    assert!(!client.write_datagram(&mut bytes));
 }
 
 #[test]
@@ -137,7 +138,7 @@ fn a_lost_snapshot_is_bridged() {
     let mut client = playing();
     let mut encoder = SnapshotEncoder::new(&registry(), 1_100);
     for tick in [4, 8] {
-        client.receive_datagram(&snapshot(&mut encoder, tick), at(tick)).unwrap();
+        client.receive_datagram(KIND_SNAPSHOT, &snapshot(&mut encoder, tick), at(tick)).unwrap();
     }
     let (before, after, share) = client.around(5.0).unwrap();
     assert_eq!((before.tick(), after.tick(), share), (4, 8, 0.25));
@@ -173,9 +174,9 @@ fn any_damaged_datagram_leaves_the_client_playing() {
         for flip in [0x01, 0x80, 0xFF] {
             let mut bad = good.clone();
             bad[at_byte] ^= flip;
-            let _ = client.receive_datagram(&bad, at(11));
+            let _ = client.receive_datagram(KIND_SNAPSHOT, &bad, at(11));
         }
-        let _ = client.receive_datagram(&good[..at_byte], at(11));
+        let _ = client.receive_datagram(KIND_SNAPSHOT, &good[..at_byte], at(11));
     }
     assert_eq!(*client.stage(), Stage::Playing);
 }

@@ -41,7 +41,7 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
-        let (rules, map, key) = (Arc::new(Rules::shipped()), Arc::new(floor()), Key::generate());
+        let (rules, map, key) = (Arc::new(Rules::shipped()), Arc::new(floor()), Key::generate().expect("randomness"));
         let content = Content::new(rules.clone(), map.clone()).unwrap();
         let settings = MatchSettings { players_max: 8, ..MatchSettings::default() };
         let server = Server::start(ServerConfig::new(key.clone(), rules, map, settings)).unwrap();

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use arbiter_sim::{BuildError, Map, MatchSettings, Rules, Simulation};
-use arbiter_transport::Key;
+use arbiter_transport::{CLIENTS_MAX, Key, NoRandomness, ServerTransport, ServerTransportConfig, TokenHistory};
 use thiserror::Error;
 
 use crate::pool::Pool;
@@ -41,6 +41,9 @@ pub(crate) const ROOM_QUEUE_MAX: usize = 8_192;
 
 /// What may wait for the socket: some ticks of a thousand players' snapshots.
 pub(crate) const SOCKET_QUEUE_MAX: usize = 65_536;
+
+/// Used connect tokens that are remembered until they expire, so that each lets in only one.
+const TOKENS_MAX: usize = 65_536;
 
 /// Adds a studio's own plugins to every simulation.
 pub type Plugins = Arc<dyn Fn(&mut bevy_app::App) + Send + Sync>;
@@ -150,6 +153,9 @@ pub enum StartError {
     /// The match cannot be built.
     #[error(transparent)]
     Match(#[from] BuildError),
+    /// The system gives no random bytes.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
     /// The system gives no thread.
     #[error("cannot start a thread: {0}; raise the limit of threads")]
     Thread(std::io::Error),
@@ -208,6 +214,15 @@ impl Server {
             try_record_dir(path).map_err(|error| StartError::RecordDir { path: path.clone(), error })?;
         }
 
+        let mut public_addresses = config.public_addresses.clone();
+        if public_addresses.is_empty() {
+            public_addresses.push(local_address);
+        }
+        let history = Arc::new(TokenHistory::new(TOKENS_MAX)?);
+        let transport = ServerTransportConfig::new(config.key.clone(), public_addresses, CLIENTS_MAX, history);
+        let epoch = shard::epoch();
+        let transport = ServerTransport::new(transport, epoch)?;
+
         let (to_socket, from_rooms) = crossbeam::channel::bounded(SOCKET_QUEUE_MAX);
         let rooms = config.rooms.max(1);
         let (links, queues): (Vec<_>, Vec<_>) = (0..rooms).map(|_| RoomLink::new(&config.settings)).unzip();
@@ -236,7 +251,7 @@ impl Server {
         drop((to_socket, recorder));
         let socket_thread = {
             let shared = Arc::clone(&shared);
-            let run = move || shard::run(&shared, &socket, local_address, &from_rooms);
+            let run = move || shard::run(&shared, &socket, transport, epoch, &from_rooms);
             std::thread::Builder::new().name("socket".to_owned()).spawn(run).map_err(StartError::Thread)?
         };
         let pool = Pool::start(Arc::clone(&shared), made).map_err(StartError::Thread)?;

@@ -18,7 +18,7 @@ use arbiter_recording::End;
 use arbiter_schema::StableId;
 use arbiter_sim::{BuildError, Command, LeaveReason, Loadout, Outcome, Simulation};
 use arbiter_snapshot::{PART_BYTES_MAX, Parts, SnapshotEncoder};
-use arbiter_transport::{ClientId, Key};
+use arbiter_transport::ClientId;
 use crossbeam::channel::{Receiver, Sender};
 
 use crate::buffer::InputBuffer;
@@ -27,7 +27,7 @@ use crate::shard::ToSocket;
 use crate::stats::{CpuTimer, TickTimes};
 use crate::{OnStop, ROOM_QUEUE_MAX, ServerConfig, Shared};
 
-pub(crate) use link::{FromSocket, RoomLink};
+pub(crate) use link::{FromSocket, Line, RoomLink};
 
 /// The seed of the match with this number, from 0.
 pub(crate) fn seed(config: &ServerConfig, number: u32) -> u64 {
@@ -38,8 +38,8 @@ pub(crate) fn seed(config: &ServerConfig, number: u32) -> u64 {
 }
 
 fn random<const N: usize>() -> [u8; N] {
-    let bytes = Key::generate().0;
-    core::array::from_fn(|at| bytes[at])
+    // A system without randomness has made no keys either, so that no server runs on it.
+    arbiter_transport::token::random().unwrap_or([0; N])
 }
 
 /// Builds a match.
@@ -65,8 +65,9 @@ struct Seat {
     baseline: Option<u32>,
     team: u8,
     full_sent: Option<u32>,
-    echo: Option<(u32, Instant)>,
-    margin: i16,
+    /// Tick of the newest input, and by how many ticks it was early.
+    newest: Option<(u32, i8)>,
+    line: Arc<Line>,
 }
 
 enum Phase {
@@ -98,6 +99,7 @@ pub(crate) struct Room {
     overruns: u64,
     snapshot_bytes: u64,
     snapshots: u64,
+    held_back: u64,
     substituted: u64,
     late: u64,
     matches: u32,
@@ -139,6 +141,7 @@ impl Room {
             overruns: 0,
             snapshot_bytes: 0,
             snapshots: 0,
+            held_back: 0,
             substituted: 0,
             late: 0,
             matches: 0,
@@ -177,7 +180,7 @@ impl Room {
             return false;
         }
         let timer = CpuTimer::start();
-        self.read_inbox(now);
+        self.read_inbox();
         match self.phase {
             Phase::Playing => {
                 // A match that nobody plays has nobody to be finished for.
@@ -215,7 +218,8 @@ impl Room {
         stats.tick = self.simulation.tick();
         stats.players = self.slots.len() as u16;
         stats.overruns = self.overruns;
-        (stats.snapshot_bytes, stats.snapshots) = (self.snapshot_bytes, self.snapshots);
+        (stats.snapshot_bytes, stats.snapshots, stats.held_back) =
+            (self.snapshot_bytes, self.snapshots, self.held_back);
         let seats = self.seats.iter().flatten();
         let (substituted, late) =
             seats.fold((0, 0), |(made, late), seat| (made + seat.inputs.substituted, late + seat.inputs.late));
@@ -226,32 +230,29 @@ impl Room {
         stats.ended = self.ended;
     }
 
-    fn read_inbox(&mut self, now: Instant) {
+    fn read_inbox(&mut self) {
         let next = self.simulation.tick() + 1;
         // No more than what can wait: a flood must not hold the tick.
         for _ in 0..ROOM_QUEUE_MAX {
             let Ok(message) = self.inbox.try_recv() else { return };
             match message {
-                FromSocket::Join { client, loadout } => self.join(client, loadout),
+                FromSocket::Join { client, loadout, line } => self.join(client, loadout, line),
                 FromSocket::Left { client, reason } => {
                     if let Some(slot) = self.slots.get(&client) {
                         self.vacate(*slot, reason);
                     }
                 }
-                FromSocket::Input { client, packet, arrived } => {
+                FromSocket::Input { client, packet } => {
                     let slot = self.slots.get(&client).copied();
                     let Some(seat) = slot.and_then(|slot| self.seats[usize::from(slot)].as_mut()) else { continue };
                     if !matches!(seat.entering, Entering::In(_)) {
                         continue;
                     }
-                    let newer = seat.echo.is_none_or(|(sent, _)| packet.sent_us.wrapping_sub(sent) < u32::MAX / 2);
-                    if newer {
-                        seat.echo = Some((packet.sent_us, arrived.min(now)));
-                        seat.baseline = packet.ack.map(|ack| ack.tick).filter(|tick| *tick < next);
-                        if let Some(newest) = packet.inputs.first() {
-                            let margin = i64::from(newest.tick) - i64::from(next);
-                            seat.margin = margin.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16;
-                        }
+                    let Some(tick) = packet.inputs.first().map(|newest| newest.tick) else { continue };
+                    if seat.newest.is_none_or(|(newest, _)| tick > newest) {
+                        let margin = (i64::from(tick) - i64::from(next)).clamp(-127, 127);
+                        seat.newest = Some((tick, margin as i8));
+                        seat.baseline = packet.state.filter(|tick| *tick < next);
                     }
                     seat.inputs.push(&packet.inputs, next);
                 }
@@ -259,7 +260,7 @@ impl Room {
         }
     }
 
-    fn join(&mut self, client: ClientId, loadout: Loadout) {
+    fn join(&mut self, client: ClientId, loadout: Loadout, line: Arc<Line>) {
         // A slot whose player leaves with this tick is free with the next.
         let free = |(slot, seat): &(usize, &Option<Seat>)| {
             seat.is_none() && self.leaving.iter().all(|(leaving, _)| usize::from(*leaving) != *slot)
@@ -278,8 +279,8 @@ impl Room {
             baseline: None,
             team: 0,
             full_sent: None,
-            echo: None,
-            margin: 0,
+            newest: None,
+            line,
         });
         self.slots.insert(client, slot as u16);
     }
@@ -331,7 +332,7 @@ impl Room {
         }
         self.tell_events(tick);
         self.welcome(tick);
-        self.replicate(tick, now);
+        self.replicate(tick);
         if let Some(outcome) = self.simulation.ended() {
             self.finish_match(outcome, now);
         }
@@ -367,7 +368,7 @@ impl Room {
         for seat in self.seats.iter_mut().flatten() {
             seat.entering = Entering::Joining;
             seat.inputs = InputBuffer::new(self.simulation.settings().tick_rate);
-            (seat.baseline, seat.full_sent, seat.team) = (None, None, 0);
+            (seat.baseline, seat.full_sent, seat.newest, seat.team) = (None, None, None, 0);
         }
         self.phase = Phase::Playing;
         self.begin();

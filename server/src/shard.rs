@@ -1,25 +1,24 @@
-//! The socket thread: owns the socket, all connections and who belongs to which room.
+//! A socket thread: owns a socket, its connections and who belongs to which room.
 
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::UdpSocket;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arbiter_protocol::{
-    ClientMessage, Datagram, Goodbye, GoodbyeReason, Join, PROTOCOL_VERSION, Refused, RefusedReason, ServerMessage,
+    ClientMessage, Datagram, Goodbye, GoodbyeReason, Join, KIND_SNAPSHOT, PROTOCOL_VERSION, Refused, RefusedReason,
+    ServerMessage,
 };
 use arbiter_sim::{LeaveReason, Loadout};
-use arbiter_transport::{
-    CLIENTS_MAX, Channel, ClientId, DisconnectReason, ServerEvent, ServerTransport, ServerTransportConfig,
-    UDP_BYTES_MAX,
-};
+use arbiter_transport::{Body, ClientId, DisconnectReason, SendError, ServerEvent, ServerTransport, UDP_BYTES_MAX};
 use crossbeam::channel::{Receiver, RecvTimeoutError, TrySendError};
 
 use crate::Shared;
-use crate::room::FromSocket;
+use crate::room::{FromSocket, Line};
 
 /// How long the thread waits for rooms before it looks at the socket again. Inputs wait so long at most; a snapshot wakes it.
 const WAIT: Duration = Duration::from_micros(500);
@@ -39,15 +38,20 @@ const HEADER_BYTES: usize = 28;
 /// For how long messages to leaving clients are repeated before a connection or the server closes.
 const LINGER: Duration = Duration::from_millis(400);
 
+/// What a client that was said goodbye to is told by the transport, should the goodbye itself be lost.
+const FAREWELL: &str = "the server has said goodbye";
+
 /// What a room has for a client.
 pub(crate) enum ToSocket {
-    /// To be sent.
-    Send { client: ClientId, channel: Channel, bytes: Vec<u8> },
+    /// A part of a snapshot, to be sent at once or never.
+    Snapshot { client: ClientId, tick: u32, bytes: Vec<u8> },
+    /// A message that must arrive.
+    Message { client: ClientId, bytes: Vec<u8> },
     /// To be disconnected once it has what it was sent.
     Close { client: ClientId },
 }
 
-enum Place {
+enum Stage {
     /// Connected; has not said what it wants.
     Lobby,
     /// In a room.
@@ -56,88 +60,111 @@ enum Place {
     Leaving { until: Instant },
 }
 
-struct Shard<'a> {
+struct Place {
+    stage: Stage,
+    line: Arc<Line>,
+}
+
+/// What has to be done once the transport has told everything that a datagram brought.
+enum Answer {
+    Message(ClientId, ServerMessage),
+    Disconnect(ClientId, &'static str),
+}
+
+/// Who is where, and what they say.
+struct Desk<'a> {
     shared: &'a Shared,
-    transport: ServerTransport,
     places: HashMap<ClientId, Place>,
+    answers: Vec<Answer>,
     /// Leaves that found their room's queue full.
     unsaid: Vec<(usize, FromSocket)>,
     malformed: u64,
     dropped: u64,
 }
 
-pub(crate) fn run(shared: &Shared, socket: &UdpSocket, local: SocketAddr, from_rooms: &Receiver<ToSocket>) {
-    let started = Instant::now();
-    // A clock before 1970 only makes every token expired.
-    let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let mut public_addresses = shared.config.public_addresses.clone();
-    if public_addresses.is_empty() {
-        public_addresses.push(local);
+/// The socket, with what went through it.
+struct Wire<'a> {
+    socket: &'a UdpSocket,
+    datagrams_in: u64,
+    bytes_in: u64,
+    datagrams_out: u64,
+    bytes_out: u64,
+}
+
+impl Wire<'_> {
+    fn send(&mut self, to: SocketAddr, bytes: &[u8]) {
+        self.datagrams_out += 1;
+        self.bytes_out += (bytes.len() + HEADER_BYTES) as u64;
+        // A full socket buffer is loss like any other.
+        let _ = self.socket.send_to(bytes, to);
     }
-    let config = ServerTransportConfig { key: shared.config.key.clone(), public_addresses, clients_max: CLIENTS_MAX };
-    let mut shard = Shard {
-        shared,
-        transport: ServerTransport::new(config, epoch),
-        places: HashMap::new(),
-        unsaid: Vec::new(),
-        malformed: 0,
-        dropped: 0,
-    };
+
+    fn receive(&mut self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+        loop {
+            match self.socket.recv_from(buffer) {
+                Ok((len, from)) => {
+                    self.datagrams_in += 1;
+                    self.bytes_in += (len + HEADER_BYTES) as u64;
+                    return Some((len, from));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                // A peer's closed port is told here on some systems; it concerns that peer alone.
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+struct Shard<'a> {
+    desk: Desk<'a>,
+    transport: ServerTransport,
+    wire: Wire<'a>,
+    started: Instant,
+    epoch: Duration,
+    tick_rate: u32,
+}
+
+/// The system's clock at the start of a server. One before 1970 only makes every token expired.
+pub(crate) fn epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+pub(crate) fn run(
+    shared: &Shared,
+    socket: &UdpSocket,
+    transport: ServerTransport,
+    epoch: Duration,
+    from_rooms: &Receiver<ToSocket>,
+) {
+    let desk =
+        Desk { shared, places: HashMap::new(), answers: Vec::new(), unsaid: Vec::new(), malformed: 0, dropped: 0 };
+    let wire = Wire { socket, datagrams_in: 0, bytes_in: 0, datagrams_out: 0, bytes_out: 0 };
+    let (started, tick_rate) = (Instant::now(), u32::from(shared.config.settings.tick_rate));
+    let mut shard = Shard { desk, transport, wire, started, epoch, tick_rate };
     let mut buffer = [0; UDP_BYTES_MAX];
     let mut advanced = started;
     let mut closing_at = None;
-    let (mut datagrams_in, mut bytes_in, mut datagrams_out, mut bytes_out) = (0_u64, 0_u64, 0_u64, 0_u64);
     loop {
         for _ in 0..BATCH_MAX {
-            match socket.recv_from(&mut buffer) {
-                Ok((len, from)) => {
-                    datagrams_in += 1;
-                    bytes_in += (len + HEADER_BYTES) as u64;
-                    shard.transport.receive(from, &mut buffer[..len]);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                // A peer's closed port is told here on some systems; it concerns that peer alone.
-                Err(_) => continue,
-            }
+            let Some((len, from)) = shard.wire.receive(&mut buffer) else { break };
+            shard.hear(from, &mut buffer[..len]);
         }
-        shard.handle_events();
         while let Ok(order) = from_rooms.try_recv() {
             shard.obey(order);
         }
         let now = Instant::now();
         if now - advanced >= ADVANCE_EVERY {
             advanced = now;
-            shard.transport.advance(epoch + (now - started));
-            shard.close_leaving(now);
-            shard.handle_events();
-            shard.say_unsaid();
-            let clients = shard.transport.clients();
-            let malformed = shard.malformed + shard.transport.implausible();
-            let dropped = core::mem::take(&mut shard.dropped);
-            shared.note(|stats| {
-                (stats.clients, stats.malformed) = (clients, malformed);
-                (stats.datagrams_in, stats.bytes_in) = (datagrams_in, bytes_in);
-                (stats.datagrams_out, stats.bytes_out) = (datagrams_out, bytes_out);
-                stats.dropped += dropped;
-            });
+            shard.advance(now);
         }
-        shard.transport.transmit(&mut |to, bytes| {
-            datagrams_out += 1;
-            bytes_out += (bytes.len() + HEADER_BYTES) as u64;
-            // A full socket buffer is loss like any other.
-            let _ = socket.send_to(bytes, to);
-        });
         if shared.closing.load(Ordering::Acquire) {
             let until = *closing_at.get_or_insert(now + LINGER);
-            if now >= until || shard.places.is_empty() {
+            if now >= until || shard.desk.places.is_empty() {
                 shard.disconnect_all();
-                shard.transport.transmit(&mut |to, bytes| {
-                    let _ = socket.send_to(bytes, to);
-                });
                 return;
             }
         }
-        match from_rooms.recv_timeout(if shard.places.is_empty() { WAIT_IDLE } else { WAIT }) {
+        match from_rooms.recv_timeout(if shard.desk.places.is_empty() { WAIT_IDLE } else { WAIT }) {
             Ok(order) => shard.obey(order),
             Err(RecvTimeoutError::Timeout) => {}
             // All rooms have ended: the queue no longer waits by itself.
@@ -147,75 +174,158 @@ pub(crate) fn run(shared: &Shared, socket: &UdpSocket, local: SocketAddr, from_r
 }
 
 impl Shard<'_> {
-    fn obey(&mut self, order: ToSocket) {
-        match order {
-            ToSocket::Send { client, channel, bytes } => {
-                // Whoever is gone by now needs nothing.
-                let _ = self.transport.send(client, channel, &bytes);
-            }
-            ToSocket::Close { client } => {
-                if let Some(place) = self.places.get_mut(&client) {
-                    *place = Place::Leaving { until: Instant::now() + LINGER };
-                }
-            }
-        }
+    fn now(&self) -> Duration {
+        self.epoch + self.started.elapsed()
     }
 
-    fn handle_events(&mut self) {
-        while let Some(event) = self.transport.next_event() {
-            match event {
-                ServerEvent::Connected { client, .. } => {
-                    self.places.insert(client, Place::Lobby);
+    fn hear(&mut self, from: SocketAddr, datagram: &mut [u8]) {
+        let now = self.now();
+        let Self { transport, desk, wire, .. } = self;
+        transport.receive(now, from, datagram, &mut |to, bytes| wire.send(to, bytes), &mut |event| desk.hear(event));
+        self.answer();
+    }
+
+    /// Keep-alives, timeouts, repeated messages, whose time to leave has come, and what the others see of this thread.
+    fn advance(&mut self, at: Instant) {
+        let now = self.now();
+        let Self { transport, desk, wire, tick_rate, .. } = self;
+        transport.advance(now, &mut |to, bytes| wire.send(to, bytes), &mut |event| desk.hear(event));
+        for (client, place) in &desk.places {
+            place.line.set_budget(transport.budget(*client, *tick_rate));
+        }
+        self.close_leaving(at);
+        self.answer();
+        self.desk.say_unsaid();
+        let Self { transport, desk, wire, .. } = self;
+        let counters = transport.counters();
+        let malformed = desk.malformed + counters.malformed + transport.violations();
+        let dropped = core::mem::take(&mut desk.dropped);
+        let clients = transport.clients();
+        desk.shared.note(|stats| {
+            (stats.clients, stats.malformed) = (clients, malformed);
+            (stats.datagrams_in, stats.bytes_in) = (wire.datagrams_in, wire.bytes_in);
+            (stats.datagrams_out, stats.bytes_out) = (wire.datagrams_out, wire.bytes_out);
+            stats.dropped += dropped;
+        });
+    }
+
+    fn obey(&mut self, order: ToSocket) {
+        match order {
+            ToSocket::Snapshot { client, tick, bytes } => {
+                let now = self.now();
+                let Self { transport, desk, wire, tick_rate, .. } = self;
+                let body = Body { kind: KIND_SNAPSHOT, tag: tick, bytes: &bytes };
+                // Whoever is gone by now needs nothing, and what cannot leave now is lost like any other.
+                let _ = transport.send_body(now, client, body, &mut |to, bytes| wire.send(to, bytes));
+                if let Some(place) = desk.places.get(&client) {
+                    place.line.set_budget(transport.budget(client, *tick_rate));
                 }
-                ServerEvent::Disconnected { client, reason } => {
-                    if let Some(Place::Room(room)) = self.places.remove(&client) {
-                        let reason = match reason {
-                            DisconnectReason::ByPeer => LeaveReason::Quit,
-                            DisconnectReason::Violation(_) => LeaveReason::Kicked,
-                            _ => LeaveReason::TimedOut,
-                        };
-                        self.tell(room, FromSocket::Left { client, reason });
-                    }
-                    if let DisconnectReason::Violation(violation) = reason {
-                        tracing::warn!(client, %violation, "a client broke the rules of the transport");
-                    }
-                }
-                ServerEvent::Received { client, channel: Channel::Datagram, bytes } => {
-                    let Some(Place::Room(room)) = self.places.get(&client) else { continue };
-                    match Datagram::decode(&bytes) {
-                        Ok(Datagram::Input(packet)) => {
-                            self.tell(*room, FromSocket::Input { client, packet, arrived: Instant::now() });
-                        }
-                        _ => self.malformed += 1,
-                    }
-                }
-                ServerEvent::Received { client, channel: Channel::Reliable, bytes } => self.message(client, &bytes),
             }
+            ToSocket::Message { client, bytes } => {
+                self.message(client, &bytes);
+                self.answer();
+            }
+            ToSocket::Close { client } => self.desk.leave(client),
         }
     }
 
     fn message(&mut self, client: ClientId, bytes: &[u8]) {
-        match (self.places.get(&client), ClientMessage::decode(bytes)) {
-            (Some(Place::Lobby), Ok(ClientMessage::Join(join))) => self.join(client, join),
-            (Some(Place::Room(room)), Ok(ClientMessage::Goodbye(_))) => {
+        if self.transport.send_message(client, bytes) == Err(SendError::QueueFull) {
+            self.desk.hear(ServerEvent::Disconnected { client, reason: DisconnectReason::QueueFull });
+            self.desk.answers.push(Answer::Disconnect(client, "you acknowledge nothing of what you are sent"));
+        }
+    }
+
+    fn answer(&mut self) {
+        // A message that finds its queue full adds one more answer, which adds none.
+        while let Some(answer) = self.desk.answers.pop() {
+            match answer {
+                Answer::Message(client, message) => self.message(client, &message.encode()),
+                Answer::Disconnect(client, why) => self.disconnect(client, why),
+            }
+        }
+    }
+
+    fn disconnect(&mut self, client: ClientId, why: &str) {
+        let now = self.now();
+        let Self { transport, wire, .. } = self;
+        transport.disconnect(now, client, why, &mut |to, bytes| wire.send(to, bytes));
+    }
+
+    fn close_leaving(&mut self, now: Instant) {
+        let Self { desk, transport, .. } = self;
+        desk.places.retain(|client, place| {
+            let Stage::Leaving { until } = place.stage else { return true };
+            // A flushed client has everything but needs a moment to read it before the connection ends.
+            let is_done = now >= until || (now + LINGER / 2 >= until && transport.is_flushed(*client));
+            if is_done {
+                desk.answers.push(Answer::Disconnect(*client, FAREWELL));
+            }
+            !is_done
+        });
+    }
+
+    fn disconnect_all(&mut self) {
+        for client in core::mem::take(&mut self.desk.places).into_keys() {
+            self.disconnect(client, FAREWELL);
+        }
+    }
+}
+
+impl Desk<'_> {
+    fn hear(&mut self, event: ServerEvent<'_>) {
+        match event {
+            ServerEvent::Connected { client, .. } => {
+                self.places.insert(client, Place { stage: Stage::Lobby, line: Arc::default() });
+            }
+            ServerEvent::Disconnected { client, reason } => {
+                if let Some(Place { stage: Stage::Room(room), .. }) = self.places.remove(&client) {
+                    let reason = match reason {
+                        DisconnectReason::ByPeer => LeaveReason::Quit,
+                        DisconnectReason::Violation(_) => LeaveReason::Kicked,
+                        _ => LeaveReason::TimedOut,
+                    };
+                    self.tell(room, FromSocket::Left { client, reason });
+                }
+                if let DisconnectReason::Violation(violation) = reason {
+                    tracing::warn!(?client, %violation, "a client broke the rules of the transport");
+                }
+            }
+            ServerEvent::Body { client, kind, bytes } => {
+                let Some(Place { stage: Stage::Room(room), .. }) = self.places.get(&client) else { return };
+                let room = *room;
+                match Datagram::decode(kind, bytes) {
+                    Ok(Datagram::Input(packet)) => self.tell(room, FromSocket::Input { client, packet }),
+                    _ => self.malformed += 1,
+                }
+            }
+            ServerEvent::Message { client, bytes } => self.message(client, bytes),
+            ServerEvent::Delivered { .. } | ServerEvent::Lost { .. } => {}
+        }
+    }
+
+    fn message(&mut self, client: ClientId, bytes: &[u8]) {
+        match (self.places.get(&client).map(|place| &place.stage), ClientMessage::decode(bytes)) {
+            (Some(Stage::Lobby), Ok(ClientMessage::Join(join))) => self.join(client, join),
+            (Some(Stage::Room(room)), Ok(ClientMessage::Goodbye(_))) => {
                 let room = *room;
                 self.tell(room, FromSocket::Left { client, reason: LeaveReason::Quit });
                 self.leave(client);
             }
-            (Some(Place::Lobby), Ok(ClientMessage::Goodbye(_))) => self.leave(client),
-            (Some(Place::Lobby), Err(_)) => {
+            (Some(Stage::Lobby), Ok(ClientMessage::Goodbye(_))) => self.leave(client),
+            (Some(Stage::Lobby), Err(_)) => {
                 self.malformed += 1;
                 self.refuse(client, RefusedReason::Malformed);
             }
-            (Some(Place::Room(room)), _) => {
+            (Some(Stage::Room(room)), _) => {
                 let room = *room;
                 self.malformed += 1;
                 let goodbye = ServerMessage::Goodbye(Goodbye { reason: GoodbyeReason::Protocol });
-                let _ = self.transport.send(client, Channel::Reliable, &goodbye.encode());
+                self.answers.push(Answer::Message(client, goodbye));
                 self.tell(room, FromSocket::Left { client, reason: LeaveReason::Kicked });
                 self.leave(client);
             }
-            (Some(Place::Leaving { .. }) | None, _) => {}
+            (Some(Stage::Leaving { .. }) | None, _) => {}
         }
     }
 
@@ -236,48 +346,24 @@ impl Shard<'_> {
             rooms.filter(|(_, room)| room.has_place()).max_by_key(|(at, room)| (room.reserved(), usize::MAX - at));
         let Some((at, room)) = open else { return self.refuse(client, RefusedReason::Full) };
         let loadout = Loadout { hero: join.hero, team: join.team };
-        match room.queue.try_send(FromSocket::Join { client, loadout }) {
+        let line: Arc<Line> = Arc::default();
+        match room.queue.try_send(FromSocket::Join { client, loadout, line: Arc::clone(&line) }) {
             Ok(()) => {
                 room.reserve();
-                self.places.insert(client, Place::Room(at));
+                self.places.insert(client, Place { stage: Stage::Room(at), line });
             }
             Err(_) => self.refuse(client, RefusedReason::Full),
         }
     }
 
     fn refuse(&mut self, client: ClientId, reason: RefusedReason) {
-        let refused = ServerMessage::Refused(Refused::from(reason));
-        let _ = self.transport.send(client, Channel::Reliable, &refused.encode());
+        self.answers.push(Answer::Message(client, ServerMessage::Refused(Refused::from(reason))));
         self.leave(client);
     }
 
     fn leave(&mut self, client: ClientId) {
-        self.places.insert(client, Place::Leaving { until: Instant::now() + LINGER });
-    }
-
-    fn close_leaving(&mut self, now: Instant) {
-        let transport = &self.transport;
-        let done: Vec<ClientId> = self
-            .places
-            .iter()
-            .filter(|(client, place)| match place {
-                // A flushed client has everything but needs a moment to read it before the connection ends.
-                Place::Leaving { until } => {
-                    now >= *until || (now + LINGER / 2 >= *until && transport.is_flushed(**client))
-                }
-                _ => false,
-            })
-            .map(|(client, _)| *client)
-            .collect();
-        for client in done {
-            self.places.remove(&client);
-            self.transport.disconnect(client);
-        }
-    }
-
-    fn disconnect_all(&mut self) {
-        for client in core::mem::take(&mut self.places).into_keys() {
-            self.transport.disconnect(client);
+        if let Some(place) = self.places.get_mut(&client) {
+            place.stage = Stage::Leaving { until: Instant::now() + LINGER };
         }
     }
 

@@ -103,6 +103,8 @@ pub struct RoomStats {
     pub snapshot_bytes: u64,
     /// Snapshots handed to the socket.
     pub snapshots: u64,
+    /// Snapshots that were left out because the client's link carries no more.
+    pub held_back: u64,
     /// Path of the running recording.
     pub recording: Option<PathBuf>,
     /// How the last match ended.

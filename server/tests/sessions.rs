@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use arbiter_protocol::{GoodbyeReason, MatchMessage, Notice, RefusedReason, ServerMessage};
 use arbiter_recording::Reader;
 use arbiter_server::OnStop;
-use arbiter_transport::{Channel, DisconnectReason, Key};
+use arbiter_transport::{DisconnectReason, Key};
 
 use common::{Client, config, registry, start, until};
 
@@ -25,7 +25,8 @@ fn two_players_join_play_two_seconds_and_leave() {
     until("two seconds pass", &mut clients, |_| start.elapsed() > Duration::from_secs(2));
     for client in &clients {
         assert!(client.snapshots > 60, "{} snapshots in two seconds", client.snapshots);
-        assert!(client.echoes > 60, "{} echoes", client.echoes);
+        let round_trip = client.connection.path().round_trip.expect("measured");
+        assert!(round_trip < Duration::from_secs(1), "{round_trip:?} on loopback");
         let late = client.margins.iter().skip(30).filter(|margin| **margin < 0).count();
         assert!(late * 4 < client.margins.len(), "{late} of {} inputs came late", client.margins.len());
         let state = client.decoder().newest().expect("a state");
@@ -48,7 +49,7 @@ fn two_players_join_play_two_seconds_and_leave() {
 fn a_token_of_another_key_gets_nowhere() {
     let config = config();
     let server = start(&config);
-    let mut clients = [Client::new(server.local_address(), &Key::generate(), &registry(&config))];
+    let mut clients = [Client::new(server.local_address(), &Key::generate().expect("randomness"), &registry(&config))];
     until("it gives up", &mut clients, |clients| clients[0].ended.is_some());
     // The token lives as long as the patience of netcode: either may end first.
     let reason = clients[0].ended;
@@ -134,7 +135,7 @@ fn a_packet_that_would_end_renet_drops_only_its_sender() {
     let registry = registry(&config);
     let mut clients: Vec<_> = (0..2).map(|_| Client::new(server.local_address(), &config.key, &registry)).collect();
     until("both are welcomed", &mut clients, |clients| clients.iter().all(|client| !client.welcomes.is_empty()));
-    arbiter_transport::client::send_raw_for_tests(&mut clients[0].connection, &[2, 0, 0, 0, 5, 1, 1, 9]);
+    clients[0].send_raw(&[2, 0, 0, 0, 5, 1, 1, 9]);
     until("its sender is dropped", &mut clients, |clients| clients[0].ended.is_some());
     let before = clients[1].snapshots;
     until("the other plays on", &mut clients[1..], |clients| clients[0].snapshots > before + 10);
@@ -147,7 +148,7 @@ fn a_malformed_message_ends_in_a_goodbye() {
     let server = start(&config);
     let mut clients = [Client::new(server.local_address(), &config.key, &registry(&config))];
     until("it is welcomed", &mut clients, |clients| !clients[0].welcomes.is_empty());
-    clients[0].connection.send(Channel::Reliable, b"what is this").expect("sent");
+    clients[0].connection.send_message(b"what is this").expect("sent");
     until("it is told and dropped", &mut clients, |clients| clients[0].ended.is_some());
     assert_eq!(clients[0].goodbye, Some(GoodbyeReason::Protocol));
     drop(server);

@@ -18,12 +18,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use arbiter_transport::Key;
 
 use crate::arguments::{DemoArguments, SummaryForm};
 use crate::assets::Assets;
 use crate::config::{OnStop, Settings};
 use crate::host::{Bots, Host, HostStats, Play, Recorded, Verification};
-use crate::keys::{random_key, random_seed};
+use crate::keys::random_seed;
 use crate::plugins::Plugins;
 use crate::stop::Stop;
 use model::ViewModel;
@@ -63,9 +64,10 @@ pub fn run(arguments: &DemoArguments, plugins: Plugins, stop: &Stop) -> Result<E
         matches: 1,
         ..Settings::default()
     };
-    let key = random_key()?;
+    let key = Key::generate()?;
     let watch = Arc::new(Watch::default());
-    let host = Host::start(&settings, &play, key, Some(Arc::clone(&watch))).context("the server did not start")?;
+    let host =
+        Host::start(&settings, &play, key.clone(), Some(Arc::clone(&watch))).context("the server did not start")?;
     let bots = Bots::start(arguments.bots, host.address(), key, seed, arguments.link, &play)?;
     let mode = rules.modes.iter().find(|mode| mode.name == arguments.mode);
     let mut model =

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arbiter_headless_client::bots::Bot;
 use arbiter_headless_client::bots::brain::Surroundings;
 use arbiter_headless_client::runner::hero_of;
-use arbiter_protocol::{ClientMessage, Datagram, ServerMessage, SnapshotHeader, Welcome};
+use arbiter_protocol::{ClientMessage, Datagram, KIND_INPUT, KIND_SNAPSHOT, ServerMessage, SnapshotHeader, Welcome};
 use arbiter_sim::map::{Point, Shape, Solid, Spawn, Volume, Waypoint};
 use arbiter_sim::{Command, Cue, DomainEvent, Input, Loadout, Map, MatchSettings, Rules, Simulation};
 use arbiter_snapshot::{Parts, SnapshotEncoder, Viewer};
@@ -80,7 +80,6 @@ pub struct Match {
     parts: Parts,
     acks: Vec<Option<u32>>,
     inputs: Vec<BTreeMap<u32, Input>>,
-    sent_us: Vec<u32>,
     rate: u16,
 }
 
@@ -113,7 +112,6 @@ impl Match {
             abilities_used: BTreeMap::new(),
             acks: vec![None; usize::from(count)],
             inputs: vec![BTreeMap::new(); usize::from(count)],
-            sent_us: vec![0; usize::from(count)],
             rate,
         };
         made.join();
@@ -168,19 +166,22 @@ impl Match {
         for (slot, &team) in teams.iter().enumerate() {
             let viewer = Viewer { slot: Some(slot as u16), team };
             self.encoder.encode(self.acks[slot], viewer, &mut self.parts);
-            let margin = self.inputs[slot].keys().next_back().map_or(-1, |newest| *newest as i16 - tick as i16 - 1);
-            let header = SnapshotHeader { echo_us: self.sent_us[slot], echo_age_us: 16_667, input_margin: margin };
+            let newest = self.inputs[slot].keys().next_back();
+            let input_margin = newest.map(|newest| (i64::from(*newest) - i64::from(tick) - 1) as i8);
+            let header = SnapshotHeader { input_margin };
             let bot = &mut self.bots[slot];
             for part in self.parts.iter() {
                 let mut bytes = Vec::new();
                 Datagram::Snapshot(header, part).encode(&mut bytes);
-                bot.client.receive_datagram(&bytes, now).unwrap();
+                bot.client.receive_datagram(KIND_SNAPSHOT, &bytes, now).unwrap();
+                bot.client.set_round_trip(Duration::from_micros(16_667));
             }
             let mut bytes = Vec::new();
             if bot.think(&self.around, now, &mut bytes) {
-                let Datagram::Input(packet) = Datagram::decode(&bytes).unwrap() else { panic!("not an input") };
-                self.acks[slot] = packet.ack.map(|ack| ack.tick);
-                self.sent_us[slot] = packet.sent_us;
+                let Datagram::Input(packet) = Datagram::decode(KIND_INPUT, &bytes).unwrap() else {
+                    panic!("not an input")
+                };
+                self.acks[slot] = packet.state;
                 for wire in packet.inputs {
                     let input = Input {
                         buttons: wire.buttons,

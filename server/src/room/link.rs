@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use arbiter_protocol::InputPacket;
 use arbiter_sim::{LeaveReason, Loadout, MatchSettings};
@@ -14,9 +13,26 @@ use crate::stats::RoomStats;
 
 /// What the socket thread has for a room.
 pub(crate) enum FromSocket {
-    Join { client: ClientId, loadout: Loadout },
-    Input { client: ClientId, packet: InputPacket, arrived: Instant },
+    Join { client: ClientId, loadout: Loadout, line: Arc<Line> },
+    Input { client: ClientId, packet: InputPacket },
     Left { client: ClientId, reason: LeaveReason },
+}
+
+/// What the socket thread measures of one connection, for its room to look at.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    budget: AtomicU32,
+}
+
+impl Line {
+    /// Bytes that the next tick may have for this client; 0 if the tick should be left out.
+    pub fn budget(&self) -> usize {
+        self.budget.load(Ordering::Relaxed) as usize
+    }
+
+    pub fn set_budget(&self, bytes: usize) {
+        self.budget.store(u32::try_from(bytes).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
 }
 
 /// What others hold of a room.

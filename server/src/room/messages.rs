@@ -8,7 +8,7 @@ use arbiter_protocol::{
 use arbiter_sim::modes::MatchState;
 use arbiter_sim::simulation::MatchSetup;
 use arbiter_sim::{DomainEvent, LeaveReason};
-use arbiter_transport::{Channel, ClientId};
+use arbiter_transport::ClientId;
 
 use super::{Entering, Room};
 use crate::convert;
@@ -90,13 +90,13 @@ impl Room {
         for seat in self.seats.iter().flatten() {
             if matches!(seat.entering, Entering::In(_)) {
                 let (client, bytes) = (seat.client, bytes.clone());
-                self.send(ToSocket::Send { client, channel: Channel::Reliable, bytes });
+                self.send(ToSocket::Message { client, bytes });
             }
         }
     }
 
     pub(super) fn message(&self, client: ClientId, message: &ServerMessage) {
-        self.send(ToSocket::Send { client, channel: Channel::Reliable, bytes: message.encode() });
+        self.send(ToSocket::Message { client, bytes: message.encode() });
     }
 
     /// Hands something that must arrive to the socket thread. It empties its queue thousands of times a second; if it does

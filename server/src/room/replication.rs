@@ -1,11 +1,8 @@
 //! What each client is told of a tick: a delta against what it has acknowledged, or a full state.
 
-use std::time::Instant;
-
 use arbiter_protocol::{Datagram, SnapshotHeader};
 use arbiter_sim::index::Identity;
 use arbiter_snapshot::Viewer;
-use arbiter_transport::Channel;
 
 use super::{Entering, Room};
 use crate::shard::ToSocket;
@@ -15,7 +12,7 @@ const FULL_STATES_PER_SECOND: u32 = 10;
 
 impl Room {
     /// Tells each client what it may know of this tick.
-    pub(super) fn replicate(&mut self, tick: u32, now: Instant) {
+    pub(super) fn replicate(&mut self, tick: u32) {
         self.encoder.begin(tick);
         let view = self.simulation.view();
         let encoder = &mut self.encoder;
@@ -30,6 +27,11 @@ impl Room {
                 // What it knew of its baseline is judged by its team of now: it starts afresh.
                 (seat.team, seat.baseline) = (team, None);
             }
+            if seat.line.budget() == 0 {
+                // The link carries no more now: a snapshot would wait in a queue on the way and be older than the next one.
+                self.held_back += 1;
+                continue;
+            }
             let baseline = seat.baseline.filter(|baseline| self.encoder.holds(*baseline));
             if baseline.is_none() {
                 if seat.full_sent.is_some_and(|sent| tick.wrapping_sub(sent) < full_every) {
@@ -42,16 +44,12 @@ impl Room {
                 tracing::warn!(room = self.number, tick, "the state does not fit into a snapshot");
                 continue;
             }
-            let (echo_us, echo_age_us) = seat.echo.map_or((0, SnapshotHeader::NO_ECHO), |(sent, arrived)| {
-                let age = now.saturating_duration_since(arrived).as_micros();
-                (sent, u32::try_from(age).unwrap_or(u32::MAX - 1))
-            });
-            let header = SnapshotHeader { echo_us, echo_age_us, input_margin: seat.margin };
+            let header = SnapshotHeader { input_margin: seat.newest.map(|(_, margin)| margin) };
             for part in self.parts.iter() {
                 let mut bytes = Vec::with_capacity(SnapshotHeader::BYTES + part.len());
                 Datagram::Snapshot(header, part).encode(&mut bytes);
                 self.snapshot_bytes += bytes.len() as u64;
-                let send = ToSocket::Send { client: seat.client, channel: Channel::Datagram, bytes };
+                let send = ToSocket::Snapshot { client: seat.client, tick, bytes };
                 dropped += u64::from(self.to_socket.try_send(send).is_err());
             }
             self.snapshots += 1;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arbiter_protocol::{
-    ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, PROTOCOL_VERSION, Refused, ServerMessage,
-    SnapshotAck, Welcome, WireInput,
+    ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, KIND_INPUT, PROTOCOL_VERSION, Refused,
+    ServerMessage, Welcome, WireInput,
 };
 use arbiter_schema::Registry;
 use arbiter_server::{Server, ServerConfig, ServerHandle};
@@ -15,7 +15,7 @@ use arbiter_sim::map::{Shape, Solid, Spawn, Volume};
 use arbiter_sim::{Map, MatchSettings, Rules, Simulation};
 use arbiter_snapshot::{Received, SnapshotDecoder};
 use arbiter_transport::{
-    Channel, ClientConnection, ClientEvent, DisconnectReason, Key, TokenRequest, UDP_BYTES_MAX, mint_token,
+    Body, ClientConnection, ClientEvent, DisconnectReason, Key, SendError, UDP_BYTES_MAX, USER_DATA_BYTES, mint_token,
 };
 use glam::{Quat, Vec3};
 
@@ -44,7 +44,8 @@ pub fn map() -> Arc<Map> {
 
 pub fn config() -> ServerConfig {
     let settings = MatchSettings { players_max: 4, ..MatchSettings::default() };
-    let mut config = ServerConfig::new(Key::generate(), Arc::new(Rules::shipped()), map(), settings);
+    let mut config =
+        ServerConfig::new(Key::generate().expect("randomness"), Arc::new(Rules::shipped()), map(), settings);
     config.seed = Some(11);
     config
 }
@@ -78,8 +79,7 @@ pub struct Client {
     pub goodbye: Option<GoodbyeReason>,
     pub ended: Option<DisconnectReason>,
     pub snapshots: u32,
-    pub margins: Vec<i16>,
-    pub echoes: u32,
+    pub margins: Vec<i8>,
     tick: u32,
     inputs: Vec<WireInput>,
     pub buttons: u16,
@@ -87,16 +87,15 @@ pub struct Client {
 
 impl Client {
     pub fn new(server: SocketAddr, key: &Key, registry: &Registry) -> Self {
-        let mut request = TokenRequest::new(vec![server]);
-        request.expire_seconds = 5;
-        let token = mint_token(key, &request, epoch()).expect("a token");
+        let lifetime = Duration::from_secs(5);
+        let token = mint_token(key, &[server], &[0; USER_DATA_BYTES], lifetime, epoch()).expect("a token");
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         socket.set_nonblocking(true).expect("a socket");
         let epoch = epoch();
         let hash = registry.protocol_hash();
         Self {
             socket,
-            connection: ClientConnection::new(&token, epoch).expect("a connection"),
+            connection: ClientConnection::new(&token[..], epoch).expect("a connection"),
             decoder: SnapshotDecoder::new(registry),
             started: Instant::now(),
             epoch,
@@ -109,7 +108,6 @@ impl Client {
             ended: None,
             snapshots: 0,
             margins: Vec::new(),
-            echoes: 0,
             tick: 0,
             inputs: Vec::new(),
             buttons: 0,
@@ -121,41 +119,46 @@ impl Client {
     }
 
     pub fn step(&mut self) {
+        let now = self.epoch + self.started.elapsed();
+        let (mut messages, mut bodies, mut connected) = (Vec::new(), Vec::new(), false);
+        let (socket, ended) = (&self.socket, &mut self.ended);
+        let out = &mut |to: SocketAddr, bytes: &[u8]| {
+            let _ = socket.send_to(bytes, to);
+        };
+        let tell = &mut |event: ClientEvent<'_>| match event {
+            ClientEvent::Connected => connected = true,
+            ClientEvent::Disconnected(reason) => *ended = Some(reason),
+            ClientEvent::Message(bytes) => messages.push(bytes.to_vec()),
+            ClientEvent::Body { kind, bytes } => bodies.push((kind, bytes.to_vec())),
+            ClientEvent::Delivered(_) | ClientEvent::Lost(_) => {}
+        };
         let mut buffer = [0; UDP_BYTES_MAX];
-        while let Ok((len, from)) = self.socket.recv_from(&mut buffer) {
-            self.connection.receive(from, &mut buffer[..len]);
+        while let Ok((len, from)) = socket.recv_from(&mut buffer) {
+            self.connection.receive(now, from, &mut buffer[..len], out, tell);
         }
-        while let Some(event) = self.connection.next_event() {
-            match event {
-                ClientEvent::Connected => {
-                    if let Some(join) = self.join {
-                        let join = ClientMessage::Join(join).encode();
-                        self.connection.send(Channel::Reliable, &join).expect("sent");
-                    }
+        self.connection.advance(now, out, tell);
+        if let (true, Some(join)) = (connected, self.join) {
+            self.connection.send_message(&ClientMessage::Join(join).encode()).expect("sent");
+        }
+        for bytes in messages {
+            match ServerMessage::decode(&bytes).expect("a message") {
+                ServerMessage::Welcome(welcome) => {
+                    self.decoder.reset();
+                    self.tick = welcome.tick + 4;
+                    self.welcomes.push(welcome);
                 }
-                ClientEvent::Disconnected(reason) => self.ended = Some(reason),
-                ClientEvent::Received { channel: Channel::Reliable, bytes } => {
-                    match ServerMessage::decode(&bytes).expect("a message") {
-                        ServerMessage::Welcome(welcome) => {
-                            self.decoder.reset();
-                            self.tick = welcome.tick + 4;
-                            self.welcomes.push(welcome);
-                        }
-                        ServerMessage::Refused(refused) => self.refused = Some(refused),
-                        ServerMessage::Goodbye(goodbye) => self.goodbye = Some(goodbye.reason),
-                        message => self.messages.push(message),
-                    }
-                }
-                ClientEvent::Received { channel: Channel::Datagram, bytes } => {
-                    let Ok(Datagram::Snapshot(header, part)) = Datagram::decode(&bytes) else { panic!("no snapshot") };
-                    self.margins.push(header.input_margin);
-                    self.echoes += u32::from(header.echo_age_us < 1_000_000);
-                    if let Ok(Received::Complete(tick)) = self.decoder.receive(part) {
-                        self.snapshots += 1;
-                        // A plain clock: stay four ticks ahead of the newest snapshot.
-                        self.tick = self.tick.max(tick + 3);
-                    }
-                }
+                ServerMessage::Refused(refused) => self.refused = Some(refused),
+                ServerMessage::Goodbye(goodbye) => self.goodbye = Some(goodbye.reason),
+                message => self.messages.push(message),
+            }
+        }
+        for (kind, bytes) in bodies {
+            let Ok(Datagram::Snapshot(header, part)) = Datagram::decode(kind, &bytes) else { panic!("no snapshot") };
+            self.margins.extend(header.input_margin);
+            if let Ok(Received::Complete(tick)) = self.decoder.receive(part) {
+                self.snapshots += 1;
+                // A plain clock: stay four ticks ahead of the newest snapshot.
+                self.tick = self.tick.max(tick + 3);
             }
         }
         let period = Duration::from_micros(16_667);
@@ -169,24 +172,36 @@ impl Client {
                 self.inputs.truncate(1);
             }
             self.inputs.truncate(4);
-            let ack = self.decoder.ack().map(|(tick, bits)| SnapshotAck { tick, bits });
-            let sent_us = self.started.elapsed().as_micros() as u32;
+            let inputs = self.inputs.iter().copied().collect();
             let mut bytes = Vec::new();
-            Datagram::Input(InputPacket { inputs: self.inputs.clone(), ack, sent_us }).encode(&mut bytes);
-            self.connection.send(Channel::Datagram, &bytes).expect("sent");
+            Datagram::Input(InputPacket { inputs, state: self.decoder.ack() }).encode(&mut bytes);
+            self.send(KIND_INPUT, &bytes).expect("sent");
         }
-        self.connection.advance(self.epoch + self.started.elapsed());
+    }
+
+    /// Sends the body of a payload, whatever it is.
+    pub fn send(&mut self, kind: u8, bytes: &[u8]) -> Result<(), SendError> {
+        let (now, socket) = (self.epoch + self.started.elapsed(), &self.socket);
+        self.connection.send_body(now, Body { kind, tag: 0, bytes }, &mut |to, bytes| {
+            let _ = socket.send_to(bytes, to);
+        })
+    }
+
+    /// Sends what no honest client does.
+    pub fn send_raw(&mut self, payload: &[u8]) {
         let socket = &self.socket;
-        self.connection.transmit(&mut |to, bytes| {
+        self.connection.send_raw_for_tests(payload, &mut |to, bytes| {
             let _ = socket.send_to(bytes, to);
         });
     }
 
     pub fn quit(&mut self) {
         let goodbye = ClientMessage::Goodbye(Goodbye { reason: GoodbyeReason::Quit }).encode();
-        self.connection.send(Channel::Reliable, &goodbye).expect("sent");
-        self.connection.disconnect();
-        self.step();
+        self.connection.send_message(&goodbye).expect("sent");
+        let (now, socket) = (self.epoch + self.started.elapsed(), &self.socket);
+        self.connection.disconnect(now, &mut |to, bytes| {
+            let _ = socket.send_to(bytes, to);
+        });
     }
 }
 

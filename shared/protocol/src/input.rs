@@ -1,4 +1,6 @@
-//! What a client sends each tick: its last inputs, so that a lost datagram costs nothing, and what it has received.
+//! What a client sends each tick: its last inputs, so that a lost datagram costs nothing, and which snapshot it has.
+
+use arrayvec::ArrayVec;
 
 use crate::codec::{Decoder, Encoder, ProtocolError};
 
@@ -38,35 +40,14 @@ impl WireInput {
     }
 }
 
-/// Which snapshots a client has received.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SnapshotAck {
-    /// Tick of the newest complete snapshot.
-    pub tick: u32,
-    /// Bit `i` says that the snapshot of tick `tick - 1 - i` is complete too.
-    pub bits: u32,
-}
-
-impl SnapshotAck {
-    /// Whether the snapshot of `tick` is acknowledged.
-    pub fn contains(&self, tick: u32) -> bool {
-        match self.tick.checked_sub(tick) {
-            Some(0) => true,
-            Some(age @ 1..=32) => self.bits & (1 << (age - 1)) != 0,
-            _ => false,
-        }
-    }
-}
-
 /// What a client sends once a tick.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InputPacket {
     /// Newest first, of consecutive ticks: 1 to [`INPUTS_PER_PACKET_MAX`].
-    pub inputs: Vec<WireInput>,
-    /// What has been received; `None` asks for a full state.
-    pub ack: Option<SnapshotAck>,
-    /// The client's clock when it sent this, in microseconds; wraps around. The server echoes it with a snapshot.
-    pub sent_us: u32,
+    pub inputs: ArrayVec<WireInput, INPUTS_PER_PACKET_MAX>,
+    /// Tick of the newest snapshot that the client has whole, which the next one may be a delta against: 1 to 255 ticks before
+    /// the newest input. `None` asks for a full state.
+    pub state: Option<u32>,
 }
 
 // Bits of the mask that says in which fields an input differs from the one after it.
@@ -82,13 +63,10 @@ impl InputPacket {
     pub(crate) fn encode(&self, to: &mut Encoder<'_>) {
         debug_assert!((1..=INPUTS_PER_PACKET_MAX).contains(&self.inputs.len()), "a packet carries 1 to 8 inputs");
         let count = self.inputs.len().min(INPUTS_PER_PACKET_MAX);
-        to.u32(self.sent_us);
-        to.u8(count as u8 | if self.ack.is_some() { 0x80 } else { 0 });
-        if let Some(ack) = self.ack {
-            to.u32(ack.tick);
-            to.u32(ack.bits);
-        }
         let Some(newest) = self.inputs.first() else { return };
+        to.u8(count as u8);
+        // One that is further back or ahead is no baseline any more: 0 stands for none.
+        to.u8(self.state.and_then(|state| u8::try_from(newest.tick.checked_sub(state)?).ok()).unwrap_or(0));
         to.u32(newest.tick);
         let mut after = WireInput { tick: newest.tick, view_tick: newest.tick, ..WireInput::default() };
         for input in &self.inputs[..count] {
@@ -125,15 +103,14 @@ impl InputPacket {
     }
 
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, ProtocolError> {
-        let sent_us = from.u32()?;
-        let head = from.u8()?;
-        let count = usize::from(head & 0x7F);
+        let count = usize::from(from.u8()?);
         if !(1..=INPUTS_PER_PACKET_MAX).contains(&count) {
             return Err(ProtocolError::Invalid { what: "number of inputs", value: count as u64 });
         }
-        let ack = if head & 0x80 != 0 { Some(SnapshotAck { tick: from.u32()?, bits: from.u32()? }) } else { None };
+        let behind = u32::from(from.u8()?);
         let newest = from.u32()?;
-        let mut inputs = Vec::with_capacity(count);
+        let state = if behind == 0 { None } else { newest.checked_sub(behind) };
+        let mut inputs = ArrayVec::new();
         let mut fields = WireInput::default();
         let mut view_lag = 0;
         for age in 0..count as u32 {
@@ -173,6 +150,6 @@ impl InputPacket {
             }
             inputs.push(WireInput { tick, view_tick: tick.saturating_sub(u32::from(view_lag)), ..fields });
         }
-        Ok(Self { inputs, ack, sent_us })
+        Ok(Self { inputs, state })
     }
 }

@@ -1,13 +1,15 @@
-//! How messages are told apart: the first byte. Datagrams may be lost, doubled and reordered; the others are reliable and in
-//! order. Tags of datagrams begin at 16, because the message layer of the transport uses the numbers below.
+//! How messages are told apart: the first byte. They are reliable and in order; what may be lost goes as the body of a
+//! transport's payload, told apart by the payload's kind.
 
 use crate::codec::{Decoder, Encoder, ProtocolError};
 use crate::input::InputPacket;
 use crate::notice::MatchMessage;
 use crate::session::{Goodbye, Join, Refused, Welcome};
 
-const TAG_INPUT: u8 = 16;
-const TAG_SNAPSHOT: u8 = 17;
+/// Kind of the body of a transport's payload: an input.
+pub const KIND_INPUT: u8 = 1;
+/// Kind of the body of a transport's payload: a part of a snapshot.
+pub const KIND_SNAPSHOT: u8 = 2;
 
 const TAG_JOIN: u8 = 1;
 const TAG_WELCOME: u8 = 2;
@@ -15,26 +17,23 @@ const TAG_REFUSED: u8 = 3;
 const TAG_MATCH: u8 = 4;
 const TAG_GOODBYE: u8 = 5;
 
-/// What stands before the part of a snapshot: the server's half of clock synchronisation.
+/// What stands before the part of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SnapshotHeader {
-    /// The newest [`InputPacket::sent_us`] that the server has received; 0 with `echo_age_us` at its maximum if none was.
-    pub echo_us: u32,
-    /// Microseconds between its arrival and this datagram.
-    pub echo_age_us: u32,
-    /// By how many ticks the newest input was ahead of the tick that needed it: negative if it came too late.
-    pub input_margin: i16,
+    /// By how many ticks the newest input was ahead of the tick that needed it, at most 127: negative if it came too late.
+    /// `None` before the first input.
+    pub input_margin: Option<i8>,
 }
 
 impl SnapshotHeader {
-    /// `echo_age_us` when nothing has been received that could be echoed.
-    pub const NO_ECHO: u32 = u32::MAX;
+    /// Its bytes.
+    pub const BYTES: usize = 1;
 
-    /// Bytes of the header with its tag.
-    pub const BYTES: usize = 11;
+    /// Stands for no input.
+    const NO_INPUT: i8 = i8::MIN;
 }
 
-/// What goes as a datagram of its own.
+/// The body of a transport's payload. Which it is stands outside, in the payload's kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Datagram<'a> {
     /// Client to server.
@@ -44,35 +43,38 @@ pub enum Datagram<'a> {
 }
 
 impl<'a> Datagram<'a> {
-    /// Appends the datagram's bytes.
+    /// The kind of the body.
+    pub fn kind(&self) -> u8 {
+        match self {
+            Self::Input(_) => KIND_INPUT,
+            Self::Snapshot(..) => KIND_SNAPSHOT,
+        }
+    }
+
+    /// Appends the body's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let mut to = Encoder::new(out);
         match self {
-            Self::Input(packet) => {
-                to.u8(TAG_INPUT);
-                packet.encode(&mut to);
-            }
+            Self::Input(packet) => packet.encode(&mut to),
             Self::Snapshot(header, part) => {
-                to.u8(TAG_SNAPSHOT);
-                to.u32(header.echo_us);
-                to.u32(header.echo_age_us);
-                to.u16(header.input_margin as u16);
+                let margin = header.input_margin.map_or(SnapshotHeader::NO_INPUT, |margin| margin.max(-127));
+                to.u8(margin as u8);
                 to.bytes(part);
             }
         }
     }
 
-    /// Reads a datagram.
-    pub fn decode(bytes: &'a [u8]) -> Result<Self, ProtocolError> {
+    /// Reads a body.
+    pub fn decode(kind: u8, bytes: &'a [u8]) -> Result<Self, ProtocolError> {
         let mut from = Decoder::new(bytes);
-        let read = match from.u8()? {
-            TAG_INPUT => Self::Input(InputPacket::decode(&mut from)?),
-            TAG_SNAPSHOT => {
-                let header =
-                    SnapshotHeader { echo_us: from.u32()?, echo_age_us: from.u32()?, input_margin: from.u16()? as i16 };
-                Self::Snapshot(header, from.rest())
+        let read = match kind {
+            KIND_INPUT => Self::Input(InputPacket::decode(&mut from)?),
+            KIND_SNAPSHOT => {
+                let margin = from.u8()? as i8;
+                let input_margin = (margin != SnapshotHeader::NO_INPUT).then_some(margin);
+                Self::Snapshot(SnapshotHeader { input_margin }, from.rest())
             }
-            other => return Err(ProtocolError::Invalid { what: "tag of a datagram", value: u64::from(other) }),
+            other => return Err(ProtocolError::Invalid { what: "kind of a body", value: u64::from(other) }),
         };
         from.finish()?;
         Ok(read)

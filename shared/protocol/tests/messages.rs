@@ -2,8 +2,8 @@
 
 use arbiter_protocol::input::{BUTTONS_ALL, INPUTS_PER_PACKET_MAX, PITCH_MAX};
 use arbiter_protocol::{
-    Cause, ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, LeaveReason, MESSAGE_BYTES_MAX,
-    MatchMessage, Notice, Outcome, PROTOCOL_VERSION, Refused, RefusedReason, ServerMessage, SnapshotAck,
+    Cause, ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, KIND_INPUT, KIND_SNAPSHOT, LeaveReason,
+    MESSAGE_BYTES_MAX, MatchMessage, Notice, Outcome, PROTOCOL_VERSION, Refused, RefusedReason, ServerMessage,
     SnapshotHeader, TeamScore, Welcome, WireInput,
 };
 use arbiter_schema::StableId;
@@ -68,9 +68,8 @@ fn packet() -> InputPacket {
         view_fraction: 17,
     };
     InputPacket {
-        inputs: vec![input(1_000, 5, 40_000, 9), input(999, 4, 39_000, 9), input(998, 4, 39_000, 10)],
-        ack: Some(SnapshotAck { tick: 990, bits: 0xF0F0_F0F0 }),
-        sent_us: u32::MAX,
+        inputs: [input(1_000, 5, 40_000, 9), input(999, 4, 39_000, 9), input(998, 4, 39_000, 10)].into_iter().collect(),
+        state: Some(990),
     }
 }
 
@@ -100,7 +99,7 @@ fn every_truncation_is_an_error() {
     all.push((join().encode(), |bytes| ClientMessage::decode(bytes).is_err()));
     let mut bytes = Vec::new();
     Datagram::Input(packet()).encode(&mut bytes);
-    all.push((bytes, |bytes| Datagram::decode(bytes).is_err()));
+    all.push((bytes, |bytes| Datagram::decode(KIND_INPUT, bytes).is_err()));
     for (bytes, refused) in all {
         for end in 0..bytes.len() {
             assert!(refused(&bytes[..end]), "{end} of {} bytes were taken for a message", bytes.len());
@@ -139,24 +138,29 @@ fn an_input_that_repeats_its_successor_costs_one_byte() {
     packet.inputs = (0..8).map(|age| WireInput { tick: 1_000 - age, view_tick: 991 - age, ..newest }).collect();
     let mut bytes = Vec::new();
     Datagram::Input(packet.clone()).encode(&mut bytes);
-    assert!(bytes.len() <= 37, "{} bytes", bytes.len());
-    assert_eq!(Datagram::decode(&bytes), Ok(Datagram::Input(packet)));
+    assert!(bytes.len() <= 25, "{} bytes", bytes.len());
+    assert_eq!(Datagram::decode(KIND_INPUT, &bytes), Ok(Datagram::Input(packet)));
 }
 
 #[test]
-fn a_snapshot_acknowledgement_covers_itself_and_the_32_before() {
-    let ack = SnapshotAck { tick: 100, bits: 1 | 1 << 31 };
-    let covered: Vec<u32> = (0..200).filter(|tick| ack.contains(*tick)).collect();
-    assert_eq!(covered, [68, 99, 100]);
+fn a_snapshot_too_old_for_a_baseline_asks_for_a_full_state() {
+    for (state, read) in [(Some(745), Some(745)), (Some(744), None), (Some(1_000), None), (Some(2_000), None)] {
+        let mut bytes = Vec::new();
+        Datagram::Input(InputPacket { state, ..packet() }).encode(&mut bytes);
+        let Ok(Datagram::Input(packet)) = Datagram::decode(KIND_INPUT, &bytes) else { panic!("not an input") };
+        assert_eq!(packet.state, read);
+    }
 }
 
 #[test]
 fn a_snapshot_datagram_keeps_its_part() {
-    let header = SnapshotHeader { echo_us: 5, echo_age_us: 6, input_margin: -7 };
-    let mut bytes = Vec::new();
-    Datagram::Snapshot(header, b"part").encode(&mut bytes);
-    assert_eq!(bytes.len(), SnapshotHeader::BYTES + 4);
-    assert_eq!(Datagram::decode(&bytes), Ok(Datagram::Snapshot(header, b"part")));
+    for input_margin in [None, Some(-7), Some(i8::MAX)] {
+        let header = SnapshotHeader { input_margin };
+        let mut bytes = Vec::new();
+        Datagram::Snapshot(header, b"part").encode(&mut bytes);
+        assert_eq!(bytes.len(), SnapshotHeader::BYTES + 4);
+        assert_eq!(Datagram::decode(KIND_SNAPSHOT, &bytes), Ok(Datagram::Snapshot(header, b"part")));
+    }
 }
 
 prop_compose! {
@@ -171,17 +175,17 @@ prop_compose! {
 proptest! {
     #[test]
     fn any_input_packet_survives_the_round_trip(
-        newest in 70_000..=u32::MAX, sent_us: u32, ack in proptest::option::of((any::<u32>(), any::<u32>())),
+        newest in 70_000..=u32::MAX, behind in proptest::option::of(1..=255_u32),
         drawn in proptest::collection::vec(any_input(), 1..=INPUTS_PER_PACKET_MAX),
     ) {
         let inputs = drawn.iter().zip(0..).map(|((lag, input), age)| {
             let tick = newest - age;
             WireInput { tick, view_tick: tick - u32::from(*lag), ..*input }
         }).collect();
-        let packet = InputPacket { inputs, ack: ack.map(|(tick, bits)| SnapshotAck { tick, bits }), sent_us };
+        let packet = InputPacket { inputs, state: behind.map(|behind| newest - behind) };
         let mut bytes = Vec::new();
         Datagram::Input(packet.clone()).encode(&mut bytes);
-        prop_assert_eq!(Datagram::decode(&bytes), Ok(Datagram::Input(packet)));
+        prop_assert_eq!(Datagram::decode(KIND_INPUT, &bytes), Ok(Datagram::Input(packet)));
     }
 
     #[test]
@@ -191,7 +195,7 @@ proptest! {
             if let (Some(first), Some(byte)) = (first, bytes.first_mut()) {
                 *byte = first;
             }
-            let _ = Datagram::decode(&bytes);
+            let _ = Datagram::decode(tag, &bytes);
             let _ = ClientMessage::decode(&bytes);
             let _ = ServerMessage::decode(&bytes);
         }

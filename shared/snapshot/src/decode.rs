@@ -132,13 +132,9 @@ impl SnapshotDecoder {
         self.states.iter()
     }
 
-    /// What to acknowledge: the newest tick and a bit for each of the 32 before it (bit `i` for `tick - 1 - i`). `None` asks
-    /// for a full state.
-    pub fn ack(&self) -> Option<(u32, u32)> {
-        let newest = self.states.back().filter(|_| !self.needs_full)?.tick;
-        let ages = self.states.iter().rev().skip(1).map(|state| newest - state.tick);
-        let bits = ages.take_while(|age| *age <= 32).fold(0, |bits, age| bits | 1 << (age - 1));
-        Some((newest, bits))
+    /// What to acknowledge: the newest tick. `None` asks for a full state.
+    pub fn ack(&self) -> Option<u32> {
+        Some(self.states.back().filter(|_| !self.needs_full)?.tick)
     }
 
     /// Takes a part. Errors leave everything as it was, but for [`SnapshotError::NoBaseline`], after which [`Self::ack`] asks
