@@ -22,8 +22,8 @@ pub struct Rate {
 /// The limits on handshake packets, counted together: connection requests that have passed all checks that need no key, and
 /// responses to challenges.
 ///
-/// Opening a token takes about 4 µs, so that the defaults bound what one source costs to 0.2 % of a core, and all together
-/// to 7 %.
+/// Opening a token takes about 2 µs, so that the defaults bound what one source costs to 0.1 % of a core, and all together
+/// to 4 %.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HandshakeLimits {
     /// Of one IPv4 address or IPv6 /64 network. A whole office, or a load test, may stand behind one.

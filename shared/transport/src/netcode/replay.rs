@@ -9,33 +9,49 @@ pub const REPLAY_WINDOW: u64 = 256;
 #[derive(Debug, Clone, Default)]
 pub struct ReplayWindow {
     newest: u64,
-    /// Bit `s % 256` says whether `s` of the window was received.
-    received: [u64; 4],
+    received: ReplayBits,
 }
 
 impl ReplayWindow {
     /// Whether a packet must be refused: received before, or too old to tell.
     pub fn is_known(&self, sequence: u64) -> bool {
-        if sequence > self.newest {
-            return false;
-        }
-        self.newest - sequence >= REPLAY_WINDOW || self.received[word(sequence)] & bit(sequence) != 0
+        self.received.is_known(self.newest, sequence)
     }
 
     /// Notes an authentic packet. Never to be called for one that has not been authenticated: a forged sequence would shut
     /// honest ones out.
     pub fn note(&mut self, sequence: u64) {
-        if sequence > self.newest {
-            if sequence - self.newest >= REPLAY_WINDOW {
-                self.received = [0; 4];
+        self.received.note(&mut self.newest, sequence);
+    }
+}
+
+/// A [`ReplayWindow`] whose newest sequence is kept elsewhere: the bits then share a cache line with a key.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReplayBits {
+    /// Bit `s % 256` says whether `s` of the window was received.
+    bits: [u64; 4],
+}
+
+impl ReplayBits {
+    pub fn is_known(&self, newest: u64, sequence: u64) -> bool {
+        if sequence > newest {
+            return false;
+        }
+        newest - sequence >= REPLAY_WINDOW || self.bits[word(sequence)] & bit(sequence) != 0
+    }
+
+    pub fn note(&mut self, newest: &mut u64, sequence: u64) {
+        if sequence > *newest {
+            if sequence - *newest >= REPLAY_WINDOW {
+                self.bits = [0; 4];
             } else {
-                for skipped in self.newest + 1..sequence {
-                    self.received[word(skipped)] &= !bit(skipped);
+                for skipped in *newest + 1..sequence {
+                    self.bits[word(skipped)] &= !bit(skipped);
                 }
             }
-            self.newest = sequence;
+            *newest = sequence;
         }
-        self.received[word(sequence)] |= bit(sequence);
+        self.bits[word(sequence)] |= bit(sequence);
     }
 }
 

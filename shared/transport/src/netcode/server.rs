@@ -165,8 +165,8 @@ impl Server {
 
     /// A packet from a client's address.
     fn on_packet<'a>(&mut self, at: usize, header: Header, datagram: &'a mut [u8]) -> Received<'a> {
-        let slot = self.peers.slot(at);
-        if slot.replay.is_known(header.sequence) {
+        let (slot, vitals) = self.peers.client(at);
+        if slot.received.is_known(vitals.newest, header.sequence) {
             self.counters.replays += 1;
             return Received::Nothing;
         }
@@ -174,15 +174,15 @@ impl Server {
             self.counters.forgeries += 1;
             return Received::Nothing;
         };
-        slot.replay.note(header.sequence);
+        slot.received.note(&mut vitals.newest, header.sequence);
+        vitals.heard_ms = self.clock.ms();
+        vitals.is_confirmed = true;
         let connection = self.peers.id(at);
         if header.kind == Kind::Disconnect {
             self.counters.disconnects += 1;
             self.peers.release(at);
             return Received::Disconnected { connection, reason: GoneReason::ByPeer };
         }
-        self.peers.slot(at).is_confirmed = true;
-        self.peers.times(at).heard_ms = self.clock.ms();
         if header.kind == Kind::Payload {
             self.counters.payloads += 1;
             return Received::Payload { connection, payload: body };
@@ -204,7 +204,7 @@ impl Server {
         out: &mut impl FnMut(SocketAddr, &[u8]),
     ) -> Option<(SocketAddr, usize)> {
         let at = self.ready(connection, payload.len(), out)?;
-        let header = header_bytes(self.peers.slot(at).sequence);
+        let header = header_bytes(self.peers.client(at).0.sequence);
         let packet = datagram.get_mut(..header + payload.len() + TAG_BYTES)?;
         packet[header..header + payload.len()].copy_from_slice(payload);
         let to = self.seal_packet(at, packet)?;
@@ -221,7 +221,7 @@ impl Server {
         out: &mut impl FnMut(SocketAddr, &[u8]),
     ) -> Option<(SocketAddr, Range<usize>)> {
         let at = self.ready(connection, payload_bytes, out)?;
-        let start = HEADER_BYTES_MAX - header_bytes(self.peers.slot(at).sequence);
+        let start = HEADER_BYTES_MAX - header_bytes(self.peers.client(at).0.sequence);
         let range = start..HEADER_BYTES_MAX + payload_bytes + TAG_BYTES;
         let to = self.seal_packet(at, datagram.get_mut(range.clone())?)?;
         Some((to, range))
@@ -238,40 +238,38 @@ impl Server {
         if !(1..=PAYLOAD_BYTES_MAX).contains(&payload_bytes) {
             return None;
         }
-        let slot = self.peers.slot(at);
-        if !slot.is_confirmed {
+        if !self.peers.vitals(at).is_confirmed {
             self.keep_alive(at, out);
         }
         Some(at)
     }
 
     fn seal_packet(&mut self, at: usize, packet: &mut [u8]) -> Option<SocketAddr> {
-        let slot = self.peers.slot(at);
+        let (slot, vitals) = self.peers.client(at);
         let sequence = slot.sequence;
         // Nobody gets there in any lifetime; beyond it, nonces of other packets with the same key begin.
         if sequence >= GLOBAL_SEQUENCE_MIN {
             return None;
         }
         slot.sequence += 1;
+        vitals.sent_ms = self.clock.ms();
         let sealed = packet::seal(packet, Kind::Payload, sequence, &slot.to_client, &self.associated);
-        let address = slot.address.address();
-        self.peers.times(at).sent_ms = self.clock.ms();
-        sealed.then_some(address)
+        sealed.then(|| slot.address.address())
     }
 
     /// Sends a client a packet that is not a payload.
     fn control(&mut self, at: usize, kind: Kind, body: &[&[u8]], out: &mut impl FnMut(SocketAddr, &[u8])) {
-        let slot = self.peers.slot(at);
+        let (slot, vitals) = self.peers.client(at);
         let sequence = slot.sequence;
         if sequence >= GLOBAL_SEQUENCE_MIN {
             return;
         }
         slot.sequence += 1;
+        vitals.sent_ms = self.clock.ms();
         let mut buffer = [0; CONTROL_BYTES_MAX];
         if let Some(packet) = control(&mut buffer, kind, body, sequence, &slot.to_client, &self.associated) {
             out(slot.address.address(), packet);
         }
-        self.peers.times(at).sent_ms = self.clock.ms();
     }
 
     fn keep_alive(&mut self, at: usize, out: &mut impl FnMut(SocketAddr, &[u8])) {
@@ -298,11 +296,11 @@ impl Server {
         let mut from = 0;
         while let Some(at) = self.peers.next_client(from) {
             from = at + 1;
-            let times = *self.peers.times(at);
-            let silent_ms = now_ms.wrapping_sub(times.heard_ms);
-            // No timeout is below a second, so that the slots of lively clients are left alone.
+            let vitals = self.peers.vitals(at);
+            let silent_ms = now_ms.wrapping_sub(vitals.heard_ms);
+            // No timeout is below a second.
             if silent_ms >= 1_000 {
-                let timeout_ms = self.peers.slot(at).timeout_ms;
+                let timeout_ms = self.peers.timeout_ms(at);
                 if timeout_ms != 0 && silent_ms >= timeout_ms {
                     self.counters.timeouts += 1;
                     let connection = self.peers.id(at);
@@ -311,7 +309,7 @@ impl Server {
                     continue;
                 }
             }
-            if now_ms.wrapping_sub(times.sent_ms) >= KEEP_ALIVE.as_millis() as u32 {
+            if now_ms.wrapping_sub(self.peers.vitals(at).sent_ms) >= KEEP_ALIVE.as_millis() as u32 {
                 self.keep_alive(at, out);
             }
         }
@@ -352,9 +350,8 @@ impl Server {
     }
 
     /// Where a client is; `None` if it is gone.
-    pub fn address(&mut self, connection: ConnectionId) -> Option<SocketAddr> {
-        let at = self.peers.resolve(connection)?;
-        Some(self.peers.slot(at).address.address())
+    pub fn address(&self, connection: ConnectionId) -> Option<SocketAddr> {
+        Some(self.peers.address(self.peers.resolve(connection)?))
     }
 
     /// Whether a connection is not gone.
