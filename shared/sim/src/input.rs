@@ -108,7 +108,7 @@ pub enum Admin {
     Pause,
     /// Lets it go on.
     Resume,
-    /// Ends the match at once; it is a draw unless one side leads.
+    /// Ends the match at once: for who has won most rounds, else for who leads in this one, else as a draw.
     End,
     /// Gives a team points, negative ones too.
     AddScore {

@@ -202,10 +202,16 @@ pub fn add_score(world: &mut World, side: u16, points: i32) {
     }
 }
 
-/// Ends the match in this tick with whoever leads.
+/// Ends the match in this tick. The rounds that were played to their end decide; where they do not, the points of this one.
 pub fn end_now(world: &mut World) {
-    let leader = leader(world);
-    end_match(world, leader.map_or(Outcome::Draw, Outcome::Won));
+    let leader = leader(world).map_or(Outcome::Draw, Outcome::Won);
+    let (state, setup) = (world.resource::<MatchState>(), world.resource::<MatchSetup>());
+    let (round, teams) = (state.round, setup.teams);
+    if matches!(state.phase, Phase::Running | Phase::Overtime) {
+        world.resource_mut::<Events>().0.push(DomainEvent::RoundEnded { round, outcome: leader });
+    }
+    let by_rounds = if teams == 0 { Outcome::Draw } else { most_rounds(world, teams) };
+    end_match(world, if by_rounds == Outcome::Draw { leader } else { by_rounds });
 }
 
 /// The side with the most points, if it is one alone.
@@ -390,7 +396,7 @@ fn advance(world: &mut World) {
                 return;
             }
             let settled = state.phase == Phase::Overtime && !undecided(world, best);
-            if reached || settled || last_call || time_is_over {
+            if reached || settled || time_is_over {
                 end_round(world, best.map_or(Outcome::Draw, Outcome::Won));
             }
             if last_call {

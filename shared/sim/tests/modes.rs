@@ -107,6 +107,27 @@ fn a_match_ends_with_its_settings_seconds_whoever_leads() {
 }
 
 #[test]
+fn a_match_that_is_cut_short_is_decided_by_the_rounds_played_to_their_end() {
+    let rules = with_mode("team_deathmatch", |mode| {
+        (mode.rounds_max, mode.rounds_to_win, mode.break_seconds, mode.score_limit) = (3, 2, 1, 10);
+    });
+    let cut = |second_round: i32| {
+        let mut simulation = played(&rules, "team_deathmatch");
+        simulation.step(&[join(0, 1), join(1, 2)]);
+        until_running(&mut simulation);
+        simulation.step(&[Command::Admin(Admin::AddScore { team: 2, points: 10 })]);
+        until_running(&mut simulation);
+        simulation.step(&[Command::Admin(Admin::AddScore { team: 1, points: second_round })]);
+        simulation.step(&[Command::Admin(Admin::End)]);
+        assert!(has(&simulation, |event| matches!(event, DomainEvent::MatchEnded { .. })));
+        simulation.ended()
+    };
+    assert_eq!(cut(0), Some(Outcome::Won(2)));
+    // Leading in a round is not winning it.
+    assert_eq!(cut(9), Some(Outcome::Won(2)));
+}
+
+#[test]
 fn one_alone_in_a_point_takes_it_and_earns_points() {
     let mut simulation = common::simulation("control_point", 1);
     simulation.step(&[join(0, 1), join(1, 2)]);
