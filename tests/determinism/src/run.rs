@@ -187,8 +187,14 @@ fn build(plan: &Plan, way: Way) -> Result<Simulation> {
 }
 
 /// Plays matches on a pool of threads and returns (seed, chain) in the order of seeds, and where they were cut. With more than one thread, rooms
-/// wander between threads every few ticks.
-pub fn play(seeds: std::ops::Range<u64>, ticks: u32, way: Way, threads: usize) -> Result<(Vec<(u64, u64)>, Cuts)> {
+/// wander between threads every few ticks. `progress` hears how many have been played.
+pub fn play(
+    seeds: std::ops::Range<u64>,
+    ticks: u32,
+    way: Way,
+    threads: usize,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<(Vec<(u64, u64)>, Cuts)> {
     struct Work {
         waiting: std::ops::Range<u64>,
         begun: VecDeque<(u64, u32, Box<Match>)>,
@@ -222,18 +228,24 @@ pub fn play(seeds: std::ops::Range<u64>, ticks: u32, way: Way, threads: usize) -
             if until == ticks {
                 queue.cuts.add(room.cuts());
                 queue.done.push((seed, chain));
+                progress(queue.done.len());
             } else {
                 queue.begun.push_back((seed, until, room));
             }
         }
     };
-    std::thread::scope(|scope| -> Result<()> {
-        let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(worker)).collect();
-        for worker in workers {
-            worker.join().map_err(|_| anyhow::anyhow!("a match panicked; see above"))??;
-        }
-        Ok(())
-    })?;
+    if threads <= 1 {
+        // On the caller's own thread: an emulator may know no others.
+        worker()?;
+    } else {
+        std::thread::scope(|scope| -> Result<()> {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+            for worker in workers {
+                worker.join().map_err(|_| anyhow::anyhow!("a match panicked; see above"))??;
+            }
+            Ok(())
+        })?;
+    }
     let Work { mut done, cuts, .. } = work.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     done.sort_unstable();
     Ok((done, cuts))

@@ -38,8 +38,8 @@ fn a_restored_checkpoint_continues_bit_for_bit() {
 
 #[test]
 fn rooms_that_wander_between_threads_play_the_same() {
-    let one = run::play(SEEDS, TICKS, Way::default(), 1).expect("plays");
-    let many = run::play(SEEDS, TICKS, Way::default(), 3).expect("plays");
+    let one = run::play(SEEDS, TICKS, Way::default(), 1, &|_| ()).expect("plays");
+    let many = run::play(SEEDS, TICKS, Way::default(), 3, &|_| ()).expect("plays");
     assert_eq!(one, many);
 }
 

@@ -6,6 +6,9 @@ use anyhow::Result;
 use arbiter_determinism::{Match, Way, run};
 use clap::{Args, Parser, Subcommand};
 
+/// Matches between two lines of progress.
+const PROGRESS_EVERY: usize = 50;
+
 /// Plays generated matches in one way.
 #[derive(Debug, Parser)]
 struct Leg {
@@ -73,7 +76,13 @@ fn main() -> Result<()> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     match Leg::parse().command {
         What::Play { from, count, threads, how } => {
-            let (chains, cuts) = run::play(from..from.saturating_add(count), how.ticks, how.way(), threads)?;
+            let progress = |done: usize| {
+                if done.is_multiple_of(PROGRESS_EVERY) {
+                    eprintln!("    {done} of {count} matches from seed {from}");
+                }
+            };
+            let seeds = from..from.saturating_add(count);
+            let (chains, cuts) = run::play(seeds, how.ticks, how.way(), threads, &progress)?;
             for (seed, chain) in chains {
                 writeln!(out, "match {seed} ticks {} chain {chain:016x}", how.ticks)?;
             }
