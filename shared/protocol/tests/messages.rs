@@ -33,10 +33,18 @@ fn server_messages() -> Vec<ServerMessage> {
         RefusedReason::Full,
         RefusedReason::Stopping,
         RefusedReason::Malformed,
+        RefusedReason::Token,
+        RefusedReason::NoRoom,
     ] {
         all.push(ServerMessage::Refused(reason.into()));
     }
-    for reason in [GoodbyeReason::Quit, GoodbyeReason::Idle, GoodbyeReason::Stopping, GoodbyeReason::Failed] {
+    for reason in [
+        GoodbyeReason::Quit,
+        GoodbyeReason::Idle,
+        GoodbyeReason::Stopping,
+        GoodbyeReason::Failed,
+        GoodbyeReason::TakenOver,
+    ] {
         all.push(ServerMessage::Goodbye(Goodbye { reason }));
     }
     let notices = [
