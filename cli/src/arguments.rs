@@ -9,6 +9,7 @@ use crate::assets::AssetsCommand;
 use crate::bots_command::BotsArgs;
 use crate::config::Layer;
 use crate::replay_command::ReplayArgs;
+use crate::token_command::TokenCommand;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -40,6 +41,9 @@ pub enum Command {
     Bots(BotsArgs),
     /// Re-simulate recordings: verify, seek, dump, compare
     Replay(ReplayArguments),
+    /// Make a connect token for a player, or show what is in one
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Check rules and maps, or print their schema
     #[command(subcommand)]
     Assets(AssetsCommand),

@@ -14,6 +14,7 @@ pub mod plugins;
 pub mod replay_command;
 pub mod server_command;
 pub mod stop;
+pub mod token_command;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,7 @@ pub fn run(arguments: Arguments, plugins: Plugins) -> Result<ExitCode> {
         Command::Replay(arguments) => {
             replay_command::run(&arguments.replay, &host::Replaying::new(arguments.assets, plugins)?)
         }
+        Command::Token(command) => token_command::run(&command),
         Command::Assets(command) => assets::run(command),
     }
 }

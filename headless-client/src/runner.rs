@@ -11,14 +11,14 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use arbiter_protocol::{KIND_INPUT, Notice, Outcome};
+use arbiter_protocol::{KIND_INPUT, Notice, Outcome, UserData, UserDataError};
 use arbiter_schema::Registry;
 use arbiter_sim::collide::SolidError;
 use arbiter_sim::{BuildError, Loadout, Map, MatchSettings, Rules, Simulation};
 use arbiter_transport::conditioner::{Conditioner, Profile};
 use arbiter_transport::{
     Body, ClientConnection, ClientEvent, DisconnectReason, Key, PAYLOAD_BYTES_MAX, TokenError, UDP_BYTES_MAX,
-    USER_DATA_BYTES, mint_token, token,
+    mint_token, token,
 };
 use bevy_app::App;
 use thiserror::Error;
@@ -39,6 +39,8 @@ const RECEIVE_BURST: usize = 32;
 const WAIT_MIN: Duration = Duration::from_millis(1);
 /// See [`WAIT_MIN`]: longer would make inputs late at 128 Hz.
 const WAIT_MAX: Duration = Duration::from_millis(4);
+/// What the tokens of bots say of their build.
+const BUILD: &str = concat!("arbiter bots ", env!("CARGO_PKG_VERSION"));
 /// After the stop flag, goodbyes have this long to leave.
 const GOODBYE: Duration = Duration::from_millis(200);
 
@@ -130,6 +132,9 @@ pub enum BotsError {
     /// No token for them.
     #[error("no connect token: {0}; check the key file and the address")]
     Token(#[from] TokenError),
+    /// No user data for their tokens.
+    #[error("no connect token: {0}")]
+    UserData(#[from] UserDataError),
     /// No socket for them.
     #[error("no socket for bot {bot}: {error}; allow more open files or use fewer bots")]
     Socket {
@@ -198,7 +203,10 @@ fn threads(bots: usize) -> usize {
 }
 
 fn seat(config: &BotsConfig, number: u16, now: Duration) -> Result<Seat, BotsError> {
-    let token = mint_token(&config.key, &[config.server], &[0; USER_DATA_BYTES], token::LIFETIME, now)?;
+    // A random player: two runs of bots on one server must not take each other's places.
+    let player = u64::from_le_bytes(token::random().map_err(TokenError::from)?);
+    let user_data = UserData { player, build: BUILD.into(), ..UserData::default() }.encode()?;
+    let token = mint_token(&config.key, &[config.server], &user_data, token::LIFETIME, now)?;
     let connection = ClientConnection::new(&token[..], now)?;
     let any: SocketAddr = match config.server {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),

@@ -6,19 +6,22 @@
 //! in words.
 //!
 //! Next: [`codec`] for how numbers are laid out, [`input`] for what a client sends each tick, [`session`] for joining and
-//! leaving, [`notice`] for what is told of a match, [`message`] for how they are told apart.
+//! leaving, [`notice`] for what is told of a match, [`message`] for how they are told apart, [`user_data`] for what a connect
+//! token says of its player.
 
 pub mod codec;
 pub mod input;
 pub mod message;
 pub mod notice;
 pub mod session;
+pub mod user_data;
 
 pub use codec::{Decoder, Encoder, ProtocolError};
 pub use input::{InputPacket, WireInput};
 pub use message::{ClientMessage, Datagram, KIND_INPUT, KIND_SNAPSHOT, ServerMessage, SnapshotHeader};
 pub use notice::{Cause, LeaveReason, MatchMessage, Notice, Outcome, TeamScore};
 pub use session::{Goodbye, GoodbyeReason, Join, Refused, RefusedReason, Welcome};
+pub use user_data::{USER_DATA_BYTES, UserData, UserDataError};
 
 /// The version of this protocol. Raised whenever a byte changes its meaning; a server refuses other versions readably.
 pub const PROTOCOL_VERSION: u16 = 2;

@@ -133,6 +133,10 @@ pub enum RefusedReason {
     Stopping,
     /// The message was not a join.
     Malformed,
+    /// The connect token does not say who connects: its user data cannot be read.
+    Token,
+    /// The connect token names a room that the server does not have.
+    NoRoom,
     /// A reason that this version does not know; the text says it.
     Other(u8),
 }
@@ -152,6 +156,8 @@ impl fmt::Display for RefusedReason {
             Self::Full => f.write_str("every slot of the match is taken: try again later"),
             Self::Stopping => f.write_str("the server is stopping: join another one"),
             Self::Malformed => f.write_str("the first message was not a join of this protocol"),
+            Self::Token => f.write_str("the connect token does not say who you are: get another one"),
+            Self::NoRoom => f.write_str("the room of the connect token is not here: get another token"),
             Self::Other(code) => write!(f, "refused with code {code}"),
         }
     }
@@ -180,6 +186,8 @@ impl Refused {
             RefusedReason::Full => 3,
             RefusedReason::Stopping => 4,
             RefusedReason::Malformed => 5,
+            RefusedReason::Token => 6,
+            RefusedReason::NoRoom => 7,
             RefusedReason::Other(code) => code,
         });
         to.text(&self.text, REASON_BYTES_MAX);
@@ -205,6 +213,8 @@ impl Refused {
             3 => RefusedReason::Full,
             4 => RefusedReason::Stopping,
             5 => RefusedReason::Malformed,
+            6 => RefusedReason::Token,
+            7 => RefusedReason::NoRoom,
             other => {
                 from.rest();
                 RefusedReason::Other(other)
@@ -231,11 +241,22 @@ pub enum GoodbyeReason {
     Stopping,
     /// The room failed.
     Failed,
+    /// The same player has connected anew and now has the place. A client that is told so does not connect again by itself:
+    /// two of them would take it from each other for ever.
+    TakenOver,
 }
 
 impl GoodbyeReason {
-    const ALL: [Self; 7] =
-        [Self::Quit, Self::Idle, Self::Kicked, Self::Protocol, Self::MatchOver, Self::Stopping, Self::Failed];
+    const ALL: [Self; 8] = [
+        Self::Quit,
+        Self::Idle,
+        Self::Kicked,
+        Self::Protocol,
+        Self::MatchOver,
+        Self::Stopping,
+        Self::Failed,
+        Self::TakenOver,
+    ];
 }
 
 impl fmt::Display for GoodbyeReason {
@@ -248,6 +269,7 @@ impl fmt::Display for GoodbyeReason {
             Self::MatchOver => "the match is over",
             Self::Stopping => "the server is stopping",
             Self::Failed => "the room failed; the match is lost",
+            Self::TakenOver => "the player has connected from elsewhere",
         })
     }
 }

@@ -4,7 +4,7 @@ use arbiter_protocol::input::{BUTTONS_ALL, INPUTS_PER_PACKET_MAX, PITCH_MAX};
 use arbiter_protocol::{
     Cause, ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, KIND_INPUT, KIND_SNAPSHOT, LeaveReason,
     MESSAGE_BYTES_MAX, MatchMessage, Notice, Outcome, PROTOCOL_VERSION, Refused, RefusedReason, ServerMessage,
-    SnapshotHeader, TeamScore, Welcome, WireInput,
+    SnapshotHeader, TeamScore, USER_DATA_BYTES, UserData, Welcome, WireInput,
 };
 use arbiter_schema::StableId;
 use proptest::prelude::*;
@@ -33,10 +33,18 @@ fn server_messages() -> Vec<ServerMessage> {
         RefusedReason::Full,
         RefusedReason::Stopping,
         RefusedReason::Malformed,
+        RefusedReason::Token,
+        RefusedReason::NoRoom,
     ] {
         all.push(ServerMessage::Refused(reason.into()));
     }
-    for reason in [GoodbyeReason::Quit, GoodbyeReason::Idle, GoodbyeReason::Stopping, GoodbyeReason::Failed] {
+    for reason in [
+        GoodbyeReason::Quit,
+        GoodbyeReason::Idle,
+        GoodbyeReason::Stopping,
+        GoodbyeReason::Failed,
+        GoodbyeReason::TakenOver,
+    ] {
         all.push(ServerMessage::Goodbye(Goodbye { reason }));
     }
     let notices = [
@@ -198,6 +206,28 @@ proptest! {
             let _ = Datagram::decode(tag, &bytes);
             let _ = ClientMessage::decode(&bytes);
             let _ = ServerMessage::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn user_data_have_one_way_to_be_written(
+        head in proptest::collection::vec(any::<u8>(), 11), build in proptest::collection::vec(any::<u8>(), 0..34),
+        stray in proptest::option::of((46..256_usize, 1..=255_u8)),
+    ) {
+        let mut bytes = [0; USER_DATA_BYTES];
+        bytes[0] = 1;
+        bytes[1..12].copy_from_slice(&head);
+        bytes[12] = build.len() as u8;
+        bytes[13..13 + build.len()].copy_from_slice(&build);
+        if let Some((at, value)) = stray {
+            bytes[at] = value;
+        }
+        match UserData::decode(&bytes) {
+            Ok(data) => prop_assert_eq!(data.encode(), Ok(bytes)),
+            Err(_) => {
+                let printable = core::str::from_utf8(&build).is_ok_and(|text| !text.chars().any(char::is_control));
+                prop_assert!(stray.is_some() || build.len() > 32 || !printable);
+            }
         }
     }
 

@@ -1,5 +1,5 @@
 //! Contract: given the same inputs, every byte that we write is the one that the reference implementation in C writes, and we
-//! read its bytes back. Where the vectors come from: `vectors/netcode/README.md`.
+//! read its bytes back. Where the vectors come from: `tests/vectors/netcode/README.md`.
 
 use std::net::SocketAddr;
 
@@ -19,17 +19,19 @@ const PRIVATE_KEY: [u8; 32] = [
     0x2c, 0xd1, 0x99, 0x27, 0x26, 0x6b, 0x3c, 0x60, 0xf4, 0xb7, 0x15, 0xab, 0xa1,
 ];
 
-const PRIVATE_PLAIN: &[u8; 1_024] = include_bytes!("vectors/netcode/private_connect_token_plaintext.bin");
-const PRIVATE_SEALED: &[u8; 1_024] = include_bytes!("vectors/netcode/private_connect_token_encrypted.bin");
-const CONNECT_TOKEN: &[u8; 2_048] = include_bytes!("vectors/netcode/connect_token.bin");
-const CHALLENGE_TOKEN: &[u8; 300] = include_bytes!("vectors/netcode/challenge_token_encrypted.bin");
-const REQUEST: &[u8; packet::REQUEST_BYTES] = include_bytes!("vectors/netcode/packet_request.bin");
-const DENIED: &[u8] = include_bytes!("vectors/netcode/packet_denied.bin");
-const CHALLENGE: &[u8] = include_bytes!("vectors/netcode/packet_challenge.bin");
-const RESPONSE: &[u8] = include_bytes!("vectors/netcode/packet_response.bin");
-const KEEP_ALIVE: &[u8] = include_bytes!("vectors/netcode/packet_keep_alive.bin");
-const PAYLOAD: &[u8] = include_bytes!("vectors/netcode/packet_payload.bin");
-const DISCONNECT: &[u8] = include_bytes!("vectors/netcode/packet_disconnect.bin");
+const PRIVATE_PLAIN: &[u8; 1_024] =
+    include_bytes!("../../../tests/vectors/netcode/private_connect_token_plaintext.bin");
+const PRIVATE_SEALED: &[u8; 1_024] =
+    include_bytes!("../../../tests/vectors/netcode/private_connect_token_encrypted.bin");
+const CONNECT_TOKEN: &[u8; 2_048] = include_bytes!("../../../tests/vectors/netcode/connect_token.bin");
+const CHALLENGE_TOKEN: &[u8; 300] = include_bytes!("../../../tests/vectors/netcode/challenge_token_encrypted.bin");
+const REQUEST: &[u8; packet::REQUEST_BYTES] = include_bytes!("../../../tests/vectors/netcode/packet_request.bin");
+const DENIED: &[u8] = include_bytes!("../../../tests/vectors/netcode/packet_denied.bin");
+const CHALLENGE: &[u8] = include_bytes!("../../../tests/vectors/netcode/packet_challenge.bin");
+const RESPONSE: &[u8] = include_bytes!("../../../tests/vectors/netcode/packet_response.bin");
+const KEEP_ALIVE: &[u8] = include_bytes!("../../../tests/vectors/netcode/packet_keep_alive.bin");
+const PAYLOAD: &[u8] = include_bytes!("../../../tests/vectors/netcode/packet_payload.bin");
+const DISCONNECT: &[u8] = include_bytes!("../../../tests/vectors/netcode/packet_disconnect.bin");
 
 fn key(byte: impl Fn(usize) -> usize) -> Key {
     Key::from_bytes(std::array::from_fn(|at| byte(at) as u8))
