@@ -29,11 +29,12 @@ use std::thread::JoinHandle;
 
 use arbiter_sim::{BuildError, Map, MatchSettings, Rules, Simulation};
 use arbiter_transport::{CLIENTS_MAX, Key, NoRandomness, ServerTransport, ServerTransportConfig, TokenHistory};
+use crossbeam::channel::Receiver;
 use thiserror::Error;
 
 use crate::pool::Pool;
 use crate::recorder::Recorder;
-use crate::room::{Room, RoomLink};
+use crate::room::{FromSocket, Room, RoomLink, Scripted};
 use crate::shard::ShardLink;
 use crate::socket::wait::waiting;
 use crate::stats::{RoomStats, ServerStats};
@@ -115,6 +116,9 @@ pub struct ServerConfig {
     pub observer: Option<Observer>,
     /// Takes finished recordings.
     pub on_recorded: Option<OnRecorded>,
+    /// For load tests: instead of playing, let everyone in and send each so many bytes a tick.
+    #[doc(hidden)]
+    pub scripted_bytes: Option<usize>,
 }
 
 impl core::fmt::Debug for ServerConfig {
@@ -145,6 +149,7 @@ impl ServerConfig {
             plugins: Arc::new(|_| ()),
             observer: None,
             on_recorded: None,
+            scripted_bytes: None,
         }
     }
 }
@@ -281,23 +286,31 @@ impl Server {
         drop(first);
 
         let (recorder, recorder_thread) = Recorder::start(Arc::clone(&shared)).map_err(StartError::Thread)?;
-        let made: Result<Vec<Room>, BuildError> = queues
-            .into_iter()
-            .enumerate()
-            .map(|(number, queue)| Room::new(number as u16, Arc::clone(&shared), queue, recorder.clone()))
-            .collect();
-        let made = made?;
-        drop(recorder);
         let mut threads = vec![recorder_thread];
         for parts in parts {
             let shared = Arc::clone(&shared);
             let thread = std::thread::Builder::new().name(format!("socket-{}", parts.number));
             threads.push(thread.spawn(move || shard::run(&shared, parts)).map_err(StartError::Thread)?);
         }
-        let pool = Pool::start(Arc::clone(&shared), made).map_err(StartError::Thread)?;
+        let pool = start_rooms(&shared, queues, recorder)?;
         tracing::info!(address = %local_address, rooms, sockets = shared.shards.len(), "server started");
         Ok(ServerHandle { shared, local_address, pool: Some(pool), threads })
     }
+}
+
+fn start_rooms(
+    shared: &Arc<Shared>,
+    queues: Vec<Receiver<FromSocket>>,
+    recorder: Recorder,
+) -> Result<Pool, StartError> {
+    let queues = queues.into_iter().zip(0..);
+    if let Some(bytes) = shared.config.scripted_bytes {
+        let rooms = queues.take(1).map(|(queue, _)| Scripted::new(Arc::clone(shared), queue, bytes));
+        return Pool::of_scripted(rooms).map_err(StartError::Thread);
+    }
+    let made = queues.map(|(queue, number)| Room::new(number, Arc::clone(shared), queue, recorder.clone()));
+    let made = made.collect::<Result<Vec<Room>, BuildError>>()?;
+    Pool::start(Arc::clone(shared), made).map_err(StartError::Thread)
 }
 
 /// How many sockets, each with its thread.
@@ -371,7 +384,7 @@ impl ServerHandle {
             pool.join();
         }
         self.shared.closing.store(true, Ordering::Release);
-        self.shared.wake_shards();
+        self.shared.shards.iter().for_each(ShardLink::call);
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the server panicked; its work is lost");

@@ -8,6 +8,7 @@ mod link;
 mod messages;
 mod recording;
 mod replication;
+mod scripted;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ use crate::stats::{CpuTimer, TickTimes};
 use crate::{OnStop, ROOM_QUEUE_MAX, ServerConfig, Shared};
 
 pub(crate) use link::{FromSocket, Line, RoomLink};
+pub(crate) use scripted::Scripted;
 
 /// The seed of the match with this number, from 0.
 pub(crate) fn seed(config: &ServerConfig, number: u32) -> u64 {

@@ -52,8 +52,15 @@ impl ShardLink {
         self.queue.send_timeout(full.into_inner(), patience).is_ok()
     }
 
-    /// Wakes the thread if it sleeps.
+    /// Wakes the thread if it sleeps and something is queued: a room without players wakes nobody.
     pub fn wake(&self) {
+        if !self.queue.is_empty() {
+            self.waker.wake();
+        }
+    }
+
+    /// Wakes the thread if it sleeps.
+    pub fn call(&self) {
         self.waker.wake();
     }
 
