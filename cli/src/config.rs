@@ -17,6 +17,19 @@ use serde::{Deserialize, Serialize};
 /// a small machine.
 pub const ROOMS_MAX: u16 = 256;
 
+/// Socket threads of one process: far more than any machine has use for.
+pub const SOCKET_THREADS_MAX: u16 = 64;
+
+/// How sockets are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Sockets {
+    /// The best that the system has: on Linux, a call for many datagrams and sleep until something comes.
+    Auto,
+    /// What every system has: a call for each datagram, and short sleeps.
+    Portable,
+}
+
 /// What to do with running matches when the server is told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -40,6 +53,16 @@ pub struct Layer {
     /// Threads that step rooms, never more than rooms; 0 takes one per core [default: 0]
     #[arg(long, env = "ARBITER_THREADS", value_name = "N")]
     pub threads: Option<u16>,
+    /// Threads that serve players' connections, each with a socket of its own on the same address, 0 to 64; 0 takes one for each four
+    /// cores, at least one. More than one needs Linux [default: 0]
+    #[arg(long, env = "ARBITER_SOCKET_THREADS", value_name = "N")]
+    pub socket_threads: Option<u16>,
+    /// How sockets are used: auto is the best that the system has, portable what every system has [default: auto]
+    #[arg(long, env = "ARBITER_SOCKETS", value_name = "HOW")]
+    pub sockets: Option<Sockets>,
+    /// KiB that the system should keep for each socket in each direction while its thread is busy, 64 to 1,048,576 [default: 4096]
+    #[arg(long, env = "ARBITER_SOCKET_BUFFER", value_name = "KIB")]
+    pub socket_buffer: Option<u32>,
     /// Name of the mode in the rules; built in are team_deathmatch, control_point and free_for_all [default: team_deathmatch]
     #[arg(long, env = "ARBITER_MODE", value_name = "NAME")]
     pub mode: Option<String>,
@@ -91,6 +114,12 @@ pub struct Settings {
     pub rooms: u16,
     /// See [`Layer::threads`].
     pub threads: u16,
+    /// See [`Layer::socket_threads`].
+    pub socket_threads: u16,
+    /// See [`Layer::sockets`].
+    pub sockets: Sockets,
+    /// See [`Layer::socket_buffer`].
+    pub socket_buffer: u32,
     /// See [`Layer::mode`].
     pub mode: String,
     /// See [`Layer::map`].
@@ -129,6 +158,9 @@ impl Default for Settings {
             bind: SocketAddr::from(([127, 0, 0, 1], 7777)),
             rooms: 1,
             threads: 0,
+            socket_threads: 0,
+            sockets: Sockets::Auto,
+            socket_buffer: (arbiter_server::SOCKET_BUFFER >> 10) as u32,
             mode: "team_deathmatch".to_owned(),
             map: "arena".to_owned(),
             tick_rate: 60,
@@ -170,6 +202,8 @@ impl Layer {
         range("tick_rate", self.tick_rate.map(u64::from), u64::from(*TICK_RATES.start()), u64::from(*TICK_RATES.end()));
         range("players_max", self.players_max.map(u64::from), 1, u64::from(PLAYERS_MAX));
         range("rooms", self.rooms.map(u64::from), 1, u64::from(ROOMS_MAX));
+        range("socket_threads", self.socket_threads.map(u64::from), 0, u64::from(SOCKET_THREADS_MAX));
+        range("socket_buffer", self.socket_buffer.map(u64::from), 64, 1 << 20);
         range("teams", self.teams.map(u64::from), 0, 16);
         // TOML's numbers are signed, so that a larger one could not be printed.
         range("seed", self.seed, 0, i64::MAX as u64);
@@ -265,6 +299,9 @@ impl Settings {
             bind,
             rooms,
             threads,
+            socket_threads,
+            sockets,
+            socket_buffer,
             mode,
             map,
             tick_rate,
@@ -292,6 +329,9 @@ impl Settings {
         set(&mut self.bind, bind);
         set(&mut self.rooms, rooms);
         set(&mut self.threads, threads);
+        set(&mut self.socket_threads, socket_threads);
+        set(&mut self.sockets, sockets);
+        set(&mut self.socket_buffer, socket_buffer);
         set(&mut self.mode, mode);
         set(&mut self.map, map);
         set(&mut self.tick_rate, tick_rate);
@@ -317,68 +357,4 @@ impl fmt::Display for Settings {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(text: &str) -> Result<Layer> {
-        Layer::parse(text, "arbiter.toml")
-    }
-
-    #[test]
-    fn the_help_of_each_setting_tells_its_default() {
-        use clap::CommandFactory as _;
-
-        let command = crate::arguments::Arguments::command();
-        let server = command.find_subcommand("server").expect("a command");
-        let defaults = Settings::default().to_string();
-        for line in defaults.lines() {
-            let (name, value) = line.split_once(" = ").expect("a setting");
-            let argument = server.get_arguments().find(|argument| argument.get_id() == name).expect("a flag");
-            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-            let told = format!("[default: {}]", value.trim_matches('"'));
-            assert!(help.contains(&told), "--{name}: {told} is missing in {help:?}");
-        }
-    }
-
-    #[test]
-    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("arbiter.toml");
-        std::fs::write(&path, "tick_rate = 30\nmode = \"control_point\"\n").expect("written");
-        let over = Layer { tick_rate: Some(64), ..Layer::default() };
-        let settings = Settings::load(Some(&path), over).expect("valid");
-        assert_eq!((settings.tick_rate, settings.mode.as_str()), (64, "control_point"));
-        assert_eq!(settings.map, Settings::default().map);
-    }
-
-    #[test]
-    fn what_is_printed_gives_the_same_settings_again() {
-        let mut settings = Settings { seed: Some(7), ..Settings::default() };
-        settings.on_stop = OnStop::Finish;
-        let mut again = Settings::default();
-        again.apply(file(&settings.to_string()).expect("valid"));
-        assert_eq!(again, settings);
-    }
-
-    #[test]
-    fn an_unknown_field_is_named_with_its_line() {
-        let error = file("mode = \"x\"\n\ntick_rat = 60\n").expect_err("unknown").to_string();
-        assert!(error.starts_with("arbiter.toml:3: tick_rat: unknown field"), "{error}");
-    }
-
-    #[test]
-    fn a_value_of_the_wrong_kind_is_named_with_its_line() {
-        let error = file("mode = \"x\"\ntick_rate = \"fast\"\n").expect_err("wrong").to_string();
-        assert!(error.starts_with("arbiter.toml:2: tick_rate: ") && error.contains("u16"), "{error}");
-    }
-
-    #[test]
-    fn every_value_out_of_range_is_named_with_its_line() {
-        let error = file("rooms = 0\nmap = \"x\"\ntick_rate = 500\n").expect_err("wrong").to_string();
-        assert_eq!(
-            error,
-            "arbiter.toml:3: tick_rate: expected a number from 10 to 128, found 500\n\
-             arbiter.toml:1: rooms: expected a number from 1 to 256, found 0"
-        );
-    }
-}
+mod tests;

@@ -13,7 +13,7 @@ use anyhow::{Result, anyhow};
 use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, run_bots};
 use arbiter_replay::{ReplayError, VerifyReport};
 use arbiter_server::stats::UnwrittenRecording;
-use arbiter_server::{OnStop, Server, ServerConfig, ServerHandle};
+use arbiter_server::{OnStop, Server, ServerConfig, ServerHandle, SocketKind};
 use arbiter_sim::rules::{MatchSettings, Rules};
 use arbiter_sim::{BuildError, Map, Simulation};
 use arbiter_transport::Key;
@@ -211,6 +211,9 @@ impl Host {
         config.bind = settings.bind;
         config.rooms = settings.rooms;
         config.threads = settings.threads;
+        config.socket_threads = settings.socket_threads;
+        config.sockets = settings.sockets.into();
+        config.socket_buffer = settings.socket_buffer as usize * 1024;
         config.seed = settings.seed;
         config.record_dir = Some(settings.record_dir.clone());
         config.matches = settings.matches;
@@ -273,7 +276,7 @@ impl Host {
         let (all, stats) = (self.server.stats(), self.stats());
         let room = self.server.room_stats(0).unwrap_or_default();
         format!(
-            "{} clients, {} matches ended; room 0: match {}, tick {}, {} players, p50 {:.0} us, p99 {:.0} us, {} overruns; {:.0} kbit/s down, {:.0} up per client; {} malformed",
+            "{} clients, {} matches ended; room 0: match {}, tick {}, {} players, p50 {:.0} us, p99 {:.0} us, {} overruns; {:.0} kbit/s down, {:.0} up per client; {} malformed, {} dropped",
             all.clients,
             all.matches_ended,
             room.matches,
@@ -285,6 +288,7 @@ impl Host {
             stats.down_kbit_s,
             stats.up_kbit_s,
             all.malformed,
+            all.drops.total(),
         )
     }
 
@@ -424,6 +428,15 @@ impl Bots {
 impl Drop for Bots {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl From<config::Sockets> for SocketKind {
+    fn from(sockets: config::Sockets) -> Self {
+        match sockets {
+            config::Sockets::Auto => Self::Auto,
+            config::Sockets::Portable => Self::Portable,
+        }
     }
 }
 

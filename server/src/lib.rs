@@ -1,6 +1,6 @@
 //! The server: a socket, rooms on a pool of threads, a recorder. Start one with [`Server::start`].
 //!
-//! A socket thread owns the socket and every connection (`shard`). A room is one match: its simulation, its players'
+//! Socket threads own the sockets (`socket`) and every connection (`shard`). A room is one match: its simulation, its players'
 //! input buffers, its replication ([`room`]); a pool of threads steps rooms by absolute deadlines ([`pool`]). One thread
 //! writes all recordings (`recorder`). Between them are bounded queues; what happens when one is full is written where it
 //! is filled:
@@ -17,11 +17,11 @@ pub mod pool;
 mod recorder;
 pub mod room;
 mod shard;
+mod socket;
 pub mod stats;
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,12 +29,17 @@ use std::thread::JoinHandle;
 
 use arbiter_sim::{BuildError, Map, MatchSettings, Rules, Simulation};
 use arbiter_transport::{CLIENTS_MAX, Key, NoRandomness, ServerTransport, ServerTransportConfig, TokenHistory};
+use crossbeam::channel::Receiver;
 use thiserror::Error;
 
 use crate::pool::Pool;
 use crate::recorder::Recorder;
-use crate::room::{Room, RoomLink};
+use crate::room::{FromSocket, Room, RoomLink, Scripted};
+use crate::shard::ShardLink;
+use crate::socket::wait::waiting;
 use crate::stats::{RoomStats, ServerStats};
+
+pub use crate::socket::SocketKind;
 
 /// Messages from the socket that may wait for a room: a tick of a thousand players with some to spare.
 pub(crate) const ROOM_QUEUE_MAX: usize = 8_192;
@@ -44,6 +49,13 @@ pub(crate) const SOCKET_QUEUE_MAX: usize = 65_536;
 
 /// Used connect tokens that are remembered until they expire, so that each lets in only one.
 const TOKENS_MAX: usize = 65_536;
+
+/// Bytes that a socket keeps in each direction unless told otherwise: two ticks of a thousand players' snapshots, or 20 ms of a
+/// flood of 200,000 datagrams a second, each with the system's bookkeeping of some 800 B.
+pub const SOCKET_BUFFER: usize = 4 << 20;
+
+/// Cores for each socket thread, unless told otherwise: a room of as many players costs about so much more.
+const CORES_PER_SOCKET_THREAD: usize = 4;
 
 /// Adds a studio's own plugins to every simulation.
 pub type Plugins = Arc<dyn Fn(&mut bevy_app::App) + Send + Sync>;
@@ -75,6 +87,13 @@ pub struct ServerConfig {
     pub key: Key,
     /// Rooms, at least 1.
     pub rooms: u16,
+    /// How the socket threads talk to their sockets.
+    pub sockets: SocketKind,
+    /// Socket threads, each with a socket of its own on the same address; 0 takes one for each four cores, at least one.
+    /// More than one needs Linux.
+    pub socket_threads: u16,
+    /// Bytes that the system should keep for each socket in each direction while the thread is busy, if it may.
+    pub socket_buffer: usize,
     /// Threads that step rooms; 0 takes one per core, never more than rooms.
     pub threads: u16,
     /// The rules.
@@ -97,6 +116,9 @@ pub struct ServerConfig {
     pub observer: Option<Observer>,
     /// Takes finished recordings.
     pub on_recorded: Option<OnRecorded>,
+    /// For load tests: instead of playing, let everyone in and send each so many bytes a tick.
+    #[doc(hidden)]
+    pub scripted_bytes: Option<usize>,
 }
 
 impl core::fmt::Debug for ServerConfig {
@@ -113,6 +135,9 @@ impl ServerConfig {
             public_addresses: Vec::new(),
             key,
             rooms: 1,
+            sockets: SocketKind::Auto,
+            socket_threads: 1,
+            socket_buffer: SOCKET_BUFFER,
             threads: 0,
             rules,
             map,
@@ -124,6 +149,7 @@ impl ServerConfig {
             plugins: Arc::new(|_| ()),
             observer: None,
             on_recorded: None,
+            scripted_bytes: None,
         }
     }
 }
@@ -172,8 +198,10 @@ pub(crate) struct Shared {
     pub matches_started: AtomicU32,
     /// The socket thread goes on until this is set.
     pub closing: AtomicBool,
-    pub stats: Mutex<ServerStats>,
+    /// What no socket thread counts by itself.
+    stats: Mutex<ServerStats>,
     pub rooms: Vec<RoomLink>,
+    pub shards: Vec<ShardLink>,
 }
 
 impl Shared {
@@ -192,6 +220,17 @@ impl Shared {
         self.matches_started.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).is_ok()
     }
 
+    /// Behind a burst of things for clients.
+    pub fn wake_shards(&self) {
+        self.shards.iter().for_each(ShardLink::wake);
+    }
+
+    fn stats(&self) -> ServerStats {
+        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.shards.iter().for_each(|shard| stats.add(shard.stats()));
+        stats
+    }
+
     pub fn note(&self, change: impl FnOnce(&mut ServerStats)) {
         // Numbers stay numbers, whatever panicked while it held them.
         change(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner));
@@ -207,9 +246,8 @@ impl Server {
     pub fn start(config: ServerConfig) -> Result<ServerHandle, StartError> {
         let address = config.bind;
         let bind = |error| StartError::Bind { address, error };
-        let socket = UdpSocket::bind(address).map_err(bind)?;
-        socket.set_nonblocking(true).map_err(bind)?;
-        let local_address = socket.local_addr().map_err(bind)?;
+        let sockets = socket::bind::bind(address, socket_threads(&config), config.socket_buffer).map_err(bind)?;
+        let local_address = sockets[0].local_addr().map_err(bind)?;
         if let Some(path) = &config.record_dir {
             try_record_dir(path).map_err(|error| StartError::RecordDir { path: path.clone(), error })?;
         }
@@ -218,12 +256,19 @@ impl Server {
         if public_addresses.is_empty() {
             public_addresses.push(local_address);
         }
+        // One for all shards: a token that was used at one is used at all.
         let history = Arc::new(TokenHistory::new(TOKENS_MAX)?);
         let transport = ServerTransportConfig::new(config.key.clone(), public_addresses, CLIENTS_MAX, history);
         let epoch = shard::epoch();
-        let transport = ServerTransport::new(transport, epoch)?;
+        let (mut shards, mut parts) = (Vec::new(), Vec::new());
+        for (number, socket) in (0..).zip(sockets) {
+            let (sleeper, waker) = waiting(config.sockets).map_err(StartError::Thread)?;
+            let (link, orders) = ShardLink::new(waker);
+            let transport = ServerTransport::new(transport.clone(), epoch)?;
+            parts.push(shard::Parts { number, socket, sleeper, orders, transport, epoch });
+            shards.push(link);
+        }
 
-        let (to_socket, from_rooms) = crossbeam::channel::bounded(SOCKET_QUEUE_MAX);
         let rooms = config.rooms.max(1);
         let (links, queues): (Vec<_>, Vec<_>) = (0..rooms).map(|_| RoomLink::new(&config.settings)).unzip();
         let first = room::build(&config, room::seed(&config, 0))?;
@@ -235,29 +280,44 @@ impl Server {
             closing: AtomicBool::new(false),
             stats: Mutex::default(),
             rooms: links,
+            shards,
             config,
         });
         drop(first);
 
         let (recorder, recorder_thread) = Recorder::start(Arc::clone(&shared)).map_err(StartError::Thread)?;
-        let made: Result<Vec<Room>, BuildError> = queues
-            .into_iter()
-            .enumerate()
-            .map(|(number, queue)| {
-                Room::new(number as u16, Arc::clone(&shared), queue, to_socket.clone(), recorder.clone())
-            })
-            .collect();
-        let made = made?;
-        drop((to_socket, recorder));
-        let socket_thread = {
+        let mut threads = vec![recorder_thread];
+        for parts in parts {
             let shared = Arc::clone(&shared);
-            let run = move || shard::run(&shared, &socket, transport, epoch, &from_rooms);
-            std::thread::Builder::new().name("socket".to_owned()).spawn(run).map_err(StartError::Thread)?
-        };
-        let pool = Pool::start(Arc::clone(&shared), made).map_err(StartError::Thread)?;
-        tracing::info!(address = %local_address, rooms, "server started");
-        Ok(ServerHandle { shared, local_address, pool: Some(pool), threads: vec![recorder_thread, socket_thread] })
+            let thread = std::thread::Builder::new().name(format!("socket-{}", parts.number));
+            threads.push(thread.spawn(move || shard::run(&shared, parts)).map_err(StartError::Thread)?);
+        }
+        let pool = start_rooms(&shared, queues, recorder)?;
+        tracing::info!(address = %local_address, rooms, sockets = shared.shards.len(), "server started");
+        Ok(ServerHandle { shared, local_address, pool: Some(pool), threads })
     }
+}
+
+fn start_rooms(
+    shared: &Arc<Shared>,
+    queues: Vec<Receiver<FromSocket>>,
+    recorder: Recorder,
+) -> Result<Pool, StartError> {
+    let queues = queues.into_iter().zip(0..);
+    if let Some(bytes) = shared.config.scripted_bytes {
+        let rooms = queues.take(1).map(|(queue, _)| Scripted::new(Arc::clone(shared), queue, bytes));
+        return Pool::of_scripted(rooms).map_err(StartError::Thread);
+    }
+    let made = queues.map(|(queue, number)| Room::new(number, Arc::clone(shared), queue, recorder.clone()));
+    let made = made.collect::<Result<Vec<Room>, BuildError>>()?;
+    Pool::start(Arc::clone(shared), made).map_err(StartError::Thread)
+}
+
+/// How many sockets, each with its thread.
+fn socket_threads(config: &ServerConfig) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let wished = usize::from(config.socket_threads);
+    if wished == 0 { (cores / CORES_PER_SOCKET_THREAD).max(1) } else { wished }
 }
 
 /// Makes the folder and writes a file to it: better now than after the first match.
@@ -295,7 +355,7 @@ impl ServerHandle {
 
     /// How it does.
     pub fn stats(&self) -> ServerStats {
-        self.shared.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.stats()
     }
 
     /// How one room does.
@@ -324,6 +384,7 @@ impl ServerHandle {
             pool.join();
         }
         self.shared.closing.store(true, Ordering::Release);
+        self.shared.shards.iter().for_each(ShardLink::call);
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the server panicked; its work is lost");

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crate::Shared;
-use crate::room::Room;
+use crate::room::{Room, Scripted};
 
 /// The next deadline of a room that ticks every `period`, and how many were missed.
 pub fn next_deadline(deadline: Instant, period: Duration, now: Instant) -> (Instant, u64) {
@@ -95,6 +95,12 @@ impl Pool {
             let run = move || run(&work, &shared, period);
             std::thread::Builder::new().name(format!("rooms-{number}")).spawn(run)
         });
+        Ok(Self { threads: threads.collect::<Result<_, _>>()? })
+    }
+
+    /// Rooms that play nothing, each with a thread of its own.
+    pub fn of_scripted(rooms: impl Iterator<Item = Scripted>) -> std::io::Result<Self> {
+        let threads = rooms.map(|room| std::thread::Builder::new().name("rooms-0".to_owned()).spawn(|| room.run()));
         Ok(Self { threads: threads.collect::<Result<_, _>>()? })
     }
 

@@ -1,12 +1,14 @@
 //! One match after another: inputs in, Tick, recording, snapshots and messages out.
 //!
 //! Who is in and what is due when stands here; `recording`, `replication` and `messages` are what goes out behind a
-//! tick, `link` is what others hold of a room.
+//! tick, `ends` is how matches and rooms end, `link` is what others hold of a room.
 
+mod ends;
 mod link;
 mod messages;
 mod recording;
 mod replication;
+mod scripted;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -18,16 +20,16 @@ use arbiter_recording::End;
 use arbiter_schema::StableId;
 use arbiter_sim::{BuildError, Command, LeaveReason, Loadout, Outcome, Simulation};
 use arbiter_snapshot::{PART_BYTES_MAX, Parts, SnapshotEncoder};
-use arbiter_transport::ClientId;
-use crossbeam::channel::{Receiver, Sender};
+use crossbeam::channel::Receiver;
 
 use crate::buffer::InputBuffer;
 use crate::recorder::Recorder;
-use crate::shard::ToSocket;
+use crate::shard::Remote;
 use crate::stats::{CpuTimer, TickTimes};
 use crate::{OnStop, ROOM_QUEUE_MAX, ServerConfig, Shared};
 
 pub(crate) use link::{FromSocket, Line, RoomLink};
+pub(crate) use scripted::Scripted;
 
 /// The seed of the match with this number, from 0.
 pub(crate) fn seed(config: &ServerConfig, number: u32) -> u64 {
@@ -58,7 +60,7 @@ enum Entering {
 }
 
 struct Seat {
-    client: ClientId,
+    client: Remote,
     loadout: Loadout,
     entering: Entering,
     inputs: InputBuffer,
@@ -81,7 +83,6 @@ pub(crate) struct Room {
     number: u16,
     shared: Arc<Shared>,
     inbox: Receiver<FromSocket>,
-    to_socket: Sender<ToSocket>,
     recorder: Recorder,
     recording: Option<PathBuf>,
     /// The recorder fell behind and has not yet taken that the recording ends.
@@ -90,7 +91,7 @@ pub(crate) struct Room {
     phase: Phase,
     encoder: SnapshotEncoder,
     seats: Vec<Option<Seat>>,
-    slots: HashMap<ClientId, u16>,
+    slots: HashMap<Remote, u16>,
     leaving: Vec<(u16, LeaveReason)>,
     match_id: [u8; 16],
     commands: Vec<Command>,
@@ -112,7 +113,6 @@ impl Room {
         number: u16,
         shared: Arc<Shared>,
         inbox: Receiver<FromSocket>,
-        to_socket: Sender<ToSocket>,
         recorder: Recorder,
     ) -> Result<Self, BuildError> {
         let simulation = build(&shared.config, seed(&shared.config, u32::from(number)))?;
@@ -124,7 +124,6 @@ impl Room {
             number,
             shared,
             inbox,
-            to_socket,
             recorder,
             recording: None,
             recording_breaks: false,
@@ -175,6 +174,12 @@ impl Room {
 
     /// Does what is due; false when the room has ended for good.
     pub fn tick(&mut self, now: Instant) -> bool {
+        let goes_on = self.work(now);
+        self.shared.wake_shards();
+        goes_on
+    }
+
+    fn work(&mut self, now: Instant) -> bool {
         if self.ended {
             self.end(GoodbyeReason::MatchOver);
             return false;
@@ -260,7 +265,7 @@ impl Room {
         }
     }
 
-    fn join(&mut self, client: ClientId, loadout: Loadout, line: Arc<Line>) {
+    fn join(&mut self, client: Remote, loadout: Loadout, line: Arc<Line>) {
         // A slot whose player leaves with this tick is free with the next.
         let free = |(slot, seat): &(usize, &Option<Seat>)| {
             seat.is_none() && self.leaving.iter().all(|(leaving, _)| usize::from(*leaving) != *slot)
@@ -268,7 +273,7 @@ impl Room {
         let Some((slot, _)) = self.seats.iter().enumerate().find(free) else {
             self.link().release();
             self.message(client, &ServerMessage::Refused(Refused::from(RefusedReason::Full)));
-            self.send(ToSocket::Close { client });
+            self.close(client);
             return;
         };
         self.seats[slot] = Some(Seat {
@@ -299,7 +304,7 @@ impl Room {
     fn dismiss(&mut self, slot: u16, leave: LeaveReason, reason: GoodbyeReason) {
         let Some(client) = self.seats[usize::from(slot)].as_ref().map(|seat| seat.client) else { return };
         self.message(client, &ServerMessage::Goodbye(Goodbye { reason }));
-        self.send(ToSocket::Close { client });
+        self.close(client);
         self.vacate(slot, leave);
     }
 
@@ -337,79 +342,5 @@ impl Room {
             self.finish_match(outcome, now);
         }
         step_us
-    }
-
-    fn finish_match(&mut self, outcome: Outcome, now: Instant) {
-        self.close_recording(outcome.into());
-        self.outcome = Some(outcome);
-        self.shared.note(|stats| stats.matches_ended += 1);
-        self.phase = Phase::Waiting(now + self.shared.config.intermission);
-        self.publish();
-    }
-
-    /// Starts the next match with whoever is still there; false when there is none.
-    fn next_match(&mut self) -> bool {
-        if !self.shared.may_start_match() {
-            self.end(GoodbyeReason::MatchOver);
-            return false;
-        }
-        let rooms = u32::from(self.shared.config.rooms.max(1));
-        let number = u32::from(self.number) + rooms * self.matches;
-        match build(&self.shared.config, seed(&self.shared.config, number)) {
-            Ok(simulation) => self.simulation = simulation,
-            Err(error) => {
-                tracing::error!(room = self.number, %error, "the next match cannot be built");
-                self.end(GoodbyeReason::Failed);
-                return false;
-            }
-        }
-        self.encoder = SnapshotEncoder::new(self.simulation.registry(), PART_BYTES_MAX);
-        self.leaving.clear();
-        for seat in self.seats.iter_mut().flatten() {
-            seat.entering = Entering::Joining;
-            seat.inputs = InputBuffer::new(self.simulation.settings().tick_rate);
-            (seat.baseline, seat.full_sent, seat.newest, seat.team) = (None, None, None, 0);
-        }
-        self.phase = Phase::Playing;
-        self.begin();
-        true
-    }
-
-    /// Says goodbye to everyone; the room is not ticked again.
-    fn end(&mut self, reason: GoodbyeReason) {
-        self.ended = true;
-        self.link().shut();
-        // Whoever was sent here in the meantime is told as well.
-        let inbox = self.inbox.clone();
-        for message in inbox.try_iter() {
-            if let FromSocket::Join { client, .. } = message {
-                self.message(client, &ServerMessage::Goodbye(Goodbye { reason }));
-                self.send(ToSocket::Close { client });
-            }
-        }
-        for slot in 0..self.seats.len() {
-            if let Some(seat) = self.seats[slot].take() {
-                self.message(seat.client, &ServerMessage::Goodbye(Goodbye { reason }));
-                self.send(ToSocket::Close { client: seat.client });
-            }
-        }
-        self.slots.clear();
-        self.publish();
-    }
-
-    /// After a panic: nothing of the match is looked at any more.
-    pub fn fail(&mut self) {
-        self.close_recording(End::Abandoned);
-        self.outcome = Some(Outcome::Abandoned);
-        self.ended = true;
-        self.link().shut();
-        let stats = Arc::clone(&self.link().stats);
-        let mut stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
-        (stats.outcome, stats.ended, stats.recording) = (self.outcome, true, None);
-        drop(stats);
-        for client in core::mem::take(&mut self.slots).into_keys() {
-            self.message(client, &ServerMessage::Goodbye(Goodbye { reason: GoodbyeReason::Failed }));
-            self.send(ToSocket::Close { client });
-        }
     }
 }

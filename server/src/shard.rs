@@ -1,127 +1,75 @@
-//! A socket thread: owns a socket, its connections and who belongs to which room.
+//! A socket thread, a shard of the server: owns a socket, its connections and who belongs to which room.
+//!
+//! The system hands each client's datagrams to one shard, by the client's address and port; nothing of a connection is known
+//! to another shard but that its token is used. A round of the thread is: datagrams, up to a limit; what rooms have queued, up
+//! to a limit; what is due; then it sends, and sleeps unless something was left over. The limits are what keeps a flood of
+//! datagrams from holding up snapshots, and the other way round.
+//!
+//! Next: [`desk`] for what clients say, [`link`] for what rooms hold of a shard.
+
+mod desk;
+pub(crate) mod link;
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::net::UdpSocket;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use arbiter_protocol::{
-    ClientMessage, Datagram, Goodbye, GoodbyeReason, Join, KIND_SNAPSHOT, PROTOCOL_VERSION, Refused, RefusedReason,
-    ServerMessage,
-};
-use arbiter_sim::{LeaveReason, Loadout};
-use arbiter_transport::{Body, ClientId, DisconnectReason, SendError, ServerEvent, ServerTransport, UDP_BYTES_MAX};
-use crossbeam::channel::{Receiver, RecvTimeoutError, TrySendError};
+use arbiter_protocol::KIND_SNAPSHOT;
+use arbiter_transport::{Body, ClientId, DisconnectReason, SendError, ServerEvent, ServerTransport};
+use crossbeam::channel::Receiver;
 
+use self::desk::{Answer, Desk, Stage};
 use crate::Shared;
-use crate::room::{FromSocket, Line};
+use crate::socket::wait::Sleeper;
+use crate::socket::{Incoming, Outgoing};
+use crate::stats::{CpuTimer, SocketStats};
 
-/// How long the thread waits for rooms before it looks at the socket again. Inputs wait so long at most; a snapshot wakes it.
-const WAIT: Duration = Duration::from_micros(500);
+pub(crate) use link::{Remote, ShardLink, ToSocket};
 
-/// The same while nobody is connected: a handshake may wait a little.
-const WAIT_IDLE: Duration = Duration::from_millis(4);
+/// Datagrams are taken for this long before rooms get their turn: a flood takes half of the thread's time at most while
+/// rooms want the other half, and a snapshot waits little.
+const HEAR_MAX: Duration = Duration::from_millis(1);
 
-/// Datagrams taken in one go before rooms get their turn.
-const BATCH_MAX: usize = 1_024;
+/// What rooms queued is done up to so much before the socket gets its turn; about a millisecond.
+const ORDERS_MAX: usize = 1_024;
 
 /// Between two rounds of keep-alives, timeouts and repeated messages.
 const ADVANCE_EVERY: Duration = Duration::from_millis(5);
 
-/// IP and UDP headers of a datagram over IPv4.
-const HEADER_BYTES: usize = 28;
+/// The same while nobody is connected. The transport wants it at least each 100 ms.
+const ADVANCE_EVERY_IDLE: Duration = Duration::from_millis(50);
 
 /// For how long messages to leaving clients are repeated before a connection or the server closes.
 const LINGER: Duration = Duration::from_millis(400);
 
+/// After a failed call the socket is left alone for this long: one that stays broken must not take a core.
+const AFTER_ERROR: Duration = Duration::from_millis(1);
+
 /// What a client that was said goodbye to is told by the transport, should the goodbye itself be lost.
 const FAREWELL: &str = "the server has said goodbye";
 
-/// What a room has for a client.
-pub(crate) enum ToSocket {
-    /// A part of a snapshot, to be sent at once or never.
-    Snapshot { client: ClientId, tick: u32, bytes: Vec<u8> },
-    /// A message that must arrive.
-    Message { client: ClientId, bytes: Vec<u8> },
-    /// To be disconnected once it has what it was sent.
-    Close { client: ClientId },
-}
-
-enum Stage {
-    /// Connected; has not said what it wants.
-    Lobby,
-    /// In a room.
-    Room(usize),
-    /// Refused or said goodbye to.
-    Leaving { until: Instant },
-}
-
-struct Place {
-    stage: Stage,
-    line: Arc<Line>,
-}
-
-/// What has to be done once the transport has told everything that a datagram brought.
-enum Answer {
-    Message(ClientId, ServerMessage),
-    Disconnect(ClientId, &'static str),
-}
-
-/// Who is where, and what they say.
-struct Desk<'a> {
-    shared: &'a Shared,
-    places: HashMap<ClientId, Place>,
-    answers: Vec<Answer>,
-    /// Leaves that found their room's queue full.
-    unsaid: Vec<(usize, FromSocket)>,
-    malformed: u64,
-    dropped: u64,
-}
-
-/// The socket, with what went through it.
-struct Wire<'a> {
-    socket: &'a UdpSocket,
-    datagrams_in: u64,
-    bytes_in: u64,
-    datagrams_out: u64,
-    bytes_out: u64,
-}
-
-impl Wire<'_> {
-    fn send(&mut self, to: SocketAddr, bytes: &[u8]) {
-        self.datagrams_out += 1;
-        self.bytes_out += (bytes.len() + HEADER_BYTES) as u64;
-        // A full socket buffer is loss like any other.
-        let _ = self.socket.send_to(bytes, to);
-    }
-
-    fn receive(&mut self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
-        loop {
-            match self.socket.recv_from(buffer) {
-                Ok((len, from)) => {
-                    self.datagrams_in += 1;
-                    self.bytes_in += (len + HEADER_BYTES) as u64;
-                    return Some((len, from));
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
-                // A peer's closed port is told here on some systems; it concerns that peer alone.
-                Err(_) => {}
-            }
-        }
-    }
+/// What a shard is made of.
+pub(crate) struct Parts {
+    pub number: u16,
+    pub socket: UdpSocket,
+    pub sleeper: Sleeper,
+    pub orders: Receiver<ToSocket>,
+    pub transport: ServerTransport,
+    /// The time of day at which the transport was made.
+    pub epoch: Duration,
 }
 
 struct Shard<'a> {
+    number: u16,
     desk: Desk<'a>,
     transport: ServerTransport,
-    wire: Wire<'a>,
+    out: Outgoing<'a>,
     started: Instant,
     epoch: Duration,
     tick_rate: u32,
+    cpu: CpuTimer,
 }
 
 /// The system's clock at the start of a server. One before 1970 only makes every token expired.
@@ -129,46 +77,40 @@ pub(crate) fn epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-pub(crate) fn run(
-    shared: &Shared,
-    socket: &UdpSocket,
-    transport: ServerTransport,
-    epoch: Duration,
-    from_rooms: &Receiver<ToSocket>,
-) {
-    let desk =
-        Desk { shared, places: HashMap::new(), answers: Vec::new(), unsaid: Vec::new(), malformed: 0, dropped: 0 };
-    let wire = Wire { socket, datagrams_in: 0, bytes_in: 0, datagrams_out: 0, bytes_out: 0 };
+/// Serves a socket until the server closes.
+pub(crate) fn run(shared: &Shared, parts: Parts) {
+    let Parts { number, socket, sleeper, orders, transport, epoch } = parts;
+    let kind = shared.config.sockets;
+    let (mut incoming, out) = (Incoming::new(&socket, kind), Outgoing::new(&socket, kind));
     let (started, tick_rate) = (Instant::now(), u32::from(shared.config.settings.tick_rate));
-    let mut shard = Shard { desk, transport, wire, started, epoch, tick_rate };
-    let mut buffer = [0; UDP_BYTES_MAX];
+    let (desk, cpu) = (Desk::new(shared, number), CpuTimer::start());
+    let mut shard = Shard { number, desk, transport, out, started, epoch, tick_rate, cpu };
     let mut advanced = started;
     let mut closing_at = None;
     loop {
-        for _ in 0..BATCH_MAX {
-            let Some((len, from)) = shard.wire.receive(&mut buffer) else { break };
-            shard.hear(from, &mut buffer[..len]);
-        }
-        while let Ok(order) = from_rooms.try_recv() {
+        let is_drained = shard.hear_all(&mut incoming);
+        for order in orders.try_iter().take(ORDERS_MAX) {
             shard.obey(order);
         }
         let now = Instant::now();
-        if now - advanced >= ADVANCE_EVERY {
+        let every = if shard.desk.places.is_empty() { ADVANCE_EVERY_IDLE } else { ADVANCE_EVERY };
+        if now - advanced >= every {
             advanced = now;
-            shard.advance(now);
+            shard.advance(now, &incoming);
         }
+        shard.out.flush();
         if shared.closing.load(Ordering::Acquire) {
             let until = *closing_at.get_or_insert(now + LINGER);
-            if now >= until || shard.desk.places.is_empty() {
+            if orders.is_empty() && (now >= until || shard.desk.places.is_empty()) {
                 shard.disconnect_all();
+                shard.out.flush();
+                shard.publish(&incoming);
                 return;
             }
         }
-        match from_rooms.recv_timeout(if shard.desk.places.is_empty() { WAIT_IDLE } else { WAIT }) {
-            Ok(order) => shard.obey(order),
-            Err(RecvTimeoutError::Timeout) => {}
-            // All rooms have ended: the queue no longer waits by itself.
-            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(WAIT),
+        if is_drained {
+            let until = if closing_at.is_some() { advanced + ADVANCE_EVERY } else { advanced + every };
+            sleeper.sleep(&socket, until.saturating_duration_since(now), || !orders.is_empty());
         }
     }
 }
@@ -178,34 +120,67 @@ impl Shard<'_> {
         self.epoch + self.started.elapsed()
     }
 
-    fn hear(&mut self, from: SocketAddr, datagram: &mut [u8]) {
-        let now = self.now();
-        let Self { transport, desk, wire, .. } = self;
-        transport.receive(now, from, datagram, &mut |to, bytes| wire.send(to, bytes), &mut |event| desk.hear(event));
+    /// Takes datagrams until none is left, which it says, or its time is up.
+    fn hear_all(&mut self, incoming: &mut Incoming<'_>) -> bool {
+        let until = Instant::now() + HEAR_MAX;
+        loop {
+            let errors = incoming.errors;
+            let count = incoming.receive();
+            // They have all come by now: one look at the clock is right for the whole batch.
+            let now = self.now();
+            for at in 0..count {
+                let (from, datagram) = incoming.datagram(at);
+                self.hear(now, from, datagram);
+            }
+            if incoming.errors != errors {
+                std::thread::sleep(AFTER_ERROR);
+            }
+            if !incoming.is_full() {
+                return true;
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+        }
+    }
+
+    fn hear(&mut self, now: Duration, from: SocketAddr, datagram: &mut [u8]) {
+        let Self { transport, desk, out, .. } = self;
+        transport.receive(now, from, datagram, &mut |to, bytes| out.push(to, bytes), &mut |event| desk.hear(event));
         self.answer();
     }
 
     /// Keep-alives, timeouts, repeated messages, whose time to leave has come, and what the others see of this thread.
-    fn advance(&mut self, at: Instant) {
+    fn advance(&mut self, at: Instant, incoming: &Incoming<'_>) {
         let now = self.now();
-        let Self { transport, desk, wire, tick_rate, .. } = self;
-        transport.advance(now, &mut |to, bytes| wire.send(to, bytes), &mut |event| desk.hear(event));
+        let Self { transport, desk, out, tick_rate, .. } = self;
+        transport.advance(now, &mut |to, bytes| out.push(to, bytes), &mut |event| desk.hear(event));
         for (client, place) in &desk.places {
             place.line.set_budget(transport.budget(*client, *tick_rate));
         }
         self.close_leaving(at);
         self.answer();
         self.desk.say_unsaid();
-        let Self { transport, desk, wire, .. } = self;
-        let counters = transport.counters();
-        let malformed = desk.malformed + counters.malformed + transport.violations();
-        let dropped = core::mem::take(&mut desk.dropped);
-        let clients = transport.clients();
-        desk.shared.note(|stats| {
-            (stats.clients, stats.malformed) = (clients, malformed);
-            (stats.datagrams_in, stats.bytes_in) = (wire.datagrams_in, wire.bytes_in);
-            (stats.datagrams_out, stats.bytes_out) = (wire.datagrams_out, wire.bytes_out);
-            stats.dropped += dropped;
+        self.publish(incoming);
+    }
+
+    fn publish(&self, incoming: &Incoming<'_>) {
+        let Self { transport, desk, out, .. } = self;
+        let counters = *transport.counters();
+        desk.shared.shards[usize::from(self.number)].publish(SocketStats {
+            clients: transport.clients(),
+            datagrams_in: incoming.datagrams,
+            bytes_in: incoming.bytes,
+            receive_errors: incoming.errors,
+            datagrams_out: out.datagrams,
+            bytes_out: out.bytes,
+            send_buffer_full: out.buffer_full,
+            send_refused: out.refused,
+            malformed: desk.malformed + counters.malformed + transport.violations(),
+            violations: transport.violations(),
+            inputs_dropped: desk.inputs_dropped,
+            cpu_us: self.cpu.elapsed_us(),
+            packets: counters,
         });
     }
 
@@ -213,10 +188,10 @@ impl Shard<'_> {
         match order {
             ToSocket::Snapshot { client, tick, bytes } => {
                 let now = self.now();
-                let Self { transport, desk, wire, tick_rate, .. } = self;
+                let Self { transport, desk, out, tick_rate, .. } = self;
                 let body = Body { kind: KIND_SNAPSHOT, tag: tick, bytes: &bytes };
                 // Whoever is gone by now needs nothing, and what cannot leave now is lost like any other.
-                let _ = transport.send_body(now, client, body, &mut |to, bytes| wire.send(to, bytes));
+                let _ = transport.send_body(now, client, body, &mut |to, bytes| out.push(to, bytes));
                 if let Some(place) = desk.places.get(&client) {
                     place.line.set_budget(transport.budget(client, *tick_rate));
                 }
@@ -248,8 +223,8 @@ impl Shard<'_> {
 
     fn disconnect(&mut self, client: ClientId, why: &str) {
         let now = self.now();
-        let Self { transport, wire, .. } = self;
-        transport.disconnect(now, client, why, &mut |to, bytes| wire.send(to, bytes));
+        let Self { transport, out, .. } = self;
+        transport.disconnect(now, client, why, &mut |to, bytes| out.push(to, bytes));
     }
 
     fn close_leaving(&mut self, now: Instant) {
@@ -268,117 +243,6 @@ impl Shard<'_> {
     fn disconnect_all(&mut self) {
         for client in core::mem::take(&mut self.desk.places).into_keys() {
             self.disconnect(client, FAREWELL);
-        }
-    }
-}
-
-impl Desk<'_> {
-    fn hear(&mut self, event: ServerEvent<'_>) {
-        match event {
-            ServerEvent::Connected { client, .. } => {
-                self.places.insert(client, Place { stage: Stage::Lobby, line: Arc::default() });
-            }
-            ServerEvent::Disconnected { client, reason } => {
-                if let Some(Place { stage: Stage::Room(room), .. }) = self.places.remove(&client) {
-                    let reason = match reason {
-                        DisconnectReason::ByPeer => LeaveReason::Quit,
-                        DisconnectReason::Violation(_) => LeaveReason::Kicked,
-                        _ => LeaveReason::TimedOut,
-                    };
-                    self.tell(room, FromSocket::Left { client, reason });
-                }
-                if let DisconnectReason::Violation(violation) = reason {
-                    tracing::warn!(?client, %violation, "a client broke the rules of the transport");
-                }
-            }
-            ServerEvent::Body { client, kind, bytes } => {
-                let Some(Place { stage: Stage::Room(room), .. }) = self.places.get(&client) else { return };
-                let room = *room;
-                match Datagram::decode(kind, bytes) {
-                    Ok(Datagram::Input(packet)) => self.tell(room, FromSocket::Input { client, packet }),
-                    _ => self.malformed += 1,
-                }
-            }
-            ServerEvent::Message { client, bytes } => self.message(client, bytes),
-            ServerEvent::Delivered { .. } | ServerEvent::Lost { .. } => {}
-        }
-    }
-
-    fn message(&mut self, client: ClientId, bytes: &[u8]) {
-        match (self.places.get(&client).map(|place| &place.stage), ClientMessage::decode(bytes)) {
-            (Some(Stage::Lobby), Ok(ClientMessage::Join(join))) => self.join(client, join),
-            (Some(Stage::Room(room)), Ok(ClientMessage::Goodbye(_))) => {
-                let room = *room;
-                self.tell(room, FromSocket::Left { client, reason: LeaveReason::Quit });
-                self.leave(client);
-            }
-            (Some(Stage::Lobby), Ok(ClientMessage::Goodbye(_))) => self.leave(client),
-            (Some(Stage::Lobby), Err(_)) => {
-                self.malformed += 1;
-                self.refuse(client, RefusedReason::Malformed);
-            }
-            (Some(Stage::Room(room)), _) => {
-                let room = *room;
-                self.malformed += 1;
-                let goodbye = ServerMessage::Goodbye(Goodbye { reason: GoodbyeReason::Protocol });
-                self.answers.push(Answer::Message(client, goodbye));
-                self.tell(room, FromSocket::Left { client, reason: LeaveReason::Kicked });
-                self.leave(client);
-            }
-            (Some(Stage::Leaving { .. }) | None, _) => {}
-        }
-    }
-
-    fn join(&mut self, client: ClientId, join: Join) {
-        if join.version != PROTOCOL_VERSION {
-            return self.refuse(client, RefusedReason::Version { server: PROTOCOL_VERSION, client: join.version });
-        }
-        let server = self.shared.protocol_hash;
-        if join.protocol_hash != server {
-            return self.refuse(client, RefusedReason::ProtocolHash { server, client: join.protocol_hash });
-        }
-        if self.shared.stopping().is_some() {
-            return self.refuse(client, RefusedReason::Stopping);
-        }
-        // The fullest room that has a place: a match is more fun than three beginnings of one.
-        let rooms = self.shared.rooms.iter().enumerate();
-        let open =
-            rooms.filter(|(_, room)| room.has_place()).max_by_key(|(at, room)| (room.reserved(), usize::MAX - at));
-        let Some((at, room)) = open else { return self.refuse(client, RefusedReason::Full) };
-        let loadout = Loadout { hero: join.hero, team: join.team };
-        let line: Arc<Line> = Arc::default();
-        match room.queue.try_send(FromSocket::Join { client, loadout, line: Arc::clone(&line) }) {
-            Ok(()) => {
-                room.reserve();
-                self.places.insert(client, Place { stage: Stage::Room(at), line });
-            }
-            Err(_) => self.refuse(client, RefusedReason::Full),
-        }
-    }
-
-    fn refuse(&mut self, client: ClientId, reason: RefusedReason) {
-        self.answers.push(Answer::Message(client, ServerMessage::Refused(Refused::from(reason))));
-        self.leave(client);
-    }
-
-    fn leave(&mut self, client: ClientId) {
-        if let Some(place) = self.places.get_mut(&client) {
-            place.stage = Stage::Leaving { until: Instant::now() + LINGER };
-        }
-    }
-
-    /// An input that finds no room is dropped: the next datagram repeats it. A leave is said again until it is heard.
-    fn tell(&mut self, room: usize, what: FromSocket) {
-        match self.shared.rooms[room].queue.try_send(what) {
-            Ok(()) => {}
-            Err(TrySendError::Full(what @ FromSocket::Left { .. })) => self.unsaid.push((room, what)),
-            Err(_) => self.dropped += 1,
-        }
-    }
-
-    fn say_unsaid(&mut self) {
-        for (room, what) in core::mem::take(&mut self.unsaid) {
-            self.tell(room, what);
         }
     }
 }

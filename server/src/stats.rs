@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use arbiter_sim::Outcome;
+use arbiter_transport::Counters;
 
 /// Tick times that percentiles are taken over: half a minute at 60 Hz.
 const WINDOW: usize = 2_048;
@@ -28,8 +29,16 @@ pub struct ServerStats {
     pub bytes_out: u64,
     /// Datagrams that were no packets, or messages that were none.
     pub malformed: u64,
-    /// What a full queue dropped: inputs and snapshots.
-    pub dropped: u64,
+    /// What did not get where it should, by why. A server that keeps up has none.
+    pub drops: Drops,
+    /// What became of each datagram that came, handshakes included.
+    pub packets: Counters,
+    /// Clients that were expelled because they broke the rules of the transport.
+    pub violations: u64,
+    /// CPU time of all socket threads together, in microseconds. Wall time where the system does not tell CPU time.
+    pub sockets_cpu_us: u64,
+    /// The socket threads, one by one. The figures above are their sums.
+    pub sockets: Vec<SocketStats>,
     /// Matches that ended.
     pub matches_ended: u32,
     /// Finished recordings, oldest first; the last 1,000.
@@ -38,6 +47,59 @@ pub struct ServerStats {
     pub unwritten: VecDeque<UnwrittenRecording>,
     /// Rooms that panicked. Their matches are lost, their recordings end with the tick before.
     pub rooms_failed: u32,
+}
+
+/// What was dropped, each time once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Drops {
+    /// Inputs whose room's queue was full.
+    pub inputs: u64,
+    /// Parts of snapshots whose socket thread's queue was full.
+    pub snapshots: u64,
+    /// Messages that waited too long for a place in a socket thread's queue. Their clients find out by their timeout.
+    pub messages: u64,
+    /// Datagrams that found the buffer of the socket full; raise it with `--socket-buffer`.
+    pub send_buffer_full: u64,
+    /// Datagrams that the system would not send for another reason, such as no route to the client.
+    pub send_refused: u64,
+}
+
+impl Drops {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.inputs + self.snapshots + self.messages + self.send_buffer_full + self.send_refused
+    }
+}
+
+/// How a socket thread does.
+#[derive(Debug, Clone, Default)]
+pub struct SocketStats {
+    /// Connections now.
+    pub clients: usize,
+    /// Datagrams received, the junk too.
+    pub datagrams_in: u64,
+    /// Bytes received, with IP and UDP headers.
+    pub bytes_in: u64,
+    /// Calls to receive that failed for another reason than that nothing was there.
+    pub receive_errors: u64,
+    /// Datagrams sent.
+    pub datagrams_out: u64,
+    /// Bytes sent, with IP and UDP headers.
+    pub bytes_out: u64,
+    /// See [`Drops::send_buffer_full`].
+    pub send_buffer_full: u64,
+    /// See [`Drops::send_refused`].
+    pub send_refused: u64,
+    /// See [`ServerStats::malformed`].
+    pub malformed: u64,
+    /// See [`ServerStats::violations`].
+    pub violations: u64,
+    /// See [`Drops::inputs`].
+    pub inputs_dropped: u64,
+    /// CPU time of the thread, in microseconds. Wall time where the system does not tell CPU time.
+    pub cpu_us: u64,
+    /// See [`ServerStats::packets`].
+    pub packets: Counters,
 }
 
 /// Recordings whose paths are remembered.
@@ -59,6 +121,23 @@ impl core::fmt::Display for UnwrittenRecording {
 }
 
 impl ServerStats {
+    /// Adds what a socket thread says.
+    pub(crate) fn add(&mut self, of: SocketStats) {
+        self.clients += of.clients;
+        self.datagrams_in += of.datagrams_in;
+        self.datagrams_out += of.datagrams_out;
+        self.bytes_in += of.bytes_in;
+        self.bytes_out += of.bytes_out;
+        self.malformed += of.malformed;
+        self.violations += of.violations;
+        self.drops.inputs += of.inputs_dropped;
+        self.drops.send_buffer_full += of.send_buffer_full;
+        self.drops.send_refused += of.send_refused;
+        self.sockets_cpu_us += of.cpu_us;
+        self.packets += of.packets;
+        self.sockets.push(of);
+    }
+
     pub(crate) fn note_recording(&mut self, path: PathBuf) {
         push_bounded(&mut self.recordings, path);
     }

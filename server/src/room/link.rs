@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arbiter_protocol::InputPacket;
 use arbiter_sim::{LeaveReason, Loadout, MatchSettings};
-use arbiter_transport::ClientId;
 use crossbeam::channel::{Receiver, Sender, bounded};
 
 use crate::ROOM_QUEUE_MAX;
+use crate::shard::Remote;
 use crate::stats::RoomStats;
 
 /// What the socket thread has for a room.
 pub(crate) enum FromSocket {
-    Join { client: ClientId, loadout: Loadout, line: Arc<Line> },
-    Input { client: ClientId, packet: InputPacket },
-    Left { client: ClientId, reason: LeaveReason },
+    Join { client: Remote, loadout: Loadout, line: Arc<Line> },
+    Input { client: Remote, packet: InputPacket },
+    Left { client: Remote, reason: LeaveReason },
 }
 
 /// What the socket thread measures of one connection, for its room to look at.

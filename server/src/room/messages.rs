@@ -12,7 +12,7 @@ use arbiter_transport::ClientId;
 
 use super::{Entering, Room};
 use crate::convert;
-use crate::shard::ToSocket;
+use crate::shard::{Remote, ToSocket};
 
 /// Seconds after which a player who could not enter is refused.
 const ENTER_SECONDS: u32 = 2;
@@ -77,7 +77,7 @@ impl Room {
                 }
                 None if tick - since > patience => {
                     self.message(client, &ServerMessage::Refused(Refused::from(RefusedReason::Full)));
-                    self.send(ToSocket::Close { client });
+                    self.close(client);
                     self.vacate(slot, LeaveReason::Kicked);
                 }
                 None => {}
@@ -90,22 +90,26 @@ impl Room {
         for seat in self.seats.iter().flatten() {
             if matches!(seat.entering, Entering::In(_)) {
                 let (client, bytes) = (seat.client, bytes.clone());
-                self.send(ToSocket::Message { client, bytes });
+                self.send(client, |client| ToSocket::Message { client, bytes });
             }
         }
     }
 
-    pub(super) fn message(&self, client: ClientId, message: &ServerMessage) {
-        self.send(ToSocket::Message { client, bytes: message.encode() });
+    pub(super) fn message(&self, client: Remote, message: &ServerMessage) {
+        self.send(client, |client| ToSocket::Message { client, bytes: message.encode() });
+    }
+
+    pub(super) fn close(&self, client: Remote) {
+        self.send(client, |client| ToSocket::Close { client });
     }
 
     /// Hands something that must arrive to the socket thread. It empties its queue thousands of times a second; if it does
     /// not, waiting a moment for it is the lesser evil, and a client that then misses a message finds out by its timeout.
-    pub(super) fn send(&self, order: ToSocket) {
+    fn send(&self, to: Remote, order: impl FnOnce(ClientId) -> ToSocket) {
         const PATIENCE: Duration = Duration::from_millis(2);
-        if self.to_socket.send_timeout(order, PATIENCE).is_err() {
+        if !self.shared.shards[usize::from(to.shard)].send(order(to.client), PATIENCE) {
             tracing::error!(room = self.number, "the socket thread is behind; a message was lost");
-            self.shared.note(|stats| stats.dropped += 1);
+            self.shared.note(|stats| stats.drops.messages += 1);
         }
     }
 }

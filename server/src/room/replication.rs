@@ -5,10 +5,14 @@ use arbiter_sim::index::Identity;
 use arbiter_snapshot::Viewer;
 
 use super::{Entering, Room};
-use crate::shard::ToSocket;
+use crate::shard::{Remote, ToSocket};
 
 /// Full states go out at most so often to a client that has none: they are large, and an acknowledgement takes a round trip.
 const FULL_STATES_PER_SECOND: u32 = 10;
+
+/// Socket threads are woken behind so many clients of a tick, and behind the last: they send to the first while the others'
+/// snapshots are made, but are not woken for each.
+const WAKE_EVERY: u32 = 32;
 
 impl Room {
     /// Tells each client what it may know of this tick.
@@ -18,7 +22,7 @@ impl Room {
         let encoder = &mut self.encoder;
         view.for_each_row(&mut |row| encoder.row(row.id, row.component, row.owner, row.team, row.lanes));
         let full_every = (u32::from(self.simulation.settings().tick_rate) / FULL_STATES_PER_SECOND).max(1);
-        let mut dropped = 0;
+        let (mut dropped, mut told) = (0, 0);
         for (slot, seat) in (0_u16..).zip(&mut self.seats) {
             let Some(seat) = seat else { continue };
             let Entering::In(player) = seat.entering else { continue };
@@ -49,13 +53,18 @@ impl Room {
                 let mut bytes = Vec::with_capacity(SnapshotHeader::BYTES + part.len());
                 Datagram::Snapshot(header, part).encode(&mut bytes);
                 self.snapshot_bytes += bytes.len() as u64;
-                let send = ToSocket::Snapshot { client: seat.client, tick, bytes };
-                dropped += u64::from(self.to_socket.try_send(send).is_err());
+                let Remote { shard, client } = seat.client;
+                let order = ToSocket::Snapshot { client, tick, bytes };
+                dropped += u64::from(!self.shared.shards[usize::from(shard)].offer(order));
             }
             self.snapshots += 1;
+            told += 1;
+            if told % WAKE_EVERY == 0 {
+                self.shared.wake_shards();
+            }
         }
         if dropped > 0 {
-            self.shared.note(|stats| stats.dropped += dropped);
+            self.shared.note(|stats| stats.drops.snapshots += dropped);
         }
     }
 }

@@ -10,7 +10,7 @@ use arbiter_protocol::{
     ServerMessage, Welcome, WireInput,
 };
 use arbiter_schema::Registry;
-use arbiter_server::{Server, ServerConfig, ServerHandle};
+use arbiter_server::{Server, ServerConfig, ServerHandle, SocketKind};
 use arbiter_sim::map::{Shape, Solid, Spawn, Volume};
 use arbiter_sim::{Map, MatchSettings, Rules, Simulation};
 use arbiter_snapshot::{Received, SnapshotDecoder};
@@ -47,6 +47,10 @@ pub fn config() -> ServerConfig {
     let mut config =
         ServerConfig::new(Key::generate().expect("randomness"), Arc::new(Rules::shipped()), map(), settings);
     config.seed = Some(11);
+    // See `portable.rs`.
+    if env!("CARGO_CRATE_NAME") == "portable" {
+        config.sockets = SocketKind::Portable;
+    }
     config
 }
 
@@ -62,6 +66,12 @@ pub fn registry(config: &ServerConfig) -> Registry {
 
 fn epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock behind 1970")
+}
+
+/// A token for a server.
+pub fn token(key: &Key, server: SocketAddr) -> Vec<u8> {
+    let lifetime = Duration::from_secs(5);
+    mint_token(key, &[server], &[0; USER_DATA_BYTES], lifetime, epoch()).expect("a token").to_vec()
 }
 
 /// A client that joins, sends inputs at 60 Hz and decodes what it is told.
@@ -87,15 +97,17 @@ pub struct Client {
 
 impl Client {
     pub fn new(server: SocketAddr, key: &Key, registry: &Registry) -> Self {
-        let lifetime = Duration::from_secs(5);
-        let token = mint_token(key, &[server], &[0; USER_DATA_BYTES], lifetime, epoch()).expect("a token");
+        Self::with_token(&token(key, server), registry)
+    }
+
+    pub fn with_token(token: &[u8], registry: &Registry) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         socket.set_nonblocking(true).expect("a socket");
         let epoch = epoch();
         let hash = registry.protocol_hash();
         Self {
             socket,
-            connection: ClientConnection::new(&token[..], epoch).expect("a connection"),
+            connection: ClientConnection::new(token, epoch).expect("a connection"),
             decoder: SnapshotDecoder::new(registry),
             started: Instant::now(),
             epoch,

@@ -62,3 +62,65 @@ pub struct Counters {
     /// Handshakes that were begun and not finished in time. Not datagrams.
     pub abandoned: u64,
 }
+
+impl core::ops::AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        // Naming every field makes the compiler ask for each new one.
+        let Self {
+            received,
+            payloads,
+            keep_alives,
+            disconnects,
+            challenges,
+            connects,
+            denials,
+            malformed,
+            strangers,
+            replays,
+            forgeries,
+            untimely,
+            other_version,
+            other_protocol,
+            expired,
+            long_lived,
+            source_limited,
+            total_limited,
+            forged_tokens,
+            other_server,
+            already_connected,
+            reused_tokens,
+            history_full,
+            pending_full,
+            forged_challenges,
+            timeouts,
+            abandoned,
+        } = other;
+        self.received += received;
+        self.payloads += payloads;
+        self.keep_alives += keep_alives;
+        self.disconnects += disconnects;
+        self.challenges += challenges;
+        self.connects += connects;
+        self.denials += denials;
+        self.malformed += malformed;
+        self.strangers += strangers;
+        self.replays += replays;
+        self.forgeries += forgeries;
+        self.untimely += untimely;
+        self.other_version += other_version;
+        self.other_protocol += other_protocol;
+        self.expired += expired;
+        self.long_lived += long_lived;
+        self.source_limited += source_limited;
+        self.total_limited += total_limited;
+        self.forged_tokens += forged_tokens;
+        self.other_server += other_server;
+        self.already_connected += already_connected;
+        self.reused_tokens += reused_tokens;
+        self.history_full += history_full;
+        self.pending_full += pending_full;
+        self.forged_challenges += forged_challenges;
+        self.timeouts += timeouts;
+        self.abandoned += abandoned;
+    }
+}

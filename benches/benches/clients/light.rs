@@ -1,0 +1,153 @@
+//! A client that does what a connection needs, and nothing else.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::ops::Add;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arbiter_protocol::{
+    ClientMessage, Datagram, InputPacket, Join, KIND_INPUT, KIND_SNAPSHOT, PROTOCOL_VERSION, ServerMessage, WireInput,
+};
+use arbiter_transport::{
+    Body, ClientConnection, ClientEvent, DisconnectReason, Key, UDP_BYTES_MAX, USER_DATA_BYTES, mint_token, token,
+};
+
+/// Inputs in a datagram, as the real client repeats them.
+const INPUTS: usize = 4;
+
+/// What clients have seen.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tally {
+    /// Welcomed by the room.
+    pub welcomed: u32,
+    /// Ended, whatever the reason.
+    pub ended: u32,
+    /// Snapshots received.
+    pub snapshots: u64,
+    /// Inputs sent.
+    pub inputs: u64,
+}
+
+impl Add for Tally {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            welcomed: self.welcomed + other.welcomed,
+            ended: self.ended + other.ended,
+            snapshots: self.snapshots + other.snapshots,
+            inputs: self.inputs + other.inputs,
+        }
+    }
+}
+
+/// See the module.
+pub struct Light {
+    socket: UdpSocket,
+    connection: ClientConnection,
+    epoch: Duration,
+    started: Instant,
+    join: Join,
+    joined: bool,
+    ended: Option<DisconnectReason>,
+    tick: u32,
+    bytes: Vec<u8>,
+    tally: Tally,
+}
+
+impl Light {
+    /// Begins to connect.
+    pub fn connect(server: SocketAddr, key: &Key, protocol_hash: u64) -> Self {
+        let epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock behind 1970");
+        let token = mint_token(key, &[server], &[0; USER_DATA_BYTES], token::LIFETIME, epoch).expect("a token");
+        let socket = UdpSocket::bind("127.0.0.1:0");
+        let socket = socket.unwrap_or_else(|error| panic!("no socket: {error}; raise `ulimit -n`"));
+        socket.set_nonblocking(true).expect("a socket");
+        Self {
+            socket,
+            connection: ClientConnection::new(&token[..], epoch).expect("a token of ours"),
+            epoch,
+            started: Instant::now(),
+            join: Join { version: PROTOCOL_VERSION, protocol_hash, hero: 0, team: 0 },
+            joined: false,
+            ended: None,
+            tick: 0,
+            bytes: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Hears what has come and sends an input.
+    pub fn tick(&mut self) {
+        if self.ended.is_some() {
+            return;
+        }
+        let now = self.epoch + self.started.elapsed();
+        let Self { socket, connection, ended, tally, .. } = self;
+        let out = &mut |to: SocketAddr, bytes: &[u8]| drop(socket.send_to(bytes, to));
+        let tell = &mut |event: ClientEvent<'_>| match event {
+            ClientEvent::Body { kind: KIND_SNAPSHOT, .. } => tally.snapshots += 1,
+            ClientEvent::Message(bytes) => match ServerMessage::decode(bytes) {
+                Ok(ServerMessage::Welcome(_)) => tally.welcomed = 1,
+                Ok(ServerMessage::Match(_)) => {}
+                told => println!("a client was told {told:?}"),
+            },
+            ClientEvent::Disconnected(reason) => {
+                println!("a client was disconnected: {reason}");
+                (*ended, tally.ended) = (Some(reason), 1);
+            }
+            _ => {}
+        };
+        let mut buffer = [0; UDP_BYTES_MAX];
+        while let Ok((len, from)) = socket.recv_from(&mut buffer) {
+            connection.receive(now, from, &mut buffer[..len], out, tell);
+        }
+        if self.tally.welcomed == 1 && self.ended.is_none() {
+            self.send_input(now);
+        }
+        // Behind the input, which carries the acknowledgements that would need a datagram of their own otherwise.
+        let Self { socket, connection, ended, tally, .. } = self;
+        let out = &mut |to: SocketAddr, bytes: &[u8]| drop(socket.send_to(bytes, to));
+        connection.advance(now, out, &mut |event| {
+            if let ClientEvent::Disconnected(reason) = event {
+                println!("a client was disconnected: {reason}");
+                (*ended, tally.ended) = (Some(reason), 1);
+            }
+        });
+        if !self.joined && self.connection.is_connected() {
+            self.joined = self.connection.send_message(&ClientMessage::Join(self.join).encode()).is_ok();
+        }
+    }
+
+    fn send_input(&mut self, now: Duration) {
+        self.tick += 1;
+        let newest = self.tick + INPUTS as u32;
+        // Turns and walks in circles.
+        let input = |tick: u32| WireInput {
+            tick,
+            view_tick: tick - 3,
+            yaw: (tick * 600) as u16,
+            move_forward: 127,
+            buttons: (tick / 30 % 2) as u16,
+            ..WireInput::default()
+        };
+        let inputs = (0..INPUTS as u32).map(|back| input(newest - back)).collect();
+        self.bytes.clear();
+        Datagram::Input(InputPacket { inputs, state: Some(newest - 4) }).encode(&mut self.bytes);
+        let Self { socket, connection, bytes, tally, .. } = self;
+        let body = Body { kind: KIND_INPUT, tag: 0, bytes };
+        let sent = connection.send_body(now, body, &mut |to, bytes| drop(socket.send_to(bytes, to)));
+        tally.inputs += u64::from(sent.is_ok());
+    }
+
+    /// Says goodbye.
+    pub fn leave(&mut self) {
+        let now = self.epoch + self.started.elapsed();
+        let socket = &self.socket;
+        self.connection.disconnect(now, &mut |to, bytes| drop(socket.send_to(bytes, to)));
+    }
+
+    /// What it has seen.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+}

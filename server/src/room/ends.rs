@@ -1,0 +1,89 @@
+//! How matches and rooms end.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use arbiter_protocol::{Goodbye, GoodbyeReason, ServerMessage};
+use arbiter_recording::End;
+use arbiter_sim::Outcome;
+use arbiter_snapshot::SnapshotEncoder;
+
+use super::{Entering, FromSocket, PART_BYTES_MAX, Phase, Room, build, seed};
+use crate::buffer::InputBuffer;
+
+impl Room {
+    pub(super) fn finish_match(&mut self, outcome: Outcome, now: Instant) {
+        self.close_recording(outcome.into());
+        self.outcome = Some(outcome);
+        self.shared.note(|stats| stats.matches_ended += 1);
+        self.phase = Phase::Waiting(now + self.shared.config.intermission);
+        self.publish();
+    }
+
+    /// Starts the next match with whoever is still there; false when there is none.
+    pub(super) fn next_match(&mut self) -> bool {
+        if !self.shared.may_start_match() {
+            self.end(GoodbyeReason::MatchOver);
+            return false;
+        }
+        let rooms = u32::from(self.shared.config.rooms.max(1));
+        let number = u32::from(self.number) + rooms * self.matches;
+        match build(&self.shared.config, seed(&self.shared.config, number)) {
+            Ok(simulation) => self.simulation = simulation,
+            Err(error) => {
+                tracing::error!(room = self.number, %error, "the next match cannot be built");
+                self.end(GoodbyeReason::Failed);
+                return false;
+            }
+        }
+        self.encoder = SnapshotEncoder::new(self.simulation.registry(), PART_BYTES_MAX);
+        self.leaving.clear();
+        for seat in self.seats.iter_mut().flatten() {
+            seat.entering = Entering::Joining;
+            seat.inputs = InputBuffer::new(self.simulation.settings().tick_rate);
+            (seat.baseline, seat.full_sent, seat.newest, seat.team) = (None, None, None, 0);
+        }
+        self.phase = Phase::Playing;
+        self.begin();
+        true
+    }
+
+    /// Says goodbye to everyone; the room is not ticked again.
+    pub(super) fn end(&mut self, reason: GoodbyeReason) {
+        self.ended = true;
+        self.link().shut();
+        // Whoever was sent here in the meantime is told as well.
+        let inbox = self.inbox.clone();
+        for message in inbox.try_iter() {
+            if let FromSocket::Join { client, .. } = message {
+                self.message(client, &ServerMessage::Goodbye(Goodbye { reason }));
+                self.close(client);
+            }
+        }
+        for slot in 0..self.seats.len() {
+            if let Some(seat) = self.seats[slot].take() {
+                self.message(seat.client, &ServerMessage::Goodbye(Goodbye { reason }));
+                self.close(seat.client);
+            }
+        }
+        self.slots.clear();
+        self.publish();
+    }
+
+    /// After a panic: nothing of the match is looked at any more.
+    pub fn fail(&mut self) {
+        self.close_recording(End::Abandoned);
+        self.outcome = Some(Outcome::Abandoned);
+        self.ended = true;
+        self.link().shut();
+        let stats = Arc::clone(&self.link().stats);
+        let mut stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
+        (stats.outcome, stats.ended, stats.recording) = (self.outcome, true, None);
+        drop(stats);
+        for client in core::mem::take(&mut self.slots).into_keys() {
+            self.message(client, &ServerMessage::Goodbye(Goodbye { reason: GoodbyeReason::Failed }));
+            self.close(client);
+        }
+        self.shared.wake_shards();
+    }
+}

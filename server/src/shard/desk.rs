@@ -1,0 +1,175 @@
+//! Who is where, and what they say: the part of a socket thread that knows rooms.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arbiter_protocol::{
+    ClientMessage, Datagram, Goodbye, GoodbyeReason, Join, PROTOCOL_VERSION, Refused, RefusedReason, ServerMessage,
+};
+use arbiter_sim::{LeaveReason, Loadout};
+use arbiter_transport::{ClientId, DisconnectReason, ServerEvent};
+use crossbeam::channel::TrySendError;
+
+use super::{LINGER, Remote};
+use crate::Shared;
+use crate::room::{FromSocket, Line};
+
+pub(super) enum Stage {
+    /// Connected; has not said what it wants.
+    Lobby,
+    /// In a room.
+    Room(usize),
+    /// Refused or said goodbye to.
+    Leaving { until: Instant },
+}
+
+pub(super) struct Place {
+    pub stage: Stage,
+    pub line: Arc<Line>,
+}
+
+/// What has to be done once the transport has told everything that a datagram brought.
+pub(super) enum Answer {
+    Message(ClientId, ServerMessage),
+    Disconnect(ClientId, &'static str),
+}
+
+/// See the module.
+pub(super) struct Desk<'a> {
+    pub shared: &'a Shared,
+    shard: u16,
+    pub places: HashMap<ClientId, Place>,
+    pub answers: Vec<Answer>,
+    /// Leaves that found their room's queue full.
+    unsaid: Vec<(usize, FromSocket)>,
+    /// Bodies and messages that were none.
+    pub malformed: u64,
+    /// Inputs that found their room's queue full.
+    pub inputs_dropped: u64,
+}
+
+impl<'a> Desk<'a> {
+    pub fn new(shared: &'a Shared, shard: u16) -> Self {
+        let (places, answers, unsaid) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { shared, shard, places, answers, unsaid, malformed: 0, inputs_dropped: 0 }
+    }
+}
+
+impl Desk<'_> {
+    fn remote(&self, client: ClientId) -> Remote {
+        Remote { shard: self.shard, client }
+    }
+
+    pub fn hear(&mut self, event: ServerEvent<'_>) {
+        match event {
+            ServerEvent::Connected { client, .. } => {
+                self.places.insert(client, Place { stage: Stage::Lobby, line: Arc::default() });
+            }
+            ServerEvent::Disconnected { client, reason } => {
+                if let Some(Place { stage: Stage::Room(room), .. }) = self.places.remove(&client) {
+                    let reason = match reason {
+                        DisconnectReason::ByPeer => LeaveReason::Quit,
+                        DisconnectReason::Violation(_) => LeaveReason::Kicked,
+                        _ => LeaveReason::TimedOut,
+                    };
+                    self.tell(room, FromSocket::Left { client: self.remote(client), reason });
+                }
+                if let DisconnectReason::Violation(violation) = reason {
+                    // Once for each connection, which a token was spent on: nobody gets a flood of lines for nothing.
+                    tracing::warn!(?client, %violation, "a client broke the rules of the transport");
+                }
+            }
+            ServerEvent::Body { client, kind, bytes } => {
+                let Some(Place { stage: Stage::Room(room), .. }) = self.places.get(&client) else { return };
+                let room = *room;
+                match Datagram::decode(kind, bytes) {
+                    Ok(Datagram::Input(packet)) => {
+                        self.tell(room, FromSocket::Input { client: self.remote(client), packet });
+                    }
+                    _ => self.malformed += 1,
+                }
+            }
+            ServerEvent::Message { client, bytes } => self.message(client, bytes),
+            ServerEvent::Delivered { .. } | ServerEvent::Lost { .. } => {}
+        }
+    }
+
+    fn message(&mut self, client: ClientId, bytes: &[u8]) {
+        match (self.places.get(&client).map(|place| &place.stage), ClientMessage::decode(bytes)) {
+            (Some(Stage::Lobby), Ok(ClientMessage::Join(join))) => self.join(client, join),
+            (Some(Stage::Room(room)), Ok(ClientMessage::Goodbye(_))) => {
+                let room = *room;
+                self.tell(room, FromSocket::Left { client: self.remote(client), reason: LeaveReason::Quit });
+                self.leave(client);
+            }
+            (Some(Stage::Lobby), Ok(ClientMessage::Goodbye(_))) => self.leave(client),
+            (Some(Stage::Lobby), Err(_)) => {
+                self.malformed += 1;
+                self.refuse(client, RefusedReason::Malformed);
+            }
+            (Some(Stage::Room(room)), _) => {
+                let room = *room;
+                self.malformed += 1;
+                let goodbye = ServerMessage::Goodbye(Goodbye { reason: GoodbyeReason::Protocol });
+                self.answers.push(Answer::Message(client, goodbye));
+                self.tell(room, FromSocket::Left { client: self.remote(client), reason: LeaveReason::Kicked });
+                self.leave(client);
+            }
+            (Some(Stage::Leaving { .. }) | None, _) => {}
+        }
+    }
+
+    fn join(&mut self, client: ClientId, join: Join) {
+        if join.version != PROTOCOL_VERSION {
+            return self.refuse(client, RefusedReason::Version { server: PROTOCOL_VERSION, client: join.version });
+        }
+        let server = self.shared.protocol_hash;
+        if join.protocol_hash != server {
+            return self.refuse(client, RefusedReason::ProtocolHash { server, client: join.protocol_hash });
+        }
+        if self.shared.stopping().is_some() {
+            return self.refuse(client, RefusedReason::Stopping);
+        }
+        // The fullest room that has a place: a match is more fun than three beginnings of one.
+        let rooms = self.shared.rooms.iter().enumerate();
+        let open =
+            rooms.filter(|(_, room)| room.has_place()).max_by_key(|(at, room)| (room.reserved(), usize::MAX - at));
+        let Some((at, room)) = open else { return self.refuse(client, RefusedReason::Full) };
+        let loadout = Loadout { hero: join.hero, team: join.team };
+        let line: Arc<Line> = Arc::default();
+        match room.queue.try_send(FromSocket::Join { client: self.remote(client), loadout, line: Arc::clone(&line) }) {
+            Ok(()) => {
+                room.reserve();
+                self.places.insert(client, Place { stage: Stage::Room(at), line });
+            }
+            Err(_) => self.refuse(client, RefusedReason::Full),
+        }
+    }
+
+    fn refuse(&mut self, client: ClientId, reason: RefusedReason) {
+        self.answers.push(Answer::Message(client, ServerMessage::Refused(Refused::from(reason))));
+        self.leave(client);
+    }
+
+    pub fn leave(&mut self, client: ClientId) {
+        if let Some(place) = self.places.get_mut(&client) {
+            place.stage = Stage::Leaving { until: Instant::now() + LINGER };
+        }
+    }
+
+    /// An input that finds no room is dropped: the next datagram repeats it. A leave is said again until it is heard.
+    fn tell(&mut self, room: usize, what: FromSocket) {
+        match self.shared.rooms[room].queue.try_send(what) {
+            Ok(()) => {}
+            Err(TrySendError::Full(what @ FromSocket::Left { .. })) => self.unsaid.push((room, what)),
+            Err(_) => self.inputs_dropped += 1,
+        }
+    }
+
+    pub fn say_unsaid(&mut self) {
+        for (room, what) in core::mem::take(&mut self.unsaid) {
+            self.tell(room, what);
+        }
+    }
+}

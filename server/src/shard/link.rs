@@ -1,0 +1,74 @@
+//! What others hold of a socket thread: its queue, its bell and its figures.
+
+use core::time::Duration;
+use std::sync::{Mutex, PoisonError};
+
+use arbiter_transport::ClientId;
+use crossbeam::channel::{Receiver, Sender, bounded};
+
+use crate::SOCKET_QUEUE_MAX;
+use crate::socket::wait::Waker;
+use crate::stats::SocketStats;
+
+/// A client of the server: on which socket thread it is, and who it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Remote {
+    pub shard: u16,
+    pub client: ClientId,
+}
+
+/// What a room has for a client.
+pub(crate) enum ToSocket {
+    /// A part of a snapshot, to be sent at once or never.
+    Snapshot { client: ClientId, tick: u32, bytes: Vec<u8> },
+    /// A message that must arrive.
+    Message { client: ClientId, bytes: Vec<u8> },
+    /// To be disconnected once it has what it was sent.
+    Close { client: ClientId },
+}
+
+/// See the module.
+pub(crate) struct ShardLink {
+    queue: Sender<ToSocket>,
+    waker: Waker,
+    stats: Mutex<SocketStats>,
+}
+
+impl ShardLink {
+    pub fn new(waker: Waker) -> (Self, Receiver<ToSocket>) {
+        let (queue, orders) = bounded(SOCKET_QUEUE_MAX);
+        (Self { queue, waker, stats: Mutex::default() }, orders)
+    }
+
+    /// Queues something that may be lost. Whoever queues wakes the thread behind the last of a burst.
+    pub fn offer(&self, order: ToSocket) -> bool {
+        self.queue.try_send(order).is_ok()
+    }
+
+    /// Queues something that must arrive, waiting for room for so long. See [`Self::offer`].
+    pub fn send(&self, order: ToSocket, patience: Duration) -> bool {
+        let Err(full) = self.queue.try_send(order) else { return true };
+        self.wake();
+        self.queue.send_timeout(full.into_inner(), patience).is_ok()
+    }
+
+    /// Wakes the thread if it sleeps and something is queued: a room without players wakes nobody.
+    pub fn wake(&self) {
+        if !self.queue.is_empty() {
+            self.waker.wake();
+        }
+    }
+
+    /// Wakes the thread if it sleeps.
+    pub fn call(&self) {
+        self.waker.wake();
+    }
+
+    pub fn stats(&self) -> SocketStats {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn publish(&self, stats: SocketStats) {
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+    }
+}
