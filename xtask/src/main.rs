@@ -5,6 +5,7 @@
 
 mod advisories;
 mod determinism;
+mod fuzz;
 mod hygiene;
 mod maps;
 mod shell;
@@ -27,6 +28,8 @@ enum Chore {
     Test(test::Args),
     /// Plays the same generated matches on every kind of build and machine and compares them bit for bit.
     Determinism(determinism::Args),
+    /// Lets libFuzzer look for bytes that break a decoder.
+    Fuzz(fuzz::Args),
     /// Writes the maps of the house and their pictures.
     Maps(maps::Args),
 }
@@ -35,6 +38,7 @@ fn main() -> anyhow::Result<()> {
     match Xtask::parse().chore {
         Chore::Test(args) => test::run(&args),
         Chore::Determinism(args) => determinism::run(&args),
+        Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Maps(args) => maps::run(&args),
     }
 }

@@ -1,0 +1,178 @@
+//! Recordings: any file, and files whose checksums and chain hold although their content is hostile.
+
+use std::io::Cursor;
+use std::sync::LazyLock;
+
+use arbiter_recording::block::{self, FRAME_BYTES, PREAMBLE_BYTES};
+use arbiter_recording::{BlockHeader, End, Header, Kind, Reader, TickBlock, Writer as Recorder};
+
+use crate::script::damage;
+use crate::{Example, Script, Target, Writer, simulation};
+
+/// A short match as a file, and the checkpoint of tick 0 that its checkpoints build upon.
+static HONEST: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
+    let mut simulation = simulation::new();
+    let mut tick0 = Vec::new();
+    simulation.checkpoint(&mut tick0);
+    let header = Header::of(&simulation, 42).expect("a header");
+    let mut recorder = Recorder::to(Vec::new(), header, tick0.clone()).expect("begun");
+    for tick in 1..=120 {
+        let commands = simulation::commands(tick);
+        simulation.step(&commands);
+        recorder.push_tick(tick, &commands, simulation.hash()).expect("written");
+        if tick % 60 == 0 {
+            let mut checkpoint = Vec::new();
+            simulation.checkpoint(&mut checkpoint);
+            recorder.push_checkpoint(tick, &checkpoint).expect("written");
+        }
+    }
+    recorder.finish(End::Abandoned).expect("finished");
+    (recorder.into_store(), tick0)
+});
+
+/// Everything that a reader can be asked.
+fn read(bytes: Vec<u8>) {
+    let Ok(mut reader) = Reader::from_source(Cursor::new(bytes)) else { return };
+    let header = reader.header();
+    let _ = (header.settings().is_ok(), header.rules().is_ok(), header.map().is_ok());
+    let info = reader.info();
+    let _ = reader.damage().expect("bytes in memory can be read");
+    let mut ticks = 0_u32;
+    for tick in reader.ticks(0).take(4_096) {
+        ticks += u32::from(tick.is_ok());
+    }
+    let (first, last) = info.range.unwrap_or_default();
+    for tick in [0, first, first / 2 + last / 2, last, u32::MAX] {
+        let at = reader.block_of(tick);
+        if let Some(at) = at {
+            let _ = reader.block(at);
+        }
+        let _ = reader.checkpoint_before(tick, &HONEST.1);
+        let _ = reader.checkpoint_after(tick, &HONEST.1);
+    }
+    let _ = (reader.block_count(), ticks);
+}
+
+/// A file. The first byte says whether the rest is the file, or damages an honest one.
+pub const RECORDING: Target = Target {
+    name: "recording",
+    what: "recordings: any file, and an honest one damaged as a script says",
+    bytes_max: 8_192,
+    allocated_max: 256 << 20,
+    run: |bytes| {
+        let Some((how, rest)) = bytes.split_first() else { return };
+        let mut file = if how % 2 == 0 { rest.to_vec() } else { HONEST.0.clone() };
+        if how % 2 == 1 {
+            damage(&mut Script(rest), &mut file);
+        }
+        read(file);
+    },
+    examples: || {
+        let honest = &HONEST.0;
+        let patch = |how: u8, at: usize, more: &[u8]| {
+            let at = u32::try_from(at).expect("a short file").to_le_bytes();
+            [&[1, how], &at[..], more].concat()
+        };
+        let end = honest.len();
+        vec![
+            ("whole".into(), vec![1]),
+            ("preamble".into(), [&[0], &honest[..PREAMBLE_BYTES]].concat()),
+            ("header-only".into(), patch(0, 6_000, &[])),
+            ("without-trailer".into(), patch(0, end - 20, &[])),
+            ("without-index".into(), patch(0, end - 200, &[])),
+            ("flipped".into(), patch(3, end / 2, &[1, 0, 0x55])),
+            ("inserted".into(), patch(1, end / 2, &[5, 0, 1, 2, 3, 4, 5])),
+            ("removed".into(), patch(2, end / 2, &[9, 0])),
+        ]
+    },
+};
+
+/// The bytes up to the end of the header's block, and its chain.
+fn front() -> (Vec<u8>, block::Chain) {
+    let honest = &HONEST.0;
+    let frame: &[u8; FRAME_BYTES] = honest[PREAMBLE_BYTES..].first_chunk().expect("a frame");
+    let frame = BlockHeader::from_bytes(frame).expect("a whole one");
+    (honest[..PREAMBLE_BYTES + FRAME_BYTES + frame.payload_bytes as usize].to_vec(), frame.chain)
+}
+
+/// Blocks of which only the content is hostile: each is framed, checksummed and chained here.
+pub const BLOCKS: Target = Target {
+    name: "blocks",
+    what: "recordings whose checksums hold, with any content in their blocks: header, ticks, checkpoints, index",
+    bytes_max: 16_384,
+    allocated_max: 256 << 20,
+    run: |bytes| {
+        let mut script = Script(bytes);
+        let (mut file, mut chain) = front();
+        let mut number = 1;
+        let first = script.u8();
+        if first & 1 == 1 {
+            // A header of its own.
+            file.truncate(PREAMBLE_BYTES);
+            chain = block::first_chain(file.first_chunk().expect("a preamble"));
+            number = 0;
+        }
+        let mut last = file.len();
+        for _ in 0..64 {
+            let Some(what) = script.step() else { break };
+            let kind = match what % 4 {
+                0 if number == 0 => Kind::Header,
+                0 | 1 => Kind::Ticks,
+                2 => Kind::Checkpoint,
+                _ => Kind::End,
+            };
+            let (first_tick, ticks) = (script.u32(), u32::from(script.u16()));
+            let payload = script.bytes(16_384);
+            if kind == Kind::Ticks
+                && let Some(block) = TickBlock::decode(first_tick, ticks as usize, payload)
+            {
+                let again = block.encode().expect("what was read can be written");
+                let again = TickBlock::decode(first_tick, ticks as usize, &again);
+                assert!(again.is_some_and(|again| again.ticks().eq(block.ticks())), "it reads the same");
+            }
+            let frame = BlockHeader::seal(kind, number, first_tick, ticks, payload, &chain);
+            last = file.len();
+            file.extend_from_slice(&frame.to_bytes());
+            file.extend_from_slice(payload);
+            chain = frame.chain;
+            number += 1;
+        }
+        if first & 2 == 2 {
+            file.extend_from_slice(&block::trailer(last as u64));
+        }
+        read(file);
+    },
+    examples: blocks_examples,
+};
+
+fn blocks_examples() -> Vec<Example> {
+    let honest = &HONEST.0;
+    let mut at = PREAMBLE_BYTES;
+    let (mut all, mut examples) = (Writer::default().u8(2), Vec::new());
+    while let Some(frame) = honest[at..].first_chunk::<FRAME_BYTES>().and_then(BlockHeader::from_bytes) {
+        let payload = &honest[at + FRAME_BYTES..][..frame.payload_bytes as usize];
+        at += FRAME_BYTES + payload.len();
+        let (name, what) = match frame.kind {
+            Kind::Header => ("header", 0),
+            Kind::Ticks => ("ticks", 1),
+            Kind::Checkpoint => ("checkpoint", 2),
+            Kind::End => ("end", 3),
+        };
+        let step = |script: Writer| {
+            let tick = frame.first_tick;
+            script.u8(what).u16(tick as u16).u16((tick >> 16) as u16).u16(frame.ticks as u16).bytes(payload)
+        };
+        if payload.len() > 12_000 {
+            continue;
+        }
+        if frame.kind != Kind::Header {
+            all = step(all);
+        }
+        let alone = step(Writer::default().u8(if frame.kind == Kind::Header { 1 } else { 2 }));
+        examples.push((format!("{name}-{}", frame.number), alone.0));
+    }
+    if all.0.len() <= 16_384 {
+        examples.push(("all".into(), all.0));
+    }
+    examples
+}
