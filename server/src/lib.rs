@@ -13,6 +13,7 @@
 
 pub mod buffer;
 mod convert;
+mod directory;
 pub mod pool;
 mod recorder;
 pub mod room;
@@ -32,6 +33,7 @@ use arbiter_transport::{CLIENTS_MAX, Key, NoRandomness, ServerTransport, ServerT
 use crossbeam::channel::Receiver;
 use thiserror::Error;
 
+use crate::directory::Directory;
 use crate::pool::Pool;
 use crate::recorder::Recorder;
 use crate::room::{FromSocket, Room, RoomLink, Scripted};
@@ -201,6 +203,7 @@ pub(crate) struct Shared {
     /// What no socket thread counts by itself.
     stats: Mutex<ServerStats>,
     pub rooms: Vec<RoomLink>,
+    pub directory: Directory,
     pub shards: Vec<ShardLink>,
 }
 
@@ -280,6 +283,7 @@ impl Server {
             closing: AtomicBool::new(false),
             stats: Mutex::default(),
             rooms: links,
+            directory: Directory::default(),
             shards,
             config,
         });

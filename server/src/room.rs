@@ -6,6 +6,7 @@
 mod ends;
 mod link;
 mod messages;
+mod places;
 mod recording;
 mod replication;
 mod scripted;
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use arbiter_protocol::{Goodbye, GoodbyeReason, Refused, RefusedReason, ServerMessage};
+use arbiter_protocol::GoodbyeReason;
 use arbiter_recording::End;
 use arbiter_schema::StableId;
 use arbiter_sim::{BuildError, Command, LeaveReason, Loadout, Outcome, Simulation};
@@ -28,7 +29,7 @@ use crate::shard::Remote;
 use crate::stats::{CpuTimer, TickTimes};
 use crate::{OnStop, ROOM_QUEUE_MAX, ServerConfig, Shared};
 
-pub(crate) use link::{FromSocket, Line, RoomLink};
+pub(crate) use link::{Arrival, FromSocket, Line, RoomLink};
 pub(crate) use scripted::Scripted;
 
 /// The seed of the match with this number, from 0.
@@ -70,6 +71,12 @@ struct Seat {
     /// Tick of the newest input, and by how many ticks it was early.
     newest: Option<(u32, i8)>,
     line: Arc<Line>,
+    /// Who it is, by the token; 0 for whoever has no account.
+    player: u64,
+    /// Since when this connection has the place.
+    since: Instant,
+    /// The connection was lost at this time, and the place is kept.
+    lost: Option<Instant>,
 }
 
 enum Phase {
@@ -93,6 +100,8 @@ pub(crate) struct Room {
     seats: Vec<Option<Seat>>,
     slots: HashMap<Remote, u16>,
     leaving: Vec<(u16, LeaveReason)>,
+    /// Who came back to a place that changed hands a moment ago.
+    waiting: Vec<Arrival>,
     match_id: [u8; 16],
     commands: Vec<Command>,
     parts: Parts,
@@ -133,6 +142,7 @@ impl Room {
             seats,
             slots: HashMap::new(),
             leaving: Vec::new(),
+            waiting: Vec::new(),
             match_id: random(),
             commands: Vec::new(),
             parts: Parts::default(),
@@ -185,7 +195,8 @@ impl Room {
             return false;
         }
         let timer = CpuTimer::start();
-        self.read_inbox();
+        self.read_inbox(now);
+        self.keep_places(now);
         match self.phase {
             Phase::Playing => {
                 // A match that nobody plays has nobody to be finished for.
@@ -235,18 +246,14 @@ impl Room {
         stats.ended = self.ended;
     }
 
-    fn read_inbox(&mut self) {
+    fn read_inbox(&mut self, now: Instant) {
         let next = self.simulation.tick() + 1;
         // No more than what can wait: a flood must not hold the tick.
         for _ in 0..ROOM_QUEUE_MAX {
             let Ok(message) = self.inbox.try_recv() else { return };
             match message {
-                FromSocket::Join { client, loadout, line } => self.join(client, loadout, line),
-                FromSocket::Left { client, reason } => {
-                    if let Some(slot) = self.slots.get(&client) {
-                        self.vacate(*slot, reason);
-                    }
-                }
+                FromSocket::Join(arrival) => self.arrive(arrival, now),
+                FromSocket::Left { client, reason } => self.depart(client, reason, now),
                 FromSocket::Input { client, packet } => {
                     let slot = self.slots.get(&client).copied();
                     let Some(seat) = slot.and_then(|slot| self.seats[usize::from(slot)].as_mut()) else { continue };
@@ -263,49 +270,6 @@ impl Room {
                 }
             }
         }
-    }
-
-    fn join(&mut self, client: Remote, loadout: Loadout, line: Arc<Line>) {
-        // A slot whose player leaves with this tick is free with the next.
-        let free = |(slot, seat): &(usize, &Option<Seat>)| {
-            seat.is_none() && self.leaving.iter().all(|(leaving, _)| usize::from(*leaving) != *slot)
-        };
-        let Some((slot, _)) = self.seats.iter().enumerate().find(free) else {
-            self.link().release();
-            self.message(client, &ServerMessage::Refused(Refused::from(RefusedReason::Full)));
-            self.close(client);
-            return;
-        };
-        self.seats[slot] = Some(Seat {
-            client,
-            loadout,
-            entering: Entering::Joining,
-            inputs: InputBuffer::new(self.simulation.settings().tick_rate),
-            baseline: None,
-            team: 0,
-            full_sent: None,
-            newest: None,
-            line,
-        });
-        self.slots.insert(client, slot as u16);
-    }
-
-    fn vacate(&mut self, slot: u16, reason: LeaveReason) {
-        let Some(seat) = self.seats[usize::from(slot)].take() else { return };
-        self.slots.remove(&seat.client);
-        self.substituted += seat.inputs.substituted;
-        self.late += seat.inputs.late;
-        self.link().release();
-        if !matches!(seat.entering, Entering::Joining) {
-            self.leaving.push((slot, reason));
-        }
-    }
-
-    fn dismiss(&mut self, slot: u16, leave: LeaveReason, reason: GoodbyeReason) {
-        let Some(client) = self.seats[usize::from(slot)].as_ref().map(|seat| seat.client) else { return };
-        self.message(client, &ServerMessage::Goodbye(Goodbye { reason }));
-        self.close(client);
-        self.vacate(slot, leave);
     }
 
     /// One tick of the match; returns the thread CPU of the simulation in microseconds.

@@ -7,6 +7,7 @@ mod common;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arbiter_protocol::UserData;
 use arbiter_server::{OnStop, ServerConfig, SocketKind};
 use arbiter_sim::MatchSettings;
 
@@ -60,7 +61,8 @@ fn a_token_that_was_used_on_one_shard_is_refused_on_every_other() {
     let config = sharded(SocketKind::Auto);
     let server = start(&config);
     let registry = registry(&config);
-    let token = token(&config.key, server.local_address());
+    let user_data = UserData::default().encode().expect("user data");
+    let token = token(&user_data, &config.key, server.local_address());
     let mut first = [Client::with_token(&token, &registry)];
     until("the first is welcomed", &mut first, |clients| !clients[0].welcomes.is_empty());
     let mut thieves: Vec<_> = (0..24).map(|_| Client::with_token(&token, &registry)).collect();

@@ -5,11 +5,10 @@ use std::ops::Add;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arbiter_protocol::{
-    ClientMessage, Datagram, InputPacket, Join, KIND_INPUT, KIND_SNAPSHOT, PROTOCOL_VERSION, ServerMessage, WireInput,
+    ClientMessage, Datagram, InputPacket, Join, KIND_INPUT, KIND_SNAPSHOT, PROTOCOL_VERSION, ServerMessage, UserData,
+    WireInput,
 };
-use arbiter_transport::{
-    Body, ClientConnection, ClientEvent, DisconnectReason, Key, UDP_BYTES_MAX, USER_DATA_BYTES, mint_token, token,
-};
+use arbiter_transport::{Body, ClientConnection, ClientEvent, DisconnectReason, Key, UDP_BYTES_MAX, mint_token, token};
 
 /// Inputs in a datagram, as the real client repeats them.
 const INPUTS: usize = 4;
@@ -58,7 +57,8 @@ impl Light {
     /// Begins to connect.
     pub fn connect(server: SocketAddr, key: &Key, protocol_hash: u64) -> Self {
         let epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock behind 1970");
-        let token = mint_token(key, &[server], &[0; USER_DATA_BYTES], token::LIFETIME, epoch).expect("a token");
+        let user_data = UserData::default().encode().expect("user data");
+        let token = mint_token(key, &[server], &user_data, token::LIFETIME, epoch).expect("a token");
         let socket = UdpSocket::bind("127.0.0.1:0");
         let socket = socket.unwrap_or_else(|error| panic!("no socket: {error}; raise `ulimit -n`"));
         socket.set_nonblocking(true).expect("a socket");

@@ -8,7 +8,7 @@ use arbiter_recording::End;
 use arbiter_sim::Outcome;
 use arbiter_snapshot::SnapshotEncoder;
 
-use super::{Entering, FromSocket, PART_BYTES_MAX, Phase, Room, build, seed};
+use super::{Arrival, Entering, FromSocket, PART_BYTES_MAX, Phase, Room, build, seed};
 use crate::buffer::InputBuffer;
 
 impl Room {
@@ -26,6 +26,8 @@ impl Room {
             self.end(GoodbyeReason::MatchOver);
             return false;
         }
+        // Whoever comes back to a match that is over joins the next like anybody else.
+        self.give_up_lost(|_| true);
         let rooms = u32::from(self.shared.config.rooms.max(1));
         let number = u32::from(self.number) + rooms * self.matches;
         match build(&self.shared.config, seed(&self.shared.config, number)) {
@@ -55,7 +57,7 @@ impl Room {
         // Whoever was sent here in the meantime is told as well.
         let inbox = self.inbox.clone();
         for message in inbox.try_iter() {
-            if let FromSocket::Join { client, .. } = message {
+            if let FromSocket::Join(Arrival { client, .. }) = message {
                 self.message(client, &ServerMessage::Goodbye(Goodbye { reason }));
                 self.close(client);
             }
@@ -67,6 +69,7 @@ impl Room {
             }
         }
         self.slots.clear();
+        self.shared.directory.close(self.number);
         self.publish();
     }
 
@@ -76,6 +79,7 @@ impl Room {
         self.outcome = Some(Outcome::Abandoned);
         self.ended = true;
         self.link().shut();
+        self.shared.directory.close(self.number);
         let stats = Arc::clone(&self.link().stats);
         let mut stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
         (stats.outcome, stats.ended, stats.recording) = (self.outcome, true, None);

@@ -13,9 +13,20 @@ use crate::stats::RoomStats;
 
 /// What the socket thread has for a room.
 pub(crate) enum FromSocket {
-    Join { client: Remote, loadout: Loadout, line: Arc<Line> },
+    Join(Arrival),
     Input { client: Remote, packet: InputPacket },
     Left { client: Remote, reason: LeaveReason },
+}
+
+/// A player at the door.
+pub(crate) struct Arrival {
+    pub client: Remote,
+    pub loadout: Loadout,
+    pub line: Arc<Line>,
+    /// By the token; 0 for whoever has no account.
+    pub player: u64,
+    /// Whether a place of the room was reserved: not for one who is thought to have a place already.
+    pub reserved: bool,
 }
 
 /// What the socket thread measures of one connection, for its room to look at.
@@ -34,6 +45,9 @@ impl Line {
         self.budget.store(u32::try_from(bytes).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 }
+
+/// Stands for more players than any room has, so that releases of its last ones do not open it again.
+const SHUT: u32 = u32::MAX / 2;
 
 /// What others hold of a room.
 pub(crate) struct RoomLink {
@@ -67,12 +81,17 @@ impl RoomLink {
         self.reserved.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn release(&self) {
+    /// Whether the room takes anybody at all.
+    pub fn is_shut(&self) -> bool {
+        self.reserved() >= SHUT / 2
+    }
+
+    pub fn release(&self) {
         self.reserved.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Nobody is sent here any more.
     pub(super) fn shut(&self) {
-        self.reserved.store(u32::MAX / 2, Ordering::Relaxed);
+        self.reserved.store(SHUT, Ordering::Relaxed);
     }
 }

@@ -25,7 +25,8 @@ impl Room {
         let (mut dropped, mut told) = (0, 0);
         for (slot, seat) in (0_u16..).zip(&mut self.seats) {
             let Some(seat) = seat else { continue };
-            let Entering::In(player) = seat.entering else { continue };
+            let (Entering::In(player), None) = (&seat.entering, seat.lost) else { continue };
+            let player = *player;
             let team = view.get::<Identity>(player).map_or(0, |identity| identity.team);
             if team != seat.team {
                 // What it knew of its baseline is judged by its team of now: it starts afresh.

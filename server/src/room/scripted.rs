@@ -9,7 +9,7 @@ use arbiter_protocol::{Datagram, Goodbye, GoodbyeReason, ServerMessage, Snapshot
 use arbiter_schema::StableId;
 use crossbeam::channel::Receiver;
 
-use super::{FromSocket, Line};
+use super::{Arrival, FromSocket, Line};
 use crate::Shared;
 use crate::pool::next_deadline;
 use crate::shard::{Remote, ToSocket};
@@ -72,7 +72,7 @@ impl Scripted {
     fn read_inbox(&mut self) {
         while let Ok(message) = self.inbox.try_recv() {
             match message {
-                FromSocket::Join { client, line, .. } => {
+                FromSocket::Join(Arrival { client, line, .. }) => {
                     self.slots.insert(client, self.clients.len());
                     self.clients.push((client, line));
                     self.welcome(client);

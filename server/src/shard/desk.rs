@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use arbiter_protocol::{
     ClientMessage, Datagram, Goodbye, GoodbyeReason, Join, PROTOCOL_VERSION, Refused, RefusedReason, ServerMessage,
+    UserData,
 };
 use arbiter_sim::{LeaveReason, Loadout};
 use arbiter_transport::{ClientId, DisconnectReason, ServerEvent};
@@ -13,7 +14,7 @@ use crossbeam::channel::TrySendError;
 
 use super::{LINGER, Remote};
 use crate::Shared;
-use crate::room::{FromSocket, Line};
+use crate::room::{Arrival, FromSocket, Line};
 
 pub(super) enum Stage {
     /// Connected; has not said what it wants.
@@ -27,6 +28,8 @@ pub(super) enum Stage {
 pub(super) struct Place {
     pub stage: Stage,
     pub line: Arc<Line>,
+    /// What the token says of the player; `None` if that cannot be read.
+    user: Option<UserData>,
 }
 
 /// What has to be done once the transport has told everything that a datagram brought.
@@ -63,8 +66,9 @@ impl Desk<'_> {
 
     pub fn hear(&mut self, event: ServerEvent<'_>) {
         match event {
-            ServerEvent::Connected { client, .. } => {
-                self.places.insert(client, Place { stage: Stage::Lobby, line: Arc::default() });
+            ServerEvent::Connected { client, user_data } => {
+                let user = UserData::decode(user_data).ok();
+                self.places.insert(client, Place { stage: Stage::Lobby, line: Arc::default(), user });
             }
             ServerEvent::Disconnected { client, reason } => {
                 if let Some(Place { stage: Stage::Room(room), .. }) = self.places.remove(&client) {
@@ -131,20 +135,50 @@ impl Desk<'_> {
         if self.shared.stopping().is_some() {
             return self.refuse(client, RefusedReason::Stopping);
         }
-        // The fullest room that has a place: a match is more fun than three beginnings of one.
-        let rooms = self.shared.rooms.iter().enumerate();
-        let open =
-            rooms.filter(|(_, room)| room.has_place()).max_by_key(|(at, room)| (room.reserved(), usize::MAX - at));
-        let Some((at, room)) = open else { return self.refuse(client, RefusedReason::Full) };
-        let loadout = Loadout { hero: join.hero, team: join.team };
-        let line: Arc<Line> = Arc::default();
-        match room.queue.try_send(FromSocket::Join { client: self.remote(client), loadout, line: Arc::clone(&line) }) {
-            Ok(()) => {
-                room.reserve();
-                self.places.insert(client, Place { stage: Stage::Room(at), line });
-            }
-            Err(_) => self.refuse(client, RefusedReason::Full),
+        let Some(user) = self.places.get(&client).and_then(|place| place.user.clone()) else {
+            return self.refuse(client, RefusedReason::Token);
+        };
+        // Whoever has a place gets it, whatever room the token names.
+        let held = self.shared.directory.room_of(user.player).map(usize::from);
+        let held = held.filter(|at| !self.shared.rooms[*at].is_shut());
+        let wished = user.room.map(usize::from);
+        if held.is_none() && wished.is_some_and(|at| at >= self.shared.rooms.len()) {
+            return self.refuse(client, RefusedReason::NoRoom);
         }
+        let Some(at) = held.or_else(|| self.open_room(wished)) else {
+            return self.refuse(client, RefusedReason::Full);
+        };
+        let (room, reserved) = (&self.shared.rooms[at], held.is_none());
+        let loadout = Loadout { hero: join.hero, team: if user.team == 0 { join.team } else { user.team } };
+        let line: Arc<Line> = Arc::default();
+        let (remote, player) = (self.remote(client), user.player);
+        let arrival = Arrival { client: remote, loadout, line: Arc::clone(&line), player, reserved };
+        if reserved {
+            // Before the room may give the place away again.
+            room.reserve();
+            self.shared.directory.enter(player, at as u16);
+        }
+        match room.queue.try_send(FromSocket::Join(arrival)) {
+            Ok(()) => {
+                if let Some(place) = self.places.get_mut(&client) {
+                    (place.stage, place.line) = (Stage::Room(at), line);
+                }
+            }
+            Err(_) => {
+                if reserved {
+                    room.release();
+                    self.shared.directory.leave(player, at as u16);
+                }
+                self.refuse(client, RefusedReason::Full);
+            }
+        }
+    }
+
+    /// A room with a place: the wished one, or the fullest, because a match is more fun than three beginnings of one.
+    fn open_room(&self, wished: Option<usize>) -> Option<usize> {
+        let rooms = self.shared.rooms.iter().enumerate();
+        let open = rooms.filter(|(at, room)| room.has_place() && wished.is_none_or(|wished| wished == *at));
+        open.max_by_key(|(at, room)| (room.reserved(), usize::MAX - at)).map(|(at, _)| at)
     }
 
     fn refuse(&mut self, client: ClientId, reason: RefusedReason) {

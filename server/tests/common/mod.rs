@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arbiter_protocol::{
     ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, KIND_INPUT, PROTOCOL_VERSION, Refused,
-    ServerMessage, Welcome, WireInput,
+    ServerMessage, UserData, Welcome, WireInput,
 };
 use arbiter_schema::Registry;
 use arbiter_server::{Server, ServerConfig, ServerHandle, SocketKind};
@@ -69,9 +69,9 @@ fn epoch() -> Duration {
 }
 
 /// A token for a server.
-pub fn token(key: &Key, server: SocketAddr) -> Vec<u8> {
+pub fn token(user_data: &[u8; USER_DATA_BYTES], key: &Key, server: SocketAddr) -> Vec<u8> {
     let lifetime = Duration::from_secs(5);
-    mint_token(key, &[server], &[0; USER_DATA_BYTES], lifetime, epoch()).expect("a token").to_vec()
+    mint_token(key, &[server], user_data, lifetime, epoch()).expect("a token").to_vec()
 }
 
 /// A client that joins, sends inputs at 60 Hz and decodes what it is told.
@@ -96,8 +96,24 @@ pub struct Client {
 }
 
 impl Client {
+    /// Of a player without an account.
     pub fn new(server: SocketAddr, key: &Key, registry: &Registry) -> Self {
-        Self::with_token(&token(key, server), registry)
+        Self::of(&UserData::default(), server, key, registry)
+    }
+
+    /// With a token that says this of its player.
+    pub fn of(user: &UserData, server: SocketAddr, key: &Key, registry: &Registry) -> Self {
+        Self::with_user_data(&user.encode().expect("user data"), server, key, registry)
+    }
+
+    /// With a token that carries these bytes.
+    pub fn with_user_data(
+        user_data: &[u8; USER_DATA_BYTES],
+        server: SocketAddr,
+        key: &Key,
+        registry: &Registry,
+    ) -> Self {
+        Self::with_token(&token(user_data, key, server), registry)
     }
 
     pub fn with_token(token: &[u8], registry: &Registry) -> Self {

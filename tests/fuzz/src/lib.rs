@@ -6,7 +6,7 @@
 //! once broke something. A finding is fixed where it is, and its bytes go to `regressions/TARGET/NAME`.
 //!
 //! What is sealed or has a checksum is sealed by the target itself, with keys that it has: a fuzzer cannot guess them, but a
-//! client with a valid token does not have to. State machines read a [`script`](script): what happens, in which order.
+//! client with a valid token does not have to. State machines read a script: what happens, in which order.
 
 mod assets;
 mod datagram;
