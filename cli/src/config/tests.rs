@@ -1,3 +1,5 @@
+//! Where settings come from, which of them wins, and what is said of wrong ones.
+
 use super::*;
 
 fn file(text: &str) -> Result<Layer> {
