@@ -128,6 +128,8 @@ fn fuzz(program: &Path, folder: &Path, target: &str, time: Duration) -> Result<O
     let mut command = shell::program(program);
     command.env("ARBITER_FUZZ_TARGET", target).env("RUST_BACKTRACE", "0");
     command.arg(format!("-max_total_time={}", time.as_secs()));
+    // On a busy machine an input is slow for no fault of its own: only the timeout is a finding.
+    command.arg(format!("-report_slow_units={TIMEOUT_S}"));
     command.arg(format!("-timeout={TIMEOUT_S}")).arg(format!("-rss_limit_mb={MEMORY_MB}"));
     command.arg(format!("-artifact_prefix={}/", findings.display())).arg("-print_final_stats=1");
     command.arg(&learned);

@@ -5,6 +5,7 @@
 
 mod advisories;
 mod determinism;
+mod flood;
 mod fuzz;
 mod hygiene;
 mod maps;
@@ -30,6 +31,8 @@ enum Chore {
     Determinism(determinism::Args),
     /// Lets libFuzzer look for bytes that break a decoder.
     Fuzz(fuzz::Args),
+    /// Floods a server with hostile packets while bots play on it, and tells what the players lose.
+    Flood(flood::Args),
     /// Writes the maps of the house and their pictures.
     Maps(maps::Args),
 }
@@ -39,6 +42,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Test(args) => test::run(&args),
         Chore::Determinism(args) => determinism::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
+        Chore::Flood(args) => flood::run(&args),
         Chore::Maps(args) => maps::run(&args),
     }
 }

@@ -274,6 +274,10 @@ impl Flow {
             return Ok(Incoming::Dropped);
         }
         let Parts { header, body, messages } = read_datagram(payload)?;
+        if !messages.is_empty() && !self.messages.admits(messages)? {
+            self.counts.refused += 1;
+            return Ok(Incoming::Dropped);
+        }
         let arrival = match self.arrivals.take(header.sequence, now_us) {
             Ok(arrival) => arrival,
             Err(refusal) => {

@@ -110,8 +110,13 @@ impl Bucket {
         self.tokens = (self.tokens + self.per_second * seconds).min(self.burst);
     }
 
+    /// Whether so many packets may come at once.
+    pub fn has(&self, count: u16) -> bool {
+        self.tokens >= f32::from(count)
+    }
+
     pub fn take(&mut self) -> bool {
-        let has = self.tokens >= 1.0;
+        let has = self.has(1);
         if has {
             self.tokens -= 1.0;
         }

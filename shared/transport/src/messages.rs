@@ -279,7 +279,14 @@ impl Messages {
         }
     }
 
-    /// Takes the messages of a datagram. `tell` hears of each whole one, once and in order.
+    /// Whether the peer may send the messages of a datagram now. If not, the datagram is to be dropped as a network would, and
+    /// before it is acknowledged: an honest peer whose acknowledgements were lost for a second repeats all that it has in
+    /// flight at every timeout, and would be taken for an attacker.
+    pub fn admits(&self, block: &[u8]) -> Result<bool, Violation> {
+        Ok(self.taken.has(check_messages(block, self.delivered)?))
+    }
+
+    /// Takes the messages of a datagram, which are to be [admitted](Self::admits) before. `tell` hears of each whole one, once and in order.
     pub fn take(&mut self, block: &[u8], tell: &mut dyn FnMut(&[u8])) -> Result<(), Violation> {
         let count = check_messages(block, self.delivered)?;
         if !(0..count).all(|_| self.taken.take()) {
