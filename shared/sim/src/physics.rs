@@ -432,21 +432,27 @@ fn copy_back(world: &mut World, physics: &mut PhysicsWorld) {
     }
 }
 
-/// Makes the moving part of [`Solids`] anew from [`Place`] and [`Motion`].
-pub fn refresh_geometry(world: &mut World) {
+/// Makes the moving part of [`Solids`] anew from [`Place`] and [`Motion`]. False if a body names a shape that does not exist,
+/// which only a checkpoint from elsewhere can do.
+pub fn refresh_geometry(world: &mut World) -> bool {
     world.resource_scope(|world, mut solids: Mut<'_, Solids>| {
         let Solids { dynamics, shapes, door_shapes, platform_shapes, .. } = &mut *solids;
         dynamics.clear();
+        let mut known = true;
         let index = world.resource::<Index>();
         for kind in [Kind::Prop, Kind::Platform] {
             for &(id, entity) in index.of(kind) {
                 let Ok(entity) = world.get_entity(entity) else { continue };
                 let (Some(place), Some(motion)) = (entity.get::<Place>(), entity.get::<Motion>()) else { continue };
                 let (shape, movable) = match (entity.get::<Prop>(), entity.get::<PlatformRide>()) {
-                    (Some(prop), _) if prop.kind == DOOR => (&door_shapes[usize::from(prop.spot)], true),
-                    (Some(prop), _) => (&shapes[usize::from(prop.kind)], true),
-                    (_, Some(ride)) => (&platform_shapes[usize::from(ride.number)], false),
+                    (Some(prop), _) if prop.kind == DOOR => (door_shapes.get(usize::from(prop.spot)), true),
+                    (Some(prop), _) => (shapes.get(usize::from(prop.kind)), true),
+                    (_, Some(ride)) => (platform_shapes.get(usize::from(ride.number)), false),
                     _ => continue,
+                };
+                let Some(shape) = shape else {
+                    known = false;
+                    continue;
                 };
                 dynamics.push(
                     DynSolid {
@@ -462,5 +468,6 @@ pub fn refresh_geometry(world: &mut World) {
             }
         }
         dynamics.build();
-    });
+        known
+    })
 }

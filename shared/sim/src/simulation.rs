@@ -89,6 +89,9 @@ pub enum RestoreError {
     /// The physics state is damaged.
     #[error("the checkpoint's physics cannot be read: {0}")]
     Physics(String),
+    /// A body that the map or the rules do not have.
+    #[error("the checkpoint has bodies that this map and these rules do not: replay with those that it was made with")]
+    Bodies,
 }
 
 /// The rules, for systems.
@@ -274,8 +277,7 @@ impl Simulation {
         *world.resource_mut::<Physics>() = Physics::decode(rest).map_err(RestoreError::Physics)?;
         world.resource_mut::<Events>().0.clear();
         world.resource_mut::<Cues>().0.clear();
-        crate::physics::refresh_geometry(world);
-        Ok(())
+        if crate::physics::refresh_geometry(world) { Ok(()) } else { Err(RestoreError::Bodies) }
     }
 
     /// How the match ended, once it has.
