@@ -162,7 +162,7 @@ fn fuzz(program: &Path, folder: &Path, target: &str, time: Duration) -> Result<O
     let status = child.wait()?;
     if !status.success() {
         last.iter().for_each(|line| println!("    {line}"));
-        outcome.finding.get_or_insert_with(|| format!("libFuzzer ended with {status}"));
+        ensure!(outcome.finding.is_some(), "{target}: libFuzzer ended with {status}, without a finding");
     }
     Ok(outcome)
 }

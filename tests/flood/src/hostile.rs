@@ -96,7 +96,13 @@ pub fn run(server: SocketAddr, key: &Key, count: usize, fired: &AtomicU64, stop:
                 // Who writes payloads past its own flow ends by itself too: it is acknowledged what that never sent.
                 let told = client.connection.farewell().map(|why| format!("told {why:?}"));
                 let ended = told.or_else(|| client.connection.ended().map(|why| format!("ended: {why}")));
-                let ended = ended.unwrap_or_default();
+                // Whatever number it was: one line for each reason.
+                let ended: Vec<String> = ended
+                    .unwrap_or_default()
+                    .split(' ')
+                    .map(|word| if word.parse::<u64>().is_ok() { "N".to_owned() } else { word.to_owned() })
+                    .collect();
+                let ended = ended.join(" ");
                 *report.ended.entry(ended).or_default() += 1;
                 *client = Hostile::new(server, key, at)?;
             }
