@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use arbiter_protocol::{ClientMessage, Goodbye, GoodbyeReason, Join, KIND_INPUT, PROTOCOL_VERSION};
+use arbiter_protocol::{ClientMessage, Goodbye, GoodbyeReason, Join, KIND_INPUT, PROTOCOL_VERSION, UserData};
 use arbiter_transport::{
-    Body, ClientConnection, ClientEvent, Key, PAYLOAD_BYTES_MAX, UDP_BYTES_MAX, USER_DATA_BYTES, mint_token, token,
+    Body, ClientConnection, ClientEvent, Key, PAYLOAD_BYTES_MAX, UDP_BYTES_MAX, mint_token, token,
 };
 
 use crate::ammunition::{Dice, now};
@@ -116,7 +116,7 @@ pub fn run(server: SocketAddr, key: &Key, count: usize, fired: &AtomicU64, stop:
 fn connect(server: SocketAddr, key: &Key, from: Ipv4Addr) -> Result<(UdpSocket, ClientConnection)> {
     let socket = UdpSocket::bind((from, 0)).with_context(|| format!("no socket on {from}"))?;
     socket.set_nonblocking(true)?;
-    let token = mint_token(key, &[server], &[0; USER_DATA_BYTES], token::LIFETIME, now())?;
+    let token = mint_token(key, &[server], &UserData::default().encode()?, token::LIFETIME, now())?;
     Ok((socket, ClientConnection::new(&token[..], now())?))
 }
 
