@@ -16,8 +16,8 @@ use arbiter_server::stats::UnwrittenRecording;
 use arbiter_server::{OnStop, Server, ServerConfig, ServerHandle, SocketKind};
 use arbiter_sim::rules::{MatchSettings, Rules};
 use arbiter_sim::{BuildError, Map, Simulation};
-use arbiter_transport::Key;
 use arbiter_transport::conditioner::Profile;
+use arbiter_transport::{Counters, Key};
 
 use crate::assets::Assets;
 use crate::config::{self, Settings};
@@ -134,6 +134,8 @@ pub struct Closed {
     pub unwritten: Vec<UnwrittenRecording>,
     /// Rooms that panicked.
     pub rooms_failed: u32,
+    /// What became of each datagram that came.
+    pub packets: Counters,
 }
 
 impl Closed {
@@ -315,6 +317,7 @@ impl Host {
             recordings: stats.recordings.into_iter().map(recorded).collect(),
             unwritten: stats.unwritten.into(),
             rooms_failed: stats.rooms_failed,
+            packets: stats.packets,
         }
     }
 }

@@ -77,6 +77,9 @@ pub fn run(arguments: ServerArguments, plugins: Plugins, stop: &Stop) -> Result<
     for failure in &failures {
         eprintln!("error: {failure}");
     }
+    let packets: Vec<String> =
+        closed.packets.each().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
+    println!("datagrams: {}", packets.join(", "));
     println!("stopped");
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

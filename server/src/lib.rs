@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use arbiter_sim::{BuildError, Map, MatchSettings, Rules, Simulation};
 use arbiter_transport::{CLIENTS_MAX, Key, NoRandomness, ServerTransport, ServerTransportConfig, TokenHistory};
@@ -38,6 +39,7 @@ use crate::pool::Pool;
 use crate::recorder::Recorder;
 use crate::room::{FromSocket, Room, RoomLink, Scripted};
 use crate::shard::ShardLink;
+use crate::socket::overflow;
 use crate::socket::wait::waiting;
 use crate::stats::{RoomStats, ServerStats};
 
@@ -55,6 +57,9 @@ const TOKENS_MAX: usize = 65_536;
 /// Bytes that a socket keeps in each direction unless told otherwise: two ticks of a thousand players' snapshots, or 20 ms of a
 /// flood of 200,000 datagrams a second, each with the system's bookkeeping of some 800 B.
 pub const SOCKET_BUFFER: usize = 4 << 20;
+
+/// The system is asked at most this often what sockets have lost.
+const OVERFLOWS_EVERY: Duration = Duration::from_secs(1);
 
 /// Cores for each socket thread, unless told otherwise: a room of as many players costs about so much more.
 const CORES_PER_SOCKET_THREAD: usize = 4;
@@ -202,6 +207,8 @@ pub(crate) struct Shared {
     pub closing: AtomicBool,
     /// What no socket thread counts by itself.
     stats: Mutex<ServerStats>,
+    /// When the system was last asked what the sockets have lost.
+    asked: Mutex<Option<Instant>>,
     pub rooms: Vec<RoomLink>,
     pub directory: Directory,
     pub shards: Vec<ShardLink>,
@@ -226,6 +233,16 @@ impl Shared {
     /// Behind a burst of things for clients.
     pub fn wake_shards(&self) {
         self.shards.iter().for_each(ShardLink::wake);
+    }
+
+    /// Asks the system what the sockets have lost, unless somebody did a moment ago.
+    fn ask_for_overflows(&self, again_after: Duration) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.is_none_or(|asked| asked.elapsed() >= again_after) {
+            let lost = overflow::count(self.shards.iter().filter_map(|shard| shard.socket));
+            *asked = Some(Instant::now());
+            self.note(|stats| stats.drops.receive_buffer_full = lost);
+        }
     }
 
     fn stats(&self) -> ServerStats {
@@ -266,7 +283,7 @@ impl Server {
         let (mut shards, mut parts) = (Vec::new(), Vec::new());
         for (number, socket) in (0..).zip(sockets) {
             let (sleeper, waker) = waiting(config.sockets).map_err(StartError::Thread)?;
-            let (link, orders) = ShardLink::new(waker);
+            let (link, orders) = ShardLink::new(waker, overflow::id(&socket));
             let transport = ServerTransport::new(transport.clone(), epoch)?;
             parts.push(shard::Parts { number, socket, sleeper, orders, transport, epoch });
             shards.push(link);
@@ -282,6 +299,7 @@ impl Server {
             matches_started: AtomicU32::new(0),
             closing: AtomicBool::new(false),
             stats: Mutex::default(),
+            asked: Mutex::default(),
             rooms: links,
             directory: Directory::default(),
             shards,
@@ -359,6 +377,9 @@ impl ServerHandle {
 
     /// How it does.
     pub fn stats(&self) -> ServerStats {
+        if self.is_running() {
+            self.shared.ask_for_overflows(OVERFLOWS_EVERY);
+        }
         self.shared.stats()
     }
 
@@ -386,6 +407,8 @@ impl ServerHandle {
     fn wait(&mut self) {
         if let Some(pool) = self.pool.take() {
             pool.join();
+            // For the last time: the sockets close.
+            self.shared.ask_for_overflows(Duration::ZERO);
         }
         self.shared.closing.store(true, Ordering::Release);
         self.shared.shards.iter().for_each(ShardLink::call);

@@ -79,6 +79,14 @@ struct Seat {
     lost: Option<Instant>,
 }
 
+impl Seat {
+    /// Forgets what the client has and what came from it: its connection or its match is another one from now on.
+    fn start_over(&mut self, tick_rate: u16) {
+        self.inputs = InputBuffer::new(tick_rate);
+        (self.baseline, self.full_sent, self.newest) = (None, None, None);
+    }
+}
+
 enum Phase {
     Playing,
     /// Between two matches.

@@ -47,6 +47,9 @@ const LINGER: Duration = Duration::from_millis(400);
 /// After a failed call the socket is left alone for this long: one that stays broken must not take a core.
 const AFTER_ERROR: Duration = Duration::from_millis(1);
 
+/// Between two lines about clients that were expelled.
+const ACCUSE_EVERY: Duration = Duration::from_secs(10);
+
 /// What a client that was said goodbye to is told by the transport, should the goodbye itself be lost.
 const FAREWELL: &str = "the server has said goodbye";
 
@@ -70,6 +73,8 @@ struct Shard<'a> {
     epoch: Duration,
     tick_rate: u32,
     cpu: CpuTimer,
+    /// When a line about expelled clients was last written.
+    accused: Option<Instant>,
 }
 
 /// The system's clock at the start of a server. One before 1970 only makes every token expired.
@@ -84,7 +89,7 @@ pub(crate) fn run(shared: &Shared, parts: Parts) {
     let (mut incoming, out) = (Incoming::new(&socket, kind), Outgoing::new(&socket, kind));
     let (started, tick_rate) = (Instant::now(), u32::from(shared.config.settings.tick_rate));
     let (desk, cpu) = (Desk::new(shared, number), CpuTimer::start());
-    let mut shard = Shard { number, desk, transport, out, started, epoch, tick_rate, cpu };
+    let mut shard = Shard { number, desk, transport, out, started, epoch, tick_rate, cpu, accused: None };
     let mut advanced = started;
     let mut closing_at = None;
     loop {
@@ -161,7 +166,19 @@ impl Shard<'_> {
         self.close_leaving(at);
         self.answer();
         self.desk.say_unsaid();
+        self.accuse(at);
         self.publish(incoming);
+    }
+
+    /// Whoever has many tokens could write a line with each: a line has to do for all of some seconds.
+    fn accuse(&mut self, now: Instant) {
+        if self.accused.is_some_and(|last| now - last < ACCUSE_EVERY) {
+            return;
+        }
+        let Some(violation) = self.desk.expelled.take() else { return };
+        self.accused = Some(now);
+        let expelled = self.transport.violations();
+        tracing::warn!(expelled, last = %violation, "clients broke the rules of the transport and were expelled");
     }
 
     fn publish(&self, incoming: &Incoming<'_>) {
@@ -207,13 +224,13 @@ impl Shard<'_> {
     fn message(&mut self, client: ClientId, bytes: &[u8]) {
         if self.transport.send_message(client, bytes) == Err(SendError::QueueFull) {
             self.desk.hear(ServerEvent::Disconnected { client, reason: DisconnectReason::QueueFull });
-            self.desk.answers.push(Answer::Disconnect(client, "you acknowledge nothing of what you are sent"));
+            self.desk.answers.push_back(Answer::Disconnect(client, "you acknowledge nothing of what you are sent"));
         }
     }
 
     fn answer(&mut self) {
         // A message that finds its queue full adds one more answer, which adds none.
-        while let Some(answer) = self.desk.answers.pop() {
+        while let Some(answer) = self.desk.answers.pop_front() {
             match answer {
                 Answer::Message(client, message) => self.message(client, &message.encode()),
                 Answer::Disconnect(client, why) => self.disconnect(client, why),
@@ -234,7 +251,7 @@ impl Shard<'_> {
             // A flushed client has everything but needs a moment to read it before the connection ends.
             let is_done = now >= until || (now + LINGER / 2 >= until && transport.is_flushed(*client));
             if is_done {
-                desk.answers.push(Answer::Disconnect(*client, FAREWELL));
+                desk.answers.push_back(Answer::Disconnect(*client, FAREWELL));
             }
             !is_done
         });

@@ -5,11 +5,12 @@
 //! on an event at once; everywhere else, and wherever the configuration asks for it, `portable` does with what the standard
 //! library has. What they cost is in `docs/decisions/sockets.md`. No memory is allocated after the start.
 //!
-//! Next: [`bind`](mod@bind) for how sockets are made, [`wait`] for how the thread sleeps.
+//! Next: [`bind`](mod@bind) for how sockets are made, [`wait`] for how the thread sleeps, [`overflow`] for what it never sees.
 
 #[cfg(target_os = "linux")]
 mod batched;
 pub(crate) mod bind;
+pub(crate) mod overflow;
 mod portable;
 pub(crate) mod wait;
 

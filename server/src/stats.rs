@@ -58,7 +58,10 @@ pub struct Drops {
     pub snapshots: u64,
     /// Messages that waited too long for a place in a socket thread's queue. Their clients find out by their timeout.
     pub messages: u64,
-    /// Datagrams that found the buffer of the socket full; raise it with `--socket-buffer`.
+    /// Datagrams from outside, junk too, that came while the buffer of the socket was full; raise it with `--socket-buffer`.
+    /// At most a second old. 0 where the system does not tell.
+    pub receive_buffer_full: u64,
+    /// Datagrams to clients that found the buffer of the socket full; raise it with `--socket-buffer`.
     pub send_buffer_full: u64,
     /// Datagrams that the system would not send for another reason, such as no route to the client.
     pub send_refused: u64,
@@ -67,7 +70,8 @@ pub struct Drops {
 impl Drops {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.inputs + self.snapshots + self.messages + self.send_buffer_full + self.send_refused
+        let queues = self.inputs + self.snapshots + self.messages;
+        queues + self.receive_buffer_full + self.send_buffer_full + self.send_refused
     }
 }
 

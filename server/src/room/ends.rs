@@ -9,7 +9,6 @@ use arbiter_sim::Outcome;
 use arbiter_snapshot::SnapshotEncoder;
 
 use super::{Arrival, Entering, FromSocket, PART_BYTES_MAX, Phase, Room, build, seed};
-use crate::buffer::InputBuffer;
 
 impl Room {
     pub(super) fn finish_match(&mut self, outcome: Outcome, now: Instant) {
@@ -42,8 +41,8 @@ impl Room {
         self.leaving.clear();
         for seat in self.seats.iter_mut().flatten() {
             seat.entering = Entering::Joining;
-            seat.inputs = InputBuffer::new(self.simulation.settings().tick_rate);
-            (seat.baseline, seat.full_sent, seat.newest, seat.team) = (None, None, None, 0);
+            seat.team = 0;
+            seat.start_over(self.simulation.settings().tick_rate);
         }
         self.phase = Phase::Playing;
         self.begin();

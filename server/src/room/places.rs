@@ -74,8 +74,7 @@ impl Room {
         }
         self.substituted += seat.inputs.substituted;
         self.late += seat.inputs.late;
-        seat.inputs = InputBuffer::new(rate);
-        (seat.baseline, seat.full_sent, seat.newest) = (None, None, None);
+        seat.start_over(rate);
         (seat.line, seat.since) = (arrival.line, now);
         if arrival.reserved {
             // One place is enough.

@@ -1,6 +1,6 @@
 //! Who is where, and what they say: the part of a socket thread that knows rooms.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +9,7 @@ use arbiter_protocol::{
     UserData,
 };
 use arbiter_sim::{LeaveReason, Loadout};
+use arbiter_transport::guard::Violation;
 use arbiter_transport::{ClientId, DisconnectReason, ServerEvent};
 use crossbeam::channel::TrySendError;
 
@@ -43,9 +44,12 @@ pub(super) struct Desk<'a> {
     pub shared: &'a Shared,
     shard: u16,
     pub places: HashMap<ClientId, Place>,
-    pub answers: Vec<Answer>,
+    /// Oldest first.
+    pub answers: VecDeque<Answer>,
     /// Leaves that found their room's queue full.
     unsaid: Vec<(usize, FromSocket)>,
+    /// What the last client that was expelled did, until it is logged.
+    pub expelled: Option<Violation>,
     /// Bodies and messages that were none.
     pub malformed: u64,
     /// Inputs that found their room's queue full.
@@ -54,8 +58,8 @@ pub(super) struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     pub fn new(shared: &'a Shared, shard: u16) -> Self {
-        let (places, answers, unsaid) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { shared, shard, places, answers, unsaid, malformed: 0, inputs_dropped: 0 }
+        let (places, answers, unsaid) = (HashMap::new(), VecDeque::new(), Vec::new());
+        Self { shared, shard, places, answers, unsaid, expelled: None, malformed: 0, inputs_dropped: 0 }
     }
 }
 
@@ -80,8 +84,7 @@ impl Desk<'_> {
                     self.tell(room, FromSocket::Left { client: self.remote(client), reason });
                 }
                 if let DisconnectReason::Violation(violation) = reason {
-                    // Once for each connection, which a token was spent on: nobody gets a flood of lines for nothing.
-                    tracing::warn!(?client, %violation, "a client broke the rules of the transport");
+                    self.expelled = Some(violation);
                 }
             }
             ServerEvent::Body { client, kind, bytes } => {
@@ -116,7 +119,7 @@ impl Desk<'_> {
                 let room = *room;
                 self.malformed += 1;
                 let goodbye = ServerMessage::Goodbye(Goodbye { reason: GoodbyeReason::Protocol });
-                self.answers.push(Answer::Message(client, goodbye));
+                self.answers.push_back(Answer::Message(client, goodbye));
                 self.tell(room, FromSocket::Left { client: self.remote(client), reason: LeaveReason::Kicked });
                 self.leave(client);
             }
@@ -182,7 +185,7 @@ impl Desk<'_> {
     }
 
     fn refuse(&mut self, client: ClientId, reason: RefusedReason) {
-        self.answers.push(Answer::Message(client, ServerMessage::Refused(Refused::from(reason))));
+        self.answers.push_back(Answer::Message(client, ServerMessage::Refused(Refused::from(reason))));
         self.leave(client);
     }
 

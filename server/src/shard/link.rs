@@ -7,6 +7,7 @@ use arbiter_transport::ClientId;
 use crossbeam::channel::{Receiver, Sender, bounded};
 
 use crate::SOCKET_QUEUE_MAX;
+use crate::socket::overflow::SocketId;
 use crate::socket::wait::Waker;
 use crate::stats::SocketStats;
 
@@ -31,13 +32,15 @@ pub(crate) enum ToSocket {
 pub(crate) struct ShardLink {
     queue: Sender<ToSocket>,
     waker: Waker,
+    /// `None` where the system counts nothing for it.
+    pub socket: Option<SocketId>,
     stats: Mutex<SocketStats>,
 }
 
 impl ShardLink {
-    pub fn new(waker: Waker) -> (Self, Receiver<ToSocket>) {
+    pub fn new(waker: Waker, socket: Option<SocketId>) -> (Self, Receiver<ToSocket>) {
         let (queue, orders) = bounded(SOCKET_QUEUE_MAX);
-        (Self { queue, waker, stats: Mutex::default() }, orders)
+        (Self { queue, waker, socket, stats: Mutex::default() }, orders)
     }
 
     /// Queues something that may be lost. Whoever queues wakes the thread behind the last of a burst.

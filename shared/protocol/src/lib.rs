@@ -30,5 +30,5 @@ pub const PROTOCOL_VERSION: u16 = 2;
 /// the headers of the transport may take.
 pub const DATAGRAM_BYTES_MAX: usize = 1_150;
 
-/// Largest reliable message in bytes: the message layer below would cut larger ones into slices that conforming peers drop.
+/// Largest reliable message in bytes: each fits one piece of the message layer below, and so one datagram.
 pub const MESSAGE_BYTES_MAX: usize = 900;

@@ -69,16 +69,14 @@ pub(crate) fn make_room(world: &mut World) {
     // Twice, because the ECS notes what was removed in two buffers by turns.
     for _ in 0..2 {
         for (kind, count) in limits {
-            let identity = || Identity { id: StableId::NONE, kind, ..Identity::default() };
             match kind {
-                Kind::Projectile => come_and_go(world, count, || (identity(), Place::default(), Projectile::default())),
-                Kind::Deployable => come_and_go(world, count, || (identity(), Place::default(), Turret::default())),
-                Kind::Shield => come_and_go(world, count, || (identity(), Place::default(), Wall::default())),
-                _ => come_and_go(world, count, || (identity(), Place::default(), AreaState::default())),
+                Kind::Projectile => come_and_go(world, kind, count, Projectile::default),
+                Kind::Deployable => come_and_go(world, kind, count, Turret::default),
+                Kind::Shield => come_and_go(world, kind, count, Wall::default),
+                _ => come_and_go(world, kind, count, AreaState::default),
             }
         }
-        let pickup = || Identity { id: StableId::NONE, kind: Kind::Pickup, ..Identity::default() };
-        come_and_go(world, usual.min(loot), || (pickup(), Place::default(), PickupState::default()));
+        come_and_go(world, Kind::Pickup, usual.min(loot), PickupState::default);
         world.clear_trackers();
     }
     world.resource_mut::<TickCommands>().0.reserve(usual);
@@ -104,8 +102,9 @@ pub(crate) fn make_room(world: &mut World) {
 }
 
 /// The ECS keeps the room of what has gone.
-fn come_and_go<B: Bundle>(world: &mut World, count: usize, bundle: impl Fn() -> B) {
-    let made: Vec<Entity> = (0..count).map(|_| world.spawn(bundle()).id()).collect();
+fn come_and_go<C: Component>(world: &mut World, kind: Kind, count: usize, state: impl Fn() -> C) {
+    let identity = || Identity { id: StableId::NONE, kind, ..Identity::default() };
+    let made: Vec<Entity> = (0..count).map(|_| world.spawn((identity(), Place::default(), state())).id()).collect();
     for entity in made {
         world.despawn(entity);
     }

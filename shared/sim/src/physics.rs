@@ -346,7 +346,7 @@ fn step(world: &mut World) {
     world.resource_scope(|world, mut physics: Mut<'_, Physics>| {
         let physics = &mut physics.world;
         physics.gravity = Vec3::new(0.0, -gravity, 0.0);
-        push_props(world, physics, probe);
+        push_props(world, physics);
         for at in 0..world.resource::<Index>().of(Kind::Platform).len() {
             let (_, entity) = world.resource::<Index>().of(Kind::Platform)[at];
             let Some(mut riding) = world.get_mut::<PlatformRide>(entity) else { continue };
@@ -374,11 +374,11 @@ pub fn remove_body(world: &mut World, prop: &Prop) {
 /// Gives waiting impulses to their bodies at once: Rapier's velocities are state, the queue is not, so nothing may wait in it
 /// between two ticks.
 pub fn deliver_impulses(world: &mut World) {
-    let probe = world.get_resource::<PhysicsProbe>().copied();
-    world.resource_scope(|world, mut physics: Mut<'_, Physics>| push_props(world, &mut physics.world, probe));
+    world.resource_scope(|world, mut physics: Mut<'_, Physics>| push_props(world, &mut physics.world));
 }
 
-fn push_props(world: &mut World, physics: &mut PhysicsWorld, probe: Option<PhysicsProbe>) {
+fn push_props(world: &mut World, physics: &mut PhysicsWorld) {
+    let probe = world.get_resource::<PhysicsProbe>().copied();
     let mut impulses = core::mem::take(&mut world.resource_mut::<Impulses>().0);
     for push in impulses.drain(..) {
         let Some(prop) = world.resource::<Index>().entity(push.id).and_then(|entity| world.get::<Prop>(entity)) else {

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::flow::{Body, Flow, FlowConfig, FlowCounts, FlowEvent, Incoming};
+use crate::flow::{Body, Flow, FlowConfig, FlowEvent, Incoming};
 use crate::link::{DisconnectReason, SendError};
 use crate::netcode::{Client, ClientReceived, ClientState, ConnectToken, TokenError};
 use crate::packing::{self, Packet};
@@ -172,11 +172,6 @@ impl ClientConnection {
     /// What the path to the server is like.
     pub fn path(&self) -> PathStats {
         self.flow.path()
-    }
-
-    /// What was counted.
-    pub fn flow_counts(&self) -> FlowCounts {
-        self.flow.counts()
     }
 
     /// Seals any payload, what an honest client never sends too: for tests of the other end's guard.

@@ -27,7 +27,7 @@ pub mod token;
 pub use client::{ClientConnection, ClientEvent};
 pub use flow::Body;
 pub use link::{DisconnectReason, SendError};
-pub use netcode::{Counters, HandshakeLimits, NoRandomness, TokenHistory};
+pub use netcode::{Counters, HandshakeLimiter, HandshakeLimits, NoRandomness, TokenHistory};
 pub use path::PathStats;
 pub use server::{ClientId, ServerEvent, ServerTransport, ServerTransportConfig};
 pub use token::{Key, TokenError, USER_DATA_BYTES, mint_token};

@@ -4,11 +4,12 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::flow::{Body, Flow, FlowConfig, FlowCounts, FlowEvent, Incoming};
+use crate::flow::{Body, Flow, FlowConfig, FlowEvent, Incoming};
 use crate::guard::Violation;
 use crate::link::{DisconnectReason, SendError};
 use crate::netcode::{
-    ConnectionId, Counters, HandshakeLimits, NoRandomness, Received, Server, ServerConfig, TokenHistory,
+    ConnectionId, Counters, HandshakeLimiter, HandshakeLimits, NoRandomness, Received, Server, ServerConfig,
+    TokenHistory,
 };
 use crate::packing::{self, Packet};
 use crate::path::PathStats;
@@ -29,8 +30,8 @@ pub struct ServerTransportConfig {
     pub clients_max: usize,
     /// Tokens that were used, shared by all that answer under the same addresses.
     pub history: Arc<TokenHistory>,
-    /// How many handshakes are looked at.
-    pub handshakes: HandshakeLimits,
+    /// How many handshakes are looked at, in all that are made from this configuration together.
+    pub handshakes: Arc<HandshakeLimiter>,
     /// Rates of a connection.
     pub flow: FlowConfig,
 }
@@ -38,8 +39,8 @@ pub struct ServerTransportConfig {
 impl ServerTransportConfig {
     /// With the usual limits and rates.
     pub fn new(key: Key, public_addresses: Vec<SocketAddr>, clients_max: usize, history: Arc<TokenHistory>) -> Self {
-        let (handshakes, flow) = (HandshakeLimits::default(), FlowConfig::of_server());
-        Self { key, public_addresses, clients_max, history, handshakes, flow }
+        let (handshakes, flow) = (HandshakeLimiter::new(HandshakeLimits::default()), FlowConfig::of_server());
+        Self { key, public_addresses, clients_max, history, handshakes: Arc::new(handshakes), flow }
     }
 }
 
@@ -108,7 +109,7 @@ impl ServerTransport {
         let clients_max = config.clients_max.clamp(1, CLIENTS_MAX);
         let addresses = config.public_addresses;
         let mut netcode = ServerConfig::new(config.key, PROTOCOL_ID, addresses, clients_max, config.history);
-        netcode.limits = config.handshakes;
+        netcode.limiter = config.handshakes;
         let flows = (0..clients_max).map(|_| None).collect();
         Ok(Self { netcode: Server::new(netcode, now)?, flows, flow: config.flow, violations: 0 })
     }
@@ -202,14 +203,6 @@ impl ServerTransport {
         flow.send_message(message)
     }
 
-    /// Sends the messages that are ready at once, beside no body.
-    pub fn flush(&mut self, now: Duration, client: ClientId, out: &mut impl FnMut(SocketAddr, &[u8])) {
-        let Self { netcode, flows, .. } = self;
-        if let Some(flow) = flow(netcode, flows, client) {
-            packing::flush(flow, now, |packet, len| seal(netcode, client, packet, len, out));
-        }
-    }
-
     /// Bytes that the bodies of the next tick should have together at most; 0 if it should be left out.
     pub fn budget(&mut self, client: ClientId, ticks_per_second: u32) -> usize {
         flow(&self.netcode, &mut self.flows, client).map_or(0, |flow| flow.budget(ticks_per_second))
@@ -218,11 +211,6 @@ impl ServerTransport {
     /// What the path to a client is like.
     pub fn path(&self, client: ClientId) -> Option<PathStats> {
         self.known(client).map(Flow::path)
-    }
-
-    /// What was counted of a connection.
-    pub fn flow_counts(&self, client: ClientId) -> Option<FlowCounts> {
-        self.known(client).map(Flow::counts)
     }
 
     /// Whether a client has every message.

@@ -6,7 +6,7 @@ use core::time::Duration;
 use thiserror::Error;
 
 use crate::PROTOCOL_ID;
-use crate::netcode::{ConnectToken, KEY_BYTES, TokenRequest};
+use crate::netcode::{ConnectToken, KEY_BYTES, TokenRequest, crypto};
 
 pub use crate::netcode::{CONNECT_TOKEN_BYTES, Key, NoRandomness, TokenError, USER_DATA_BYTES};
 
@@ -37,7 +37,7 @@ pub fn key_from_hex(text: &str) -> Result<Key, KeyTextError> {
 /// Random bytes from the system.
 pub fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| NoRandomness)?;
+    crypto::random(&mut bytes)?;
     Ok(bytes)
 }
 

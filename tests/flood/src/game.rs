@@ -99,8 +99,8 @@ pub struct Ended {
     pub recording: PathBuf,
     /// What the bots say of it.
     pub bots: String,
-    /// What the server called malformed, as it last said.
-    pub malformed: String,
+    /// What became of each datagram, as the server says.
+    pub datagrams: String,
     /// Holds the recording.
     _folder: TempDir,
 }
@@ -169,9 +169,8 @@ impl Game {
         let status = Command::new("kill").args(["-TERM", &id]).status().context("kill")?;
         anyhow::ensure!(status.success(), "the server had ended before it was told to");
         let said = self.server.wait()?;
-        let malformed =
-            said.iter().rev().find_map(|line| line.rsplit("; ").next().filter(|part| part.ends_with("malformed")));
-        let malformed = malformed.unwrap_or("not told").to_owned();
+        let datagrams = said.iter().find_map(|line| line.strip_prefix("datagrams: "));
+        let datagrams = datagrams.context("the server did not say what became of datagrams")?.to_owned();
         let bots = match self.bots.wait() {
             Ok(lines) => lines.join("; "),
             // Dropped players are counted from the recording too; this says why.
@@ -180,6 +179,6 @@ impl Game {
         let entries = std::fs::read_dir(self.folder.path().join("recordings"))?;
         let mut found = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
         let recording = found.next().context("the server left no recording")?;
-        Ok(Ended { recording, bots, malformed, _folder: self.folder })
+        Ok(Ended { recording, bots, datagrams, _folder: self.folder })
     }
 }

@@ -123,7 +123,7 @@ fn play(args: &Args, flood: bool) -> Result<Played> {
     played.memory_mb = (memory_before, game.memory_mb()?);
     played.cpu_percent = (game.cpu_seconds() - cpu_before) / start.elapsed().as_secs_f64() * 100.0;
     let ended = game.end()?;
-    played.malformed = ended.malformed;
+    played.datagrams = ended.datagrams;
     played.bots = ended.bots;
     played.read(&ended.recording, args.bots, SETTLE, start.elapsed().min(seconds))?;
     Ok(played)

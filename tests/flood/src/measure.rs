@@ -29,8 +29,8 @@ pub struct Played {
     pub join_ms: f64,
     /// What the bots said.
     pub bots: String,
-    /// What the server said of junk.
-    pub malformed: String,
+    /// What became of each datagram, as the server says.
+    pub datagrams: String,
 }
 
 impl Played {
@@ -83,7 +83,7 @@ impl fmt::Display for Played {
         write!(
             f,
             "{} of {} inputs late or lost ({:.3} %), {} dropped, {} ticks missed, server {:.0} % of a core, {:.1} to {:.1} MB, \
-             {} datagrams found its socket full, {}; bots: {}",
+             {} datagrams found its socket full, of the others {}; bots: {}",
             self.inputs.1,
             self.inputs.0,
             self.late_or_lost_percent(),
@@ -93,7 +93,7 @@ impl fmt::Display for Played {
             self.memory_mb.0,
             self.memory_mb.1,
             self.socket_drops,
-            self.malformed,
+            self.datagrams,
             self.bots,
         )
     }

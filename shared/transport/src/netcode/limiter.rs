@@ -1,6 +1,7 @@
 //! How many handshake packets are worth their cryptography: per source, and in all.
 
 use core::hash::BuildHasher;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::hash::RandomState;
 
@@ -59,41 +60,47 @@ impl Bucket {
         Self { interval_ns, depth_ns: interval_ns * u64::from(rate.burst.max(1)) }
     }
 
-    fn after(self, full_at_ns: u64, now_ns: u64) -> Option<u64> {
-        let after = full_at_ns.max(now_ns).saturating_add(self.interval_ns);
-        (after - now_ns <= self.depth_ns).then_some(after)
+    fn take(self, full_at_ns: &AtomicU64, now_ns: u64) -> bool {
+        let take = |full_at_ns: u64| {
+            let after = full_at_ns.max(now_ns).saturating_add(self.interval_ns);
+            (after - now_ns <= self.depth_ns).then_some(after)
+        };
+        full_at_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 }
 
-/// See the module. 32 KB, allocated once.
+/// Counts handshake packets of all servers that share it, which may be on different threads. 32 KB, allocated once.
 #[derive(Debug)]
-pub(crate) struct Limiter {
+pub struct HandshakeLimiter {
     hasher: RandomState,
     source: Bucket,
     total: Bucket,
-    sources: Box<[u64]>,
-    all: u64,
+    sources: Box<[AtomicU64]>,
+    all: AtomicU64,
 }
 
-impl Limiter {
+impl HandshakeLimiter {
+    /// With nothing counted.
     pub fn new(limits: HandshakeLimits) -> Self {
         Self {
             hasher: RandomState::new(),
             source: Bucket::new(limits.source),
             total: Bucket::new(limits.total),
-            sources: vec![0; SOURCES].into_boxed_slice(),
-            all: 0,
+            sources: (0..SOURCES).map(|_| AtomicU64::new(0)).collect(),
+            all: AtomicU64::new(0),
         }
     }
 
-    /// Counts a packet if it is admitted. `now` may have any origin.
-    pub fn admit(&mut self, from: AddressKey, now: Duration) -> Admission {
+    /// Counts a packet, and says whether it is worth its cryptography. What the limit of all together turns away still counts
+    /// for its source. `now` may have any origin, the same for all.
+    pub(crate) fn admit(&self, from: AddressKey, now: Duration) -> Admission {
         let now_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        let source = &mut self.sources[self.hasher.hash_one(from.source()) as usize % SOURCES];
-        let Some(source_after) = self.source.after(*source, now_ns) else { return Admission::SourceLimited };
-        let Some(all_after) = self.total.after(self.all, now_ns) else { return Admission::TotalLimited };
-        *source = source_after;
-        self.all = all_after;
+        if !self.source.take(&self.sources[self.hasher.hash_one(from.source()) as usize % SOURCES], now_ns) {
+            return Admission::SourceLimited;
+        }
+        if !self.total.take(&self.all, now_ns) {
+            return Admission::TotalLimited;
+        }
         Admission::Admitted
     }
 }
@@ -105,7 +112,7 @@ mod tests {
     const LIMITS: HandshakeLimits =
         HandshakeLimits { source: Rate { per_second: 10, burst: 20 }, total: Rate { per_second: 100, burst: 50 } };
 
-    fn admitted(limiter: &mut Limiter, hosts: core::ops::Range<u32>, now_ms: u64) -> usize {
+    fn admitted(limiter: &HandshakeLimiter, hosts: core::ops::Range<u32>, now_ms: u64) -> usize {
         hosts
             .map(|host| AddressKey::new((core::net::Ipv4Addr::from_bits(host), 1).into()))
             .filter(|from| limiter.admit(*from, Duration::from_millis(now_ms)) == Admission::Admitted)
@@ -114,15 +121,15 @@ mod tests {
 
     #[test]
     fn a_source_has_its_burst_and_then_its_rate() {
-        let mut limiter = Limiter::new(LIMITS);
-        assert_eq!((0..100).map(|_| admitted(&mut limiter, 0..1, 1_000)).sum::<usize>(), 20);
-        assert_eq!((0..100).map(|_| admitted(&mut limiter, 0..1, 1_500)).sum::<usize>(), 5);
+        let limiter = HandshakeLimiter::new(LIMITS);
+        assert_eq!((0..100).map(|_| admitted(&limiter, 0..1, 1_000)).sum::<usize>(), 20);
+        assert_eq!((0..100).map(|_| admitted(&limiter, 0..1, 1_500)).sum::<usize>(), 5);
     }
 
     #[test]
     fn all_sources_together_have_a_burst_and_a_rate() {
-        let mut limiter = Limiter::new(LIMITS);
-        assert_eq!(admitted(&mut limiter, 0..5_000, 1_000), 50);
-        assert_eq!(admitted(&mut limiter, 5_000..10_000, 1_100), 10);
+        let limiter = HandshakeLimiter::new(LIMITS);
+        assert_eq!(admitted(&limiter, 0..5_000, 1_000), 50);
+        assert_eq!(admitted(&limiter, 5_000..10_000, 1_100), 10);
     }
 }

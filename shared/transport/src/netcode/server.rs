@@ -11,7 +11,7 @@ use self::peers::{Peer, Peers};
 use super::address::AddressKey;
 use super::crypto::{Key, NoRandomness, TAG_BYTES};
 use super::history::TokenHistory;
-use super::limiter::Limiter;
+use super::limiter::HandshakeLimiter;
 use super::packet::{self, Associated, CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header, Kind, control, header_bytes};
 use super::private::USER_DATA_BYTES;
 use super::{Counters, DISCONNECT_PACKETS, GLOBAL_SEQUENCE_MIN, KEEP_ALIVE, PAYLOAD_BYTES_MAX};
@@ -96,7 +96,7 @@ pub struct Server {
     challenge_key: Key,
     challenge_sequence: u64,
     history: Arc<TokenHistory>,
-    limiter: Limiter,
+    limiter: Arc<HandshakeLimiter>,
     counters: Counters,
 }
 
@@ -128,7 +128,7 @@ impl Server {
             challenge_key: Key::generate()?,
             challenge_sequence: 0,
             history: config.history,
-            limiter: Limiter::new(config.limits),
+            limiter: config.limiter,
             counters: Counters::default(),
         })
     }

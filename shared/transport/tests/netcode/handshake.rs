@@ -1,10 +1,12 @@
 //! From a token to a connection, or to a reason why not.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arbiter_transport::netcode::{
-    Addresses, Client, ClientReceived, ClientState, ConnectToken, EndReason, HandshakeLimits, Key, Rate,
+    Addresses, Client, ClientReceived, ClientState, ConnectToken, EndReason, HandshakeLimiter, HandshakeLimits, Key,
+    Rate,
 };
 use proptest::prelude::*;
 
@@ -195,8 +197,9 @@ fn a_flood_of_valid_tokens_fills_a_bounded_table_that_empties_itself() {
 fn a_source_over_its_rate_is_not_looked_at_and_others_are() {
     let key = Key::generate().unwrap();
     let mut config = config(&key, 64);
-    config.limits =
+    let limits =
         HandshakeLimits { source: Rate { per_second: 10, burst: 20 }, total: Rate { per_second: 1_000, burst: 1_000 } };
+    config.limiter = Arc::new(HandshakeLimiter::new(limits));
     let mut net = Net::with(config);
     let stranger = ConnectToken::generate(&request(1), &Key::generate().unwrap(), net.now).unwrap();
     let mut client = Client::new(stranger, net.now).unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::netcode::crypto::Key;
 use crate::netcode::history::TokenHistory;
-use crate::netcode::limiter::HandshakeLimits;
+use crate::netcode::limiter::{HandshakeLimiter, HandshakeLimits};
 
 /// What a server is made from.
 #[derive(Debug, Clone)]
@@ -23,8 +23,8 @@ pub struct ServerConfig {
     pub pending_max: usize,
     /// Tokens that live longer than this are refused: the history would have to remember them for too long.
     pub token_lifetime_max: Duration,
-    /// How many handshake packets are looked at.
-    pub limits: HandshakeLimits,
+    /// How many handshake packets are looked at, in all servers that share it.
+    pub limiter: Arc<HandshakeLimiter>,
     /// The tokens that were used, shared with all servers of the process that the same tokens may name.
     pub history: Arc<TokenHistory>,
 }
@@ -45,7 +45,7 @@ impl ServerConfig {
             clients_max,
             pending_max: clients_max.max(64),
             token_lifetime_max: Duration::from_secs(3_600),
-            limits: HandshakeLimits::default(),
+            limiter: Arc::new(HandshakeLimiter::new(HandshakeLimits::default())),
             history,
         }
     }
