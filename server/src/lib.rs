@@ -18,7 +18,7 @@ pub mod pool;
 mod recorder;
 pub mod room;
 mod shard;
-mod socket;
+pub mod socket;
 pub mod stats;
 
 use core::net::SocketAddr;

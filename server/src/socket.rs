@@ -9,7 +9,7 @@
 
 #[cfg(target_os = "linux")]
 mod batched;
-pub(crate) mod bind;
+pub mod bind;
 pub(crate) mod overflow;
 mod portable;
 pub(crate) mod wait;
@@ -65,7 +65,7 @@ impl Batch {
 }
 
 /// What comes in.
-pub(crate) struct Incoming<'a> {
+pub struct Incoming<'a> {
     socket: &'a UdpSocket,
     batch: Batch,
     #[cfg(target_os = "linux")]
@@ -79,6 +79,7 @@ pub(crate) struct Incoming<'a> {
 }
 
 impl<'a> Incoming<'a> {
+    /// With memory for a batch.
     pub fn new(socket: &'a UdpSocket, kind: SocketKind) -> Self {
         Self {
             socket,
@@ -127,7 +128,7 @@ impl<'a> Incoming<'a> {
 }
 
 /// What goes out.
-pub(crate) struct Outgoing<'a> {
+pub struct Outgoing<'a> {
     socket: &'a UdpSocket,
     batch: Batch,
     kind: SocketKind,
@@ -142,6 +143,7 @@ pub(crate) struct Outgoing<'a> {
 }
 
 impl<'a> Outgoing<'a> {
+    /// With memory for a batch.
     pub fn new(socket: &'a UdpSocket, kind: SocketKind) -> Self {
         Self { socket, batch: Batch::new(), kind, datagrams: 0, bytes: 0, buffer_full: 0, refused: 0 }
     }

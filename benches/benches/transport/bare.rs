@@ -1,26 +1,35 @@
 //! ring's open and seal and nothing around them: the floor.
 
+use std::net::SocketAddr;
+
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
-use crate::{PACKETS, PAYLOAD_BYTES, Subject};
+use crate::PAYLOAD_BYTES;
+use crate::subject::Peer;
 
-const TAG_BYTES: usize = 16;
+const SEALED_BYTES: usize = PAYLOAD_BYTES + 16;
 /// As long as what netcode signs beside a payload.
 const ASSOCIATED: [u8; 22] = [1; 22];
 
 pub struct Bare {
     key: LessSafeKey,
-    sequence: u64,
-    batch: Vec<[u8; PAYLOAD_BYTES + TAG_BYTES]>,
-    first: u64,
-    packets: usize,
+    addresses: Vec<SocketAddr>,
+    /// Of the next packet that a client seals, that is opened, and that the server seals.
+    said: u64,
+    opened: u64,
+    sealed: u64,
 }
 
 impl Bare {
-    pub fn new() -> Self {
+    pub fn new(addresses: &[SocketAddr]) -> Self {
         let key = UnboundKey::new(&CHACHA20_POLY1305, &[7; 32]).expect("32 bytes are a key");
-        let batch = vec![[0; PAYLOAD_BYTES + TAG_BYTES]; PACKETS];
-        Self { key: LessSafeKey::new(key), sequence: 0, batch, first: 0, packets: 0 }
+        Self { key: LessSafeKey::new(key), addresses: addresses.to_vec(), said: 0, opened: 0, sealed: 1 << 63 }
+    }
+
+    fn seal_packet(&self, sequence: u64, packet: &mut [u8]) {
+        let (text, tag) = packet.split_at_mut(PAYLOAD_BYTES);
+        let sealed = self.key.seal_in_place_separate_tag(nonce(sequence), Aad::from(&ASSOCIATED), text);
+        tag.copy_from_slice(sealed.expect("it is short").as_ref());
     }
 }
 
@@ -30,38 +39,27 @@ fn nonce(sequence: u64) -> Nonce {
     Nonce::assume_unique_for_key(bytes)
 }
 
-fn seal(key: &LessSafeKey, sequence: u64, packet: &mut [u8; PAYLOAD_BYTES + TAG_BYTES]) {
-    let (text, tag) = packet.split_at_mut(PAYLOAD_BYTES);
-    let sealed = key.seal_in_place_separate_tag(nonce(sequence), Aad::from(&ASSOCIATED), text).expect("it is short");
-    tag.copy_from_slice(sealed.as_ref());
-}
+impl Peer for Bare {
+    fn tick(&mut self) {}
 
-impl Subject for Bare {
-    fn prepare(&mut self, order: &[usize]) {
-        (self.first, self.packets) = (self.sequence, order.len());
-        for packet in &mut self.batch[..self.packets] {
-            packet.fill(3);
-            seal(&self.key, self.sequence, packet);
-            self.sequence += 1;
-        }
+    fn say(&mut self, _: usize, packet: &mut [u8]) -> usize {
+        packet[..SEALED_BYTES].fill(3);
+        self.seal_packet(self.said, &mut packet[..SEALED_BYTES]);
+        self.said += 1;
+        SEALED_BYTES
     }
 
-    fn open(&mut self) -> usize {
-        let numbered = (self.first..).zip(&mut self.batch[..self.packets]);
-        numbered
-            .filter_map(|(sequence, packet)| {
-                self.key.open_in_place(nonce(sequence), Aad::from(&ASSOCIATED), &mut packet[..]).ok()
-            })
-            .count()
+    fn open(&mut self, _: SocketAddr, packet: &mut [u8]) -> bool {
+        // Packets come in the order in which they were said.
+        let opened = self.key.open_in_place(nonce(self.opened), Aad::from(&ASSOCIATED), packet);
+        self.opened += 1;
+        opened.is_ok()
     }
 
-    fn seal(&mut self) -> usize {
-        let mut packet = [3; PAYLOAD_BYTES + TAG_BYTES];
-        for _ in 0..self.packets {
-            seal(&self.key, self.sequence, &mut packet);
-            self.sequence += 1;
-        }
-        std::hint::black_box(packet);
-        self.packets
+    fn seal(&mut self, client: usize, out: &mut impl FnMut(SocketAddr, &[u8])) {
+        let mut packet = [3; SEALED_BYTES];
+        self.seal_packet(self.sealed, &mut packet);
+        self.sealed += 1;
+        out(self.addresses[client], &packet);
     }
 }

@@ -1,8 +1,10 @@
-//! What a packet costs the server, in and out, on the thread's own CPU clock, without sockets.
+//! What a packet costs the server, in and out, on the thread's own CPU clock, without sockets and with them.
 //!
 //! - ours at 10, 100, 1,000 and 4,000 clients, renetcode at 10, 100 and 1,000 (it stops at 1,024), and ring's bare open and
 //!   seal: one run, one thread, 200 B payloads, the variants taking turns so that a noisy machine is noisy for all;
 //! - allocations of ours in all of that;
+//! - the same over loopback, a socket for each client: ours and ring's through the server's socket code, renetcode with a call for
+//!   each datagram, as renet_netcode makes them;
 //! - what a stranger costs: junk, forged requests, and a whole handshake;
 //! - the walk for keep-alives and timeouts over 4,000 clients.
 //!
@@ -24,6 +26,10 @@ mod bare;
 mod ours;
 mod renet;
 mod strangers;
+mod subject;
+
+use arbiter_server::SocketKind;
+use subject::{InMemory, Socketed, Subject};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -33,20 +39,13 @@ const PAYLOAD_BYTES: usize = 200;
 /// Packets in, and packets out, in one turn. Both are multiples of every number of clients.
 const PACKETS: usize = 16_000;
 const COLD_PACKETS: usize = 4_000;
+/// The same with sockets.
+const SOCKET_PACKETS: usize = 4_000;
 const TURNS: usize = 24;
 const WARM_TURNS: usize = 2;
+const TICK: Duration = Duration::from_millis(16);
 const START: Duration = Duration::from_secs(1_700_000_000);
 const SEED: u64 = 11;
-
-/// A server, or what stands for one, and everything that it needs to be measured.
-trait Subject {
-    /// Seals a batch of at most [`PACKETS`], from these clients in this order; not measured.
-    fn prepare(&mut self, order: &[usize]);
-    /// Opens the batch; how many payloads came out.
-    fn open(&mut self) -> usize;
-    /// Seals a payload for each client of the batch, in the same order; how many packets came out.
-    fn seal(&mut self) -> usize;
-}
 
 struct Measured {
     name: String,
@@ -72,19 +71,24 @@ impl Measured {
 
     fn turn(&mut self, random: &mut Random, packets: usize, counts: bool) {
         let order = random.order(self.clients.max(1), packets);
-        self.subject.prepare(&order);
-        let region = Region::new(ALLOCATOR);
-        let began = thread_cpu();
-        let opened = self.subject.open();
-        let between = thread_cpu();
-        let sealed = self.subject.seal();
-        let ended = thread_cpu();
-        let allocations = region.change().allocations;
-        assert_eq!((opened, sealed), (packets, packets), "{} lost packets", self.name);
+        let (mut open, mut seal, mut allocations) = (Duration::ZERO, Duration::ZERO, 0);
+        self.subject.tick();
+        for batch in order.chunks(self.subject.batch_max()) {
+            self.subject.prepare(batch);
+            let region = Region::new(ALLOCATOR);
+            let began = thread_cpu();
+            let opened = self.subject.open();
+            let between = thread_cpu();
+            let sealed = self.subject.seal();
+            seal += thread_cpu() - between;
+            open += between - began;
+            allocations += region.change().allocations;
+            assert_eq!((opened, sealed), (batch.len(), batch.len()), "{} lost packets", self.name);
+        }
         if counts {
             let samples = if packets == PACKETS { &mut self.warm } else { &mut self.cold };
-            samples.open.push((between - began).as_nanos() as f64 / packets as f64);
-            samples.seal.push((ended - between).as_nanos() as f64 / packets as f64);
+            samples.open.push(open.as_nanos() as f64 / packets as f64);
+            samples.seal.push(seal.as_nanos() as f64 / packets as f64);
             self.allocations += allocations;
         }
     }
@@ -138,13 +142,7 @@ fn main() {
          thread CPU"
     );
     let mut random = Random(SEED);
-    let mut measured = vec![Measured::new("ring", 0, Box::new(bare::Bare::new()))];
-    for clients in [10, 100, 1_000, 4_000] {
-        measured.push(Measured::new("ours", clients, Box::new(ours::Ours::new(clients))));
-        if clients <= 1_000 {
-            measured.push(Measured::new("renetcode", clients, Box::new(renet::Renet::new(clients))));
-        }
-    }
+    let mut measured = without_sockets();
     for turn in 0..WARM_TURNS + TURNS {
         for packets in [PACKETS, COLD_PACKETS] {
             measured.iter_mut().for_each(|subject| subject.turn(&mut random, packets, turn >= WARM_TURNS));
@@ -167,5 +165,43 @@ fn main() {
     let packets = 4 * TURNS * (PACKETS + COLD_PACKETS) * 2;
     figure("transport.allocations", allocations as f64 / packets as f64, "per_packet");
     drop(measured);
+    measure_with_sockets(&mut random);
     strangers::measure();
+}
+
+fn without_sockets() -> Vec<Measured> {
+    let addresses: Vec<_> = (0..4_000).map(ours::address).collect();
+    let mut measured = vec![Measured::new("ring", 0, Box::new(InMemory::new(&addresses[..1], bare::Bare::new)))];
+    for clients in [10, 100, 1_000, 4_000] {
+        let addresses = &addresses[..clients];
+        measured.push(Measured::new("ours", clients, Box::new(InMemory::new(addresses, ours::Ours::new))));
+        if clients <= 1_000 {
+            measured.push(Measured::new("renetcode", clients, Box::new(InMemory::new(addresses, renet::Renet::new))));
+        }
+    }
+    measured
+}
+
+fn measure_with_sockets(random: &mut Random) {
+    for clients in [10, 100, 1_000, 4_000] {
+        let ours = Socketed::new(clients, SocketKind::Auto, ours::Ours::new);
+        let ring = Socketed::new(clients, SocketKind::Auto, bare::Bare::new);
+        let mut measured = vec![
+            Measured::new("sockets.ours", clients, Box::new(ours)),
+            Measured::new("sockets.ring", clients, Box::new(ring)),
+        ];
+        if clients <= 1_000 {
+            let renet = Socketed::new(clients, SocketKind::Portable, renet::Renet::new);
+            measured.push(Measured::new("sockets.renetcode", clients, Box::new(renet)));
+        }
+        for turn in 0..WARM_TURNS + TURNS {
+            measured.iter_mut().for_each(|it| it.turn(random, SOCKET_PACKETS, turn >= WARM_TURNS));
+        }
+        let ns: Vec<f64> = measured.iter_mut().map(|it| it.cold.print(&it.name)).collect();
+        figure(&format!("transport.sockets.ours_over_ring_{clients}"), ns[0] / ns[1], "ratio");
+        if let Some(theirs) = ns.get(2) {
+            figure(&format!("transport.sockets.renetcode_over_ours_{clients}"), theirs / ns[0], "ratio");
+        }
+        figure(&format!("transport.sockets.allocations.{clients}"), measured[0].allocations as f64, "in_all");
+    }
 }

@@ -5,25 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arbiter_transport::netcode::{
-    Client, ConnectToken, ConnectionId, Key, PACKET_BYTES_MAX, Received, Server, ServerConfig, TokenHistory,
-    TokenRequest,
+    Client, ConnectToken, ConnectionId, HandshakeLimiter, HandshakeLimits, Key, PACKET_BYTES_MAX, Rate, Received,
+    Server, ServerConfig, TokenHistory, TokenRequest,
 };
 
-use crate::{PACKETS, PAYLOAD_BYTES, START, Subject};
-
-/// Bytes between the packets of a batch: a payload, all around it, and whole cache lines.
-const STRIDE: usize = 256;
+use crate::subject::Peer;
+use crate::{PAYLOAD_BYTES, START, TICK};
 
 pub struct Ours {
     server: Server,
     clients: Vec<Client>,
-    addresses: Vec<SocketAddr>,
     connections: Vec<ConnectionId>,
-    batch: Vec<u8>,
-    /// Of each packet in the batch: from where, and how many bytes.
-    packets: Vec<(SocketAddr, usize)>,
-    /// To whom each packet goes.
-    targets: Vec<ConnectionId>,
     now: Duration,
 }
 
@@ -33,7 +25,10 @@ pub fn address(number: usize) -> SocketAddr {
 
 pub fn server(key: &Key, clients_max: usize) -> Server {
     let history = Arc::new(TokenHistory::new(clients_max * 4).expect("the system has randomness"));
-    let config = ServerConfig::new(key.clone(), 1, vec![server_address()], clients_max, history);
+    let mut config = ServerConfig::new(key.clone(), 1, vec![server_address()], clients_max, history);
+    // All clients with sockets have one address, and connect at once.
+    let all = Rate { per_second: 1 << 20, burst: 1 << 20 };
+    config.limiter = Arc::new(HandshakeLimiter::new(HandshakeLimits { source: all, total: all }));
     Server::new(config, START).expect("the system has randomness")
 }
 
@@ -69,56 +64,39 @@ pub fn connect(server: &mut Server, client: &mut Client, from: SocketAddr, now: 
 }
 
 impl Ours {
-    pub fn new(clients: usize) -> Self {
+    pub fn new(addresses: &[SocketAddr]) -> Self {
         let key = Key::generate().expect("the system has randomness");
-        let mut server = server(&key, clients);
-        let addresses: Vec<SocketAddr> = (0..clients).map(address).collect();
-        let (mut all, mut connections) = (Vec::new(), Vec::new());
+        let mut server = server(&key, addresses.len());
+        let (mut clients, mut connections) = (Vec::new(), Vec::new());
         for (number, from) in addresses.iter().enumerate() {
             let mut client = Client::new(token(&key, number as u64, START), START).expect("the token is sound");
             connections.push(connect(&mut server, &mut client, *from, START).expect("nothing is lost here"));
-            all.push(client);
+            clients.push(client);
         }
-        let (batch, packets) = (vec![0; PACKETS * STRIDE], Vec::with_capacity(PACKETS));
-        let targets = Vec::with_capacity(PACKETS);
-        Self { server, clients: all, addresses, connections, batch, packets, targets, now: START }
+        Self { server, clients, connections, now: START }
     }
 }
 
-impl Subject for Ours {
-    fn prepare(&mut self, order: &[usize]) {
-        // A tick later.
-        self.now += Duration::from_millis(16);
+impl Peer for Ours {
+    fn tick(&mut self) {
+        self.now += TICK;
         self.server.update(self.now, &mut |_, _| {}, &mut |_, _| {});
-        self.packets.clear();
-        self.targets.clear();
-        self.targets.extend(order.iter().map(|client| self.connections[*client]));
-        for (at, client) in order.iter().enumerate() {
-            let packet = &mut self.batch[at * STRIDE..][..STRIDE];
-            let (_, bytes) = self.clients[*client].seal(&[3; PAYLOAD_BYTES], packet).expect("it is connected");
-            self.packets.push((self.addresses[*client], bytes));
-        }
     }
 
-    fn open(&mut self) -> usize {
-        let mut opened = 0;
-        for ((from, bytes), packet) in self.packets.iter().zip(self.batch.chunks_exact_mut(STRIDE)) {
-            if let Received::Payload { payload, .. } =
-                self.server.receive(self.now, *from, &mut packet[..*bytes], &mut |_, _| {})
-            {
-                opened += usize::from(payload.len() == PAYLOAD_BYTES);
-            }
-        }
-        opened
+    fn say(&mut self, client: usize, packet: &mut [u8]) -> usize {
+        self.clients[client].seal(&[3; PAYLOAD_BYTES], packet).expect("it is connected").1
     }
 
-    fn seal(&mut self) -> usize {
-        let mut datagram = [0; PACKET_BYTES_MAX];
-        let mut sealed = 0;
-        for connection in &self.targets {
-            let packet = self.server.seal(*connection, &[3; PAYLOAD_BYTES], &mut datagram, &mut |_, _| {});
-            sealed += usize::from(std::hint::black_box(packet).is_some());
+    fn open(&mut self, from: SocketAddr, packet: &mut [u8]) -> bool {
+        let received = self.server.receive(self.now, from, packet, &mut |_, _| {});
+        matches!(received, Received::Payload { payload, .. } if payload.len() == PAYLOAD_BYTES)
+    }
+
+    fn seal(&mut self, client: usize, out: &mut impl FnMut(SocketAddr, &[u8])) {
+        let mut packet = [0; PACKET_BYTES_MAX];
+        let connection = self.connections[client];
+        if let Some((to, bytes)) = self.server.seal(connection, &[3; PAYLOAD_BYTES], &mut packet, &mut |_, _| {}) {
+            out(to, &packet[..bytes]);
         }
-        sealed
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::net::UdpSocket;
 
 /// Makes the sockets, with buffers of at least so many bytes where the system gives them. They do not block.
-pub(crate) fn bind(address: SocketAddr, count: usize, buffer_bytes: usize) -> io::Result<Vec<UdpSocket>> {
+pub fn bind(address: SocketAddr, count: usize, buffer_bytes: usize) -> io::Result<Vec<UdpSocket>> {
     // Alone at first: a second server on the address must fail, not take a half of the first one's players.
     let first = UdpSocket::bind(address)?;
     let mut sockets = vec![first];
