@@ -120,6 +120,9 @@ fn tell(report: &BotsReport) {
     if let Some(round_trip) = report.round_trip {
         println!("round trip {:.1} ms", round_trip.as_secs_f64() * 1000.0);
     }
+    if report.comebacks > 0 {
+        println!("{} times a bot came back over a new connection", report.comebacks);
+    }
     for failure in &report.failed {
         eprintln!("{failure}");
     }

@@ -119,13 +119,19 @@ impl ClientCore {
             return;
         }
         self.stage = Stage::Joining;
+        self.messages.push_back(self.join());
+    }
+
+    /// What a client says first on a connection. One that comes back over another connection sends it there, plays on with the
+    /// first one meanwhile, and hands over what the other brings from its Welcome on.
+    pub fn join(&self) -> Vec<u8> {
         let join = Join {
             version: PROTOCOL_VERSION,
             protocol_hash: self.protocol_hash,
             hero: self.loadout.hero,
             team: self.loadout.team,
         };
-        self.messages.push_back(ClientMessage::Join(join).encode());
+        ClientMessage::Join(join).encode()
     }
 
     /// Says goodbye.

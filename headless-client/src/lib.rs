@@ -1,11 +1,12 @@
 //! A client without a screen: what a client must know and do to play, as a library, and bots that play with it.
 //!
-//! [`clock`] finds out the server's time, [`view`] is what a player knows, [`bots`] decide. None of these knows a socket or
+//! [`client`] is the core, [`comeback`] when it needs another connection, [`clock`] finds out the server's time, [`view`] is what a player knows, [`bots`] decide. None of these knows a socket or
 //! a clock: bytes and times are passed in.
 
 pub mod bots;
 pub mod client;
 pub mod clock;
+pub mod comeback;
 pub mod runner;
 pub mod view;
 pub mod world;

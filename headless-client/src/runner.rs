@@ -1,31 +1,31 @@
 //! Many bots on few threads over real sockets: the only module of this room that knows a socket, a clock or a thread.
 //!
-//! Each bot has a socket of its own, as a player has. A thread serves its share of the bots in turn: receives, thinks where a
-//! tick is due, sends, and waits a little.
+//! Each bot has a socket of its own, as a player has (`line`), and comes back to its place over another one when the first falls
+//! silent (`seat`). A thread serves its share of the bots in turn: receives, thinks where a tick is due, sends, and waits a
+//! little.
+
+mod line;
+mod seat;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use arbiter_protocol::{KIND_INPUT, Notice, Outcome, UserData, UserDataError};
+use arbiter_protocol::{Outcome, UserDataError};
 use arbiter_schema::Registry;
 use arbiter_sim::collide::SolidError;
-use arbiter_sim::{BuildError, Loadout, Map, MatchSettings, Rules, Simulation};
-use arbiter_transport::conditioner::{Conditioner, Profile};
-use arbiter_transport::{
-    Body, ClientConnection, ClientEvent, DisconnectReason, Key, PAYLOAD_BYTES_MAX, TokenError, UDP_BYTES_MAX,
-    mint_token, token,
-};
+use arbiter_sim::{BuildError, Map, MatchSettings, Rules, Simulation};
+use arbiter_transport::conditioner::Profile;
+use arbiter_transport::{Key, PAYLOAD_BYTES_MAX, TokenError, UDP_BYTES_MAX};
 use bevy_app::App;
 use thiserror::Error;
 
-use crate::bots::Bot;
+use self::seat::Seat;
 use crate::bots::brain::Surroundings;
-use crate::client::{Counts, Stage};
+use crate::client::Counts;
 
 /// Bots of one run: the most players that a match may have.
 pub const BOTS_MAX: u16 = 1_000;
@@ -33,8 +33,6 @@ pub const BOTS_MAX: u16 = 1_000;
 const THREADS_MAX: usize = 4;
 /// Bots that one thread serves before there is a second one.
 const BOTS_PER_THREAD: usize = 64;
-/// Datagrams that are received from one socket before the next one has its turn.
-const RECEIVE_BURST: usize = 32;
 /// A thread waits this long between two rounds for few bots; with many, rounds take time themselves.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 /// See [`WAIT_MIN`]: longer would make inputs late at 128 Hz.
@@ -106,6 +104,8 @@ pub struct BotsReport {
     /// Bots whose connection ended though neither end had said goodbye, or that never got in: a line for each reason, with
     /// the numbers of the bots.
     pub failed: Vec<String>,
+    /// How often a bot came back to its place over a new connection.
+    pub comebacks: u32,
     /// Sums over all bots.
     pub counts: Counts,
     /// Bytes of datagrams that all bots received, without UDP and IP headers.
@@ -157,24 +157,6 @@ impl Epoch {
     }
 }
 
-/// A bot with its connection and its socket.
-struct Seat {
-    number: u16,
-    bot: Bot,
-    connection: ClientConnection,
-    socket: UdpSocket,
-    inbound: Conditioner<SocketAddr>,
-    outbound: Conditioner<SocketAddr>,
-    ended: Option<DisconnectReason>,
-    played: bool,
-    failure: Option<String>,
-    done: bool,
-    deaths: u32,
-    outcome: Option<Outcome>,
-    bytes_down: u64,
-    bytes_up: u64,
-}
-
 /// Runs bots until `stop` is set, the time is over or all are out of the match. Blocks.
 pub fn run_bots(config: &BotsConfig, stop: &AtomicBool) -> Result<BotsReport, BotsError> {
     if !(1..=BOTS_MAX).contains(&config.count) {
@@ -185,7 +167,8 @@ pub fn run_bots(config: &BotsConfig, stop: &AtomicBool) -> Result<BotsReport, Bo
     // A clock before 1970 is no reason to fail here: the token will be refused readably.
     let offset = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let epoch = Epoch { start, offset };
-    let mut seats = (0..config.count).map(|number| seat(config, number, epoch.now())).collect::<Result<Vec<_>, _>>()?;
+    let mut seats =
+        (0..config.count).map(|number| Seat::new(config, number, epoch.now())).collect::<Result<Vec<_>, _>>()?;
     let per_thread = seats.len().div_ceil(threads(seats.len()));
     let end = config.duration.map(|duration| start + duration);
     std::thread::scope(|scope| {
@@ -200,44 +183,6 @@ pub fn run_bots(config: &BotsConfig, stop: &AtomicBool) -> Result<BotsReport, Bo
 fn threads(bots: usize) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     bots.div_ceil(BOTS_PER_THREAD).min(cores).clamp(1, THREADS_MAX)
-}
-
-fn seat(config: &BotsConfig, number: u16, now: Duration) -> Result<Seat, BotsError> {
-    // A random player: two runs of bots on one server must not take each other's places.
-    let player = u64::from_le_bytes(token::random().map_err(TokenError::from)?);
-    let user_data = UserData { player, build: BUILD.into(), ..UserData::default() }.encode()?;
-    let token = mint_token(&config.key, &[config.server], &user_data, token::LIFETIME, now)?;
-    let connection = ClientConnection::new(&token[..], now)?;
-    let any: SocketAddr = match config.server {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let open = || {
-        let socket = UdpSocket::bind(any)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket)
-    };
-    let socket = open().map_err(|error| BotsError::Socket { bot: number, error })?;
-    let content = &config.content;
-    let hero = hero_of(number, config.seed, content.rules.heroes.len());
-    let seed = config.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(number));
-    let bot = Bot::new(&content.registry, content.rules.clone(), Loadout { hero, team: 0 }, seed);
-    Ok(Seat {
-        number,
-        bot,
-        connection,
-        socket,
-        inbound: Conditioner::new(config.link, seed ^ 1),
-        outbound: Conditioner::new(config.link, seed ^ 2),
-        ended: None,
-        played: false,
-        failure: None,
-        done: false,
-        deaths: 0,
-        outcome: None,
-        bytes_down: 0,
-        bytes_up: 0,
-    })
 }
 
 /// The hero of a bot: all of them in turn, shifted by one in every round if their number is even, so that each of two teams
@@ -272,137 +217,20 @@ fn leave(seats: &mut [Seat], epoch: &Epoch, buffer: &mut [u8]) {
         seat.bot.client.quit();
         while let Some(message) = seat.bot.client.next_message() {
             // A connection that is gone needs no goodbye.
-            let _ = seat.connection.send_message(&message);
+            let _ = seat.line.connection.send_message(&message);
         }
     }
     while epoch.now() < until && seats.iter().any(|seat| !seat.done) {
         for seat in seats.iter_mut().filter(|seat| !seat.done) {
             seat.exchange(epoch.now(), buffer);
-            seat.done = seat.ended.is_some();
+            seat.done = seat.line.ended.is_some();
         }
         std::thread::sleep(WAIT_MIN);
     }
-    for seat in seats.iter_mut().filter(|seat| seat.ended.is_none()) {
+    for seat in seats.iter_mut().filter(|seat| seat.line.ended.is_none()) {
         let now = epoch.now();
-        let Seat { connection, socket, outbound, bytes_up, .. } = seat;
-        connection.disconnect(now, &mut |to, bytes| send(socket, outbound, bytes_up, now, to, bytes));
+        seat.disconnect(now);
         seat.exchange(now, buffer);
-    }
-}
-
-impl Seat {
-    /// Receives, moves time on, thinks and sends.
-    fn turn(&mut self, around: &Surroundings, now: Duration, buffer: &mut [u8], out: &mut Vec<u8>) {
-        self.exchange(now, buffer);
-        self.hear(around);
-        while let Some(message) = self.bot.client.next_message() {
-            if let Err(error) = self.connection.send_message(&message) {
-                tracing::debug!(bot = self.number, %error, "a message could not be sent");
-            }
-        }
-        out.clear();
-        if self.bot.think(around, now, out) {
-            let body = Body { kind: KIND_INPUT, tag: 0, bytes: out };
-            let Self { connection, socket, outbound, bytes_up, .. } = self;
-            let sent =
-                connection.send_body(now, body, &mut |to, bytes| send(socket, outbound, bytes_up, now, to, bytes));
-            if let Err(error) = sent {
-                tracing::debug!(bot = self.number, %error, "an input could not be sent");
-            }
-        }
-        self.outbound.pop(now, &mut |to, bytes| {
-            let _ = self.socket.send_to(bytes, to);
-        });
-    }
-
-    fn exchange(&mut self, now: Duration, buffer: &mut [u8]) {
-        let Self { number, bot, connection, socket, inbound, outbound, ended, bytes_down, bytes_up, .. } = self;
-        let out = &mut |to: SocketAddr, bytes: &[u8]| send(socket, outbound, bytes_up, now, to, bytes);
-        let tell = &mut |event: ClientEvent<'_>| {
-            let heard = match event {
-                ClientEvent::Connected => {
-                    bot.client.connected();
-                    Ok(())
-                }
-                ClientEvent::Body { kind, bytes } => bot.client.receive_datagram(kind, bytes, now),
-                ClientEvent::Message(bytes) => bot.client.receive_message(bytes),
-                ClientEvent::Disconnected(reason) => {
-                    *ended = Some(reason);
-                    Ok(())
-                }
-                ClientEvent::Delivered(_) | ClientEvent::Lost(_) => Ok(()),
-            };
-            if let Err(error) = heard {
-                tracing::debug!(bot = *number, %error, "bytes of the server were dropped");
-            }
-        };
-        for _ in 0..RECEIVE_BURST {
-            let (length, from) = match socket.recv_from(buffer) {
-                Ok(received) => received,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                // A refused port shows up here on some systems; the connection's own timeout decides.
-                Err(_) => continue,
-            };
-            *bytes_down += length as u64;
-            if inbound.is_perfect() {
-                connection.receive(now, from, &mut buffer[..length], out, tell);
-            } else {
-                inbound.push(now, from, &buffer[..length]);
-            }
-        }
-        inbound.pop(now, &mut |from, bytes| connection.receive(now, from, bytes, out, tell));
-        connection.advance(now, out, tell);
-        if let Some(round_trip) = connection.path().round_trip {
-            bot.client.set_round_trip(round_trip);
-        }
-        outbound.pop(now, &mut |to, bytes| {
-            // What a full socket drops, the network might have dropped as well.
-            let _ = socket.send_to(bytes, to);
-        });
-    }
-
-    fn hear(&mut self, around: &Surroundings) {
-        if let Some(reason) = self.ended {
-            let orderly = matches!(self.bot.client.stage(), Stage::Over(_) | Stage::Refused(_));
-            if !orderly {
-                let told = self.connection.farewell().map(|told| format!(": {told}")).unwrap_or_default();
-                self.failure = Some(format!("the connection ended: {reason}{told}"));
-            }
-            self.done = true;
-        }
-        self.note_stage(around);
-        while let Some(message) = self.bot.client.next_notice() {
-            match message.notice {
-                Notice::Killed { .. } => self.deaths += 1,
-                Notice::MatchEnded { outcome } => self.outcome = Some(outcome),
-                _ => {}
-            }
-        }
-    }
-
-    fn note_stage(&mut self, around: &Surroundings) {
-        match self.bot.client.stage() {
-            Stage::Playing => {
-                let other = self.bot.client.welcome().filter(|welcome| welcome.map_hash != around.map.hash);
-                if let Some(welcome) = other {
-                    self.failure = Some(format!(
-                        "the server plays map {:?}, which is not the bots' {:?}; start both with the same map and assets",
-                        welcome.map, around.map.name
-                    ));
-                    self.bot.client.quit();
-                }
-                self.played = true;
-            }
-            Stage::Refused(refused) => {
-                self.failure = Some(refused.text.clone());
-                self.done = true;
-            }
-            Stage::Over(reason) => {
-                tracing::debug!(bot = self.number, %reason, "the server said goodbye");
-                self.done = true;
-            }
-            Stage::Connecting | Stage::Joining => {}
-        }
     }
 }
 
@@ -414,24 +242,6 @@ fn named(bots: &[u16]) -> String {
     let plural = if bots.len() == 1 { "bot" } else { "bots" };
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{plural} {}{rest}", list.join(", "))
-}
-
-/// Over the link at once, or when the conditioner lets it.
-fn send(
-    socket: &UdpSocket,
-    link: &mut Conditioner<SocketAddr>,
-    bytes_up: &mut u64,
-    now: Duration,
-    to: SocketAddr,
-    bytes: &[u8],
-) {
-    *bytes_up += bytes.len() as u64;
-    if link.is_perfect() {
-        // What a full socket drops, the network might have dropped as well.
-        let _ = socket.send_to(bytes, to);
-    } else {
-        link.push(now, to, bytes);
-    }
 }
 
 fn report(seats: &[Seat]) -> BotsReport {
@@ -446,8 +256,10 @@ fn report(seats: &[Seat]) -> BotsReport {
         report.counts.inputs += counts.inputs;
         report.counts.late_inputs += counts.late_inputs;
         report.counts.malformed += counts.malformed;
-        report.bytes_down += seat.bytes_down;
-        report.bytes_up += seat.bytes_up;
+        let (down, up) = seat.bytes();
+        report.bytes_down += down;
+        report.bytes_up += up;
+        report.comebacks += seat.comebacks;
         report.deaths = report.deaths.max(seat.deaths);
         report.outcome = report.outcome.or(seat.outcome);
         round_trips.extend(seat.bot.client.round_trip());

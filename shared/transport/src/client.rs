@@ -67,6 +67,11 @@ impl ClientConnection {
         self.farewell.as_deref()
     }
 
+    /// For how long nothing authentic was heard of the server. A server that is connected speaks ten times a second.
+    pub fn silence(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.netcode.heard())
+    }
+
     /// Takes a datagram from the socket and opens it in place. What does not come from the server is ignored.
     pub fn receive(
         &mut self,

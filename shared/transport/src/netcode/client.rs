@@ -135,6 +135,11 @@ impl Client {
         })
     }
 
+    /// When the server was last heard of; before that, when connecting to it began.
+    pub fn heard(&self) -> Duration {
+        self.heard
+    }
+
     /// Takes a datagram from the socket and opens it in place. What does not come from the server is ignored.
     pub fn receive<'a>(&mut self, now: Duration, from: SocketAddr, datagram: &'a mut [u8]) -> ClientReceived<'a> {
         self.now = self.now.max(now);
