@@ -24,8 +24,13 @@ const PATIENCE_TICKS: u32 = 240;
 pub struct Fight {
     /// The match.
     pub simulation: Simulation,
-    fighters: Vec<Fighter>,
+    fighters: Fighters,
     commands: Vec<Command>,
+}
+
+/// Those who fight, for whoever steps the match.
+pub struct Fighters {
+    fighters: Vec<Fighter>,
     poses: Vec<Pose>,
     seed: u64,
 }
@@ -77,7 +82,7 @@ impl Fight {
 
     /// Fills all slots of a match that has not begun.
     pub fn new(simulation: Simulation) -> Self {
-        let (players, seed) = (simulation.settings().players_max, simulation.seed());
+        let players = simulation.settings().players_max;
         let heroes = simulation.rules().heroes.len().max(1);
         let commands = (0..players)
             .map(|slot| {
@@ -85,33 +90,19 @@ impl Fight {
                 Command::Join { slot, loadout }
             })
             .collect();
-        let fighters = vec![Fighter { goal: usize::MAX, since: 0 }; usize::from(players)];
-        Self { simulation, fighters, commands, poses: Vec::with_capacity(usize::from(players)), seed }
+        let fighters = Fighters::new(players, simulation.seed());
+        Self { simulation, fighters, commands }
     }
 
     /// The commands of the next tick. Call it once before each step.
     pub fn plan(&mut self) -> &[Command] {
-        let tick = self.simulation.tick();
-        if tick == 0 {
-            // The players join in the first tick.
-            return &self.commands;
-        }
-        self.commands.clear();
-        self.poses.clear();
-        let view = self.simulation.view();
-        for slot in 0..self.fighters.len() {
-            let id = view.player(slot as u16).unwrap_or_default();
-            self.poses.push(Pose {
-                at: view.get::<MoverState>(id).map_or(Vec3::ZERO, |body| body.position),
-                team: view.get::<Identity>(id).map_or(0, |identity| identity.team),
-                alive: view.get::<Life>(id).is_some_and(|life| life.alive),
+        // The players join in the first tick.
+        if self.simulation.tick() > 0 {
+            self.commands.clear();
+            let commands = &mut self.commands;
+            self.fighters.decide(&self.simulation, &mut |slot, input| {
+                commands.push(Command::Input { slot, input, substituted: false });
             });
-        }
-        let map = self.simulation.map();
-        for (slot, fighter) in self.fighters.iter_mut().enumerate() {
-            let me = self.poses[slot];
-            let input = decide(slot, me, &self.poses, fighter, &map.waypoints, tick, &mut self.seed);
-            self.commands.push(Command::Input { slot: slot as u16, input, substituted: false });
         }
         &self.commands
     }
@@ -125,6 +116,33 @@ impl Fight {
     /// Simulates one tick with what was planned.
     pub fn step_planned(&mut self) {
         self.simulation.step(&self.commands);
+    }
+}
+
+impl Fighters {
+    /// In the first slots of a match.
+    pub fn new(players: u16, seed: u64) -> Self {
+        let fighters = vec![Fighter { goal: usize::MAX, since: 0 }; usize::from(players)];
+        Self { fighters, poses: Vec::with_capacity(usize::from(players)), seed }
+    }
+
+    /// What each does in the next tick, by slot.
+    pub fn decide(&mut self, simulation: &Simulation, say: &mut dyn FnMut(u16, Input)) {
+        let (view, tick) = (simulation.view(), simulation.tick());
+        self.poses.clear();
+        for slot in 0..self.fighters.len() {
+            let id = view.player(slot as u16).unwrap_or_default();
+            self.poses.push(Pose {
+                at: view.get::<MoverState>(id).map_or(Vec3::ZERO, |body| body.position),
+                team: view.get::<Identity>(id).map_or(0, |identity| identity.team),
+                alive: view.get::<Life>(id).is_some_and(|life| life.alive),
+            });
+        }
+        let map = simulation.map();
+        for (slot, fighter) in self.fighters.iter_mut().enumerate() {
+            let me = self.poses[slot];
+            say(slot as u16, decide(slot, me, &self.poses, fighter, &map.waypoints, tick, &mut self.seed));
+        }
     }
 }
 

@@ -19,6 +19,8 @@ mod recorder;
 pub mod room;
 mod shard;
 pub mod socket;
+#[doc(hidden)]
+pub mod staged;
 pub mod stats;
 
 use core::net::SocketAddr;
@@ -215,6 +217,27 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// With a queue for each room.
+    fn new(config: ServerConfig, shards: Vec<ShardLink>) -> Result<(Arc<Self>, Vec<Receiver<FromSocket>>), BuildError> {
+        let rooms = config.rooms.max(1);
+        let (links, queues) = (0..rooms).map(|_| RoomLink::new(&config.settings)).unzip();
+        let first = room::build(&config, room::seed(&config, 0))?;
+        let shared = Self {
+            protocol_hash: first.registry().protocol_hash(),
+            stop: AtomicU8::new(0),
+            rooms_running: AtomicU32::new(u32::from(rooms)),
+            matches_started: AtomicU32::new(0),
+            closing: AtomicBool::new(false),
+            stats: Mutex::default(),
+            asked: Mutex::default(),
+            rooms: links,
+            directory: Directory::default(),
+            shards,
+            config,
+        };
+        Ok((Arc::new(shared), queues))
+    }
+
     pub fn stopping(&self) -> Option<OnStop> {
         match self.stop.load(Ordering::Relaxed) {
             0 => None,
@@ -276,9 +299,7 @@ impl Server {
         if public_addresses.is_empty() {
             public_addresses.push(local_address);
         }
-        // One for all shards: a token that was used at one is used at all.
-        let history = Arc::new(TokenHistory::new(TOKENS_MAX)?);
-        let transport = ServerTransportConfig::new(config.key.clone(), public_addresses, CLIENTS_MAX, history);
+        let transport = transport(&config, public_addresses)?;
         let epoch = shard::epoch();
         let (mut shards, mut parts) = (Vec::new(), Vec::new());
         for (number, socket) in (0..).zip(sockets) {
@@ -289,24 +310,8 @@ impl Server {
             shards.push(link);
         }
 
-        let rooms = config.rooms.max(1);
-        let (links, queues): (Vec<_>, Vec<_>) = (0..rooms).map(|_| RoomLink::new(&config.settings)).unzip();
-        let first = room::build(&config, room::seed(&config, 0))?;
-        let shared = Arc::new(Shared {
-            protocol_hash: first.registry().protocol_hash(),
-            stop: AtomicU8::new(0),
-            rooms_running: AtomicU32::new(u32::from(rooms)),
-            matches_started: AtomicU32::new(0),
-            closing: AtomicBool::new(false),
-            stats: Mutex::default(),
-            asked: Mutex::default(),
-            rooms: links,
-            directory: Directory::default(),
-            shards,
-            config,
-        });
-        drop(first);
-
+        let (shared, queues) = Shared::new(config, shards)?;
+        let rooms = shared.rooms.len();
         let (recorder, recorder_thread) = Recorder::start(Arc::clone(&shared)).map_err(StartError::Thread)?;
         let mut threads = vec![recorder_thread];
         for parts in parts {
@@ -318,6 +323,12 @@ impl Server {
         tracing::info!(address = %local_address, rooms, sockets = shared.shards.len(), "server started");
         Ok(ServerHandle { shared, local_address, pool: Some(pool), threads })
     }
+}
+
+/// What each shard's transport is made from: what they must share, they share.
+fn transport(config: &ServerConfig, addresses: Vec<SocketAddr>) -> Result<ServerTransportConfig, NoRandomness> {
+    let history = Arc::new(TokenHistory::new(TOKENS_MAX)?);
+    Ok(ServerTransportConfig::new(config.key.clone(), addresses, CLIENTS_MAX, history))
 }
 
 fn start_rooms(

@@ -179,6 +179,10 @@ impl Room {
         self.overruns += missed;
     }
 
+    pub fn simulation(&self) -> &Simulation {
+        &self.simulation
+    }
+
     fn link(&self) -> &RoomLink {
         &self.shared.rooms[usize::from(self.number)]
     }

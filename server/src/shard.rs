@@ -64,11 +64,24 @@ pub(crate) struct Parts {
     pub epoch: Duration,
 }
 
-struct Shard<'a> {
+/// Where datagrams go.
+pub(crate) trait Out {
+    /// Sends one, now or with others soon.
+    fn push(&mut self, to: SocketAddr, datagram: &[u8]);
+}
+
+impl Out for Outgoing<'_> {
+    fn push(&mut self, to: SocketAddr, datagram: &[u8]) {
+        Outgoing::push(self, to, datagram);
+    }
+}
+
+/// A socket thread without its socket.
+pub(crate) struct Shard<'a, O> {
     number: u16,
     desk: Desk<'a>,
     transport: ServerTransport,
-    out: Outgoing<'a>,
+    pub out: O,
     started: Instant,
     epoch: Duration,
     tick_rate: u32,
@@ -87,21 +100,20 @@ pub(crate) fn run(shared: &Shared, parts: Parts) {
     let Parts { number, socket, sleeper, orders, transport, epoch } = parts;
     let kind = shared.config.sockets;
     let (mut incoming, out) = (Incoming::new(&socket, kind), Outgoing::new(&socket, kind));
-    let (started, tick_rate) = (Instant::now(), u32::from(shared.config.settings.tick_rate));
-    let (desk, cpu) = (Desk::new(shared, number), CpuTimer::start());
-    let mut shard = Shard { number, desk, transport, out, started, epoch, tick_rate, cpu, accused: None };
-    let mut advanced = started;
+    let mut shard = Shard::new(shared, number, transport, epoch, out);
+    let mut advanced = shard.started;
     let mut closing_at = None;
     loop {
         let is_drained = shard.hear_all(&mut incoming);
         for order in orders.try_iter().take(ORDERS_MAX) {
-            shard.obey(order);
+            shard.obey(shard.now(), order);
         }
         let now = Instant::now();
         let every = if shard.desk.places.is_empty() { ADVANCE_EVERY_IDLE } else { ADVANCE_EVERY };
         if now - advanced >= every {
             advanced = now;
-            shard.advance(now, &incoming);
+            shard.advance(now);
+            shard.publish(&incoming);
         }
         shard.out.flush();
         if shared.closing.load(Ordering::Acquire) {
@@ -120,11 +132,7 @@ pub(crate) fn run(shared: &Shared, parts: Parts) {
     }
 }
 
-impl Shard<'_> {
-    fn now(&self) -> Duration {
-        self.epoch + self.started.elapsed()
-    }
-
+impl Shard<'_, Outgoing<'_>> {
     /// Takes datagrams until none is left, which it says, or its time is up.
     fn hear_all(&mut self, incoming: &mut Incoming<'_>) -> bool {
         let until = Instant::now() + HEAR_MAX;
@@ -149,38 +157,6 @@ impl Shard<'_> {
         }
     }
 
-    fn hear(&mut self, now: Duration, from: SocketAddr, datagram: &mut [u8]) {
-        let Self { transport, desk, out, .. } = self;
-        transport.receive(now, from, datagram, &mut |to, bytes| out.push(to, bytes), &mut |event| desk.hear(event));
-        self.answer();
-    }
-
-    /// Keep-alives, timeouts, repeated messages, whose time to leave has come, and what the others see of this thread.
-    fn advance(&mut self, at: Instant, incoming: &Incoming<'_>) {
-        let now = self.now();
-        let Self { transport, desk, out, tick_rate, .. } = self;
-        transport.advance(now, &mut |to, bytes| out.push(to, bytes), &mut |event| desk.hear(event));
-        for (client, place) in &desk.places {
-            place.line.set_budget(transport.budget(*client, *tick_rate));
-        }
-        self.close_leaving(at);
-        self.answer();
-        self.desk.say_unsaid();
-        self.accuse(at);
-        self.publish(incoming);
-    }
-
-    /// Whoever has many tokens could write a line with each: a line has to do for all of some seconds.
-    fn accuse(&mut self, now: Instant) {
-        if self.accused.is_some_and(|last| now - last < ACCUSE_EVERY) {
-            return;
-        }
-        let Some(violation) = self.desk.expelled.take() else { return };
-        self.accused = Some(now);
-        let expelled = self.transport.violations();
-        tracing::warn!(expelled, last = %violation, "clients broke the rules of the transport and were expelled");
-    }
-
     fn publish(&self, incoming: &Incoming<'_>) {
         let Self { transport, desk, out, .. } = self;
         let counters = *transport.counters();
@@ -200,11 +176,57 @@ impl Shard<'_> {
             packets: counters,
         });
     }
+}
 
-    fn obey(&mut self, order: ToSocket) {
+impl<'a, O: Out> Shard<'a, O> {
+    pub fn new(shared: &'a Shared, number: u16, transport: ServerTransport, epoch: Duration, out: O) -> Self {
+        let (started, tick_rate) = (Instant::now(), u32::from(shared.config.settings.tick_rate));
+        let (desk, cpu) = (Desk::new(shared, number), CpuTimer::start());
+        Self { number, desk, transport, out, started, epoch, tick_rate, cpu, accused: None }
+    }
+
+    fn now(&self) -> Duration {
+        self.epoch + self.started.elapsed()
+    }
+
+    pub fn hear(&mut self, now: Duration, from: SocketAddr, datagram: &mut [u8]) {
+        let Self { transport, desk, out, .. } = self;
+        transport.receive(now, from, datagram, &mut |to, bytes| out.push(to, bytes), &mut |event| desk.hear(event));
+        self.answer();
+    }
+
+    /// Keep-alives, timeouts, repeated messages, and whose time to leave has come.
+    fn advance(&mut self, at: Instant) {
+        self.move_on(self.now());
+        self.close_leaving(at);
+        self.answer();
+        self.desk.say_unsaid();
+        self.accuse(at);
+    }
+
+    /// What follows from the time alone.
+    pub fn move_on(&mut self, now: Duration) {
+        let Self { transport, desk, out, tick_rate, .. } = self;
+        transport.advance(now, &mut |to, bytes| out.push(to, bytes), &mut |event| desk.hear(event));
+        for (client, place) in &desk.places {
+            place.line.set_budget(transport.budget(*client, *tick_rate));
+        }
+    }
+
+    /// Whoever has many tokens could write a line with each: a line has to do for all of some seconds.
+    fn accuse(&mut self, now: Instant) {
+        if self.accused.is_some_and(|last| now - last < ACCUSE_EVERY) {
+            return;
+        }
+        let Some(violation) = self.desk.expelled.take() else { return };
+        self.accused = Some(now);
+        let expelled = self.transport.violations();
+        tracing::warn!(expelled, last = %violation, "clients broke the rules of the transport and were expelled");
+    }
+
+    pub fn obey(&mut self, now: Duration, order: ToSocket) {
         match order {
             ToSocket::Snapshot { client, tick, bytes } => {
-                let now = self.now();
                 let Self { transport, desk, out, tick_rate, .. } = self;
                 let body = Body { kind: KIND_SNAPSHOT, tag: tick, bytes: &bytes };
                 // Whoever is gone by now needs nothing, and what cannot leave now is lost like any other.
