@@ -54,6 +54,13 @@ pub fn machine() -> String {
     format!("{model}, {cores} cores, {}-{}", std::env::consts::ARCH, std::env::consts::OS)
 }
 
+/// What this process holds in memory, in MB; 0 where the system does not say.
+pub fn rss_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(0.0) / 1e3
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,9 @@ use arbiter_transport::{Body, ClientConnection, ClientEvent, DisconnectReason, K
 /// Inputs in a datagram, as the real client repeats them.
 const INPUTS: usize = 4;
 
+/// Inputs are made for so many ticks after that of Welcome: time enough to arrive.
+const LEAD_TICKS: u32 = 6;
+
 /// What clients have seen.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tally {
@@ -48,7 +51,10 @@ pub struct Light {
     join: Join,
     joined: bool,
     ended: Option<DisconnectReason>,
+    /// The newest input's.
     tick: u32,
+    /// Of the newest snapshot that a part came of.
+    seen: Option<u32>,
     bytes: Vec<u8>,
     tally: Tally,
 }
@@ -71,6 +77,7 @@ impl Light {
             joined: false,
             ended: None,
             tick: 0,
+            seen: None,
             bytes: Vec::new(),
             tally: Tally::default(),
         }
@@ -82,12 +89,17 @@ impl Light {
             return;
         }
         let now = self.epoch + self.started.elapsed();
-        let Self { socket, connection, ended, tally, .. } = self;
+        let Self { socket, connection, ended, tally, tick, seen, .. } = self;
         let out = &mut |to: SocketAddr, bytes: &[u8]| drop(socket.send_to(bytes, to));
         let tell = &mut |event: ClientEvent<'_>| match event {
-            ClientEvent::Body { kind: KIND_SNAPSHOT, .. } => tally.snapshots += 1,
+            ClientEvent::Body { kind: KIND_SNAPSHOT, bytes } => {
+                tally.snapshots += 1;
+                if let Ok(Datagram::Snapshot(_, [a, b, c, d, ..])) = Datagram::decode(KIND_SNAPSHOT, bytes) {
+                    *seen = (*seen).max(Some(u32::from_le_bytes([*a, *b, *c, *d])));
+                }
+            }
             ClientEvent::Message(bytes) => match ServerMessage::decode(bytes) {
-                Ok(ServerMessage::Welcome(_)) => tally.welcomed = 1,
+                Ok(ServerMessage::Welcome(welcome)) => (tally.welcomed, *tick) = (1, welcome.tick + LEAD_TICKS),
                 Ok(ServerMessage::Match(_)) => {}
                 told => println!("a client was told {told:?}"),
             },
@@ -120,11 +132,11 @@ impl Light {
 
     fn send_input(&mut self, now: Duration) {
         self.tick += 1;
-        let newest = self.tick + INPUTS as u32;
+        let newest = self.tick;
         // Turns and walks in circles.
         let input = |tick: u32| WireInput {
             tick,
-            view_tick: tick - 3,
+            view_tick: tick - LEAD_TICKS,
             yaw: (tick * 600) as u16,
             move_forward: 127,
             buttons: (tick / 30 % 2) as u16,
@@ -132,7 +144,7 @@ impl Light {
         };
         let inputs = (0..INPUTS as u32).map(|back| input(newest - back)).collect();
         self.bytes.clear();
-        Datagram::Input(InputPacket { inputs, state: Some(newest - 4) }).encode(&mut self.bytes);
+        Datagram::Input(InputPacket { inputs, state: self.seen }).encode(&mut self.bytes);
         let Self { socket, connection, bytes, tally, .. } = self;
         let body = Body { kind: KIND_INPUT, tag: 0, bytes };
         let sent = connection.send_body(now, body, &mut |to, bytes| drop(socket.send_to(bytes, to)));

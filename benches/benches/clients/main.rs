@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use arbiter_benches::measure::{figure, machine};
+use arbiter_benches::measure::{figure, machine, rss_mb};
 use arbiter_cli::assets::Assets;
 use arbiter_server::stats::ServerStats;
 use arbiter_server::{OnStop, Server, ServerConfig, ServerHandle, SocketKind};
@@ -225,11 +225,4 @@ fn report(options: &Options, measured: &Measured, rss_before: f64) {
         let cpu_us = (shard.cpu_us - before.sockets[number].cpu_us) as f64;
         println!("socket {number}: {} clients, {:.1} % of a core", shard.clients, cpu_us / seconds / 1e4);
     }
-}
-
-/// What this process holds in memory, in MB; 0 where the system does not say.
-fn rss_mb() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(0.0) / 1e3
 }
