@@ -47,6 +47,10 @@ pub struct Layer {
     /// IP address and UDP port that players send to; port 0 takes any. 0.0.0.0 lets other machines in [default: 127.0.0.1:7777]
     #[arg(long, env = "ARBITER_BIND", value_name = "ADDR")]
     pub bind: Option<SocketAddr>,
+    /// IP address and TCP port that health and metrics are served on over HTTP: /healthz, /readyz, /metrics; port 0 takes any. Left
+    /// out, they are not served
+    #[arg(long, env = "ARBITER_OPERATE", value_name = "ADDR")]
+    pub operate: Option<SocketAddr>,
     /// Matches at a time, each a room of its own, 1 to 256 [default: 1]
     #[arg(long, env = "ARBITER_ROOMS", value_name = "N")]
     pub rooms: Option<u16>,
@@ -110,6 +114,9 @@ pub struct Layer {
 pub struct Settings {
     /// See [`Layer::bind`].
     pub bind: SocketAddr,
+    /// See [`Layer::operate`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operate: Option<SocketAddr>,
     /// See [`Layer::rooms`].
     pub rooms: u16,
     /// See [`Layer::threads`].
@@ -156,6 +163,7 @@ impl Default for Settings {
         Self {
             // This machine only: whoever wants the world to come in must say so.
             bind: SocketAddr::from(([127, 0, 0, 1], 7777)),
+            operate: None,
             rooms: 1,
             threads: 0,
             socket_threads: 0,
@@ -297,6 +305,7 @@ impl Settings {
         // Naming every field makes the compiler ask for each new one.
         let Layer {
             bind,
+            operate,
             rooms,
             threads,
             socket_threads,
@@ -327,6 +336,7 @@ impl Settings {
             }
         }
         set(&mut self.bind, bind);
+        set_some(&mut self.operate, operate);
         set(&mut self.rooms, rooms);
         set(&mut self.threads, threads);
         set(&mut self.socket_threads, socket_threads);

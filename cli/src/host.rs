@@ -211,6 +211,7 @@ impl Host {
             },
         );
         config.bind = settings.bind;
+        config.operate = settings.operate;
         config.rooms = settings.rooms;
         config.threads = settings.threads;
         config.socket_threads = settings.socket_threads;
@@ -245,6 +246,11 @@ impl Host {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.server.local_address()
+    }
+
+    /// Where health and metrics are served.
+    pub fn operate_address(&self) -> Option<SocketAddr> {
+        self.server.operate_address()
     }
 
     /// Whether all its matches are over.

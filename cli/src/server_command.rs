@@ -51,6 +51,9 @@ pub fn run(arguments: ServerArguments, plugins: Plugins, stop: &Stop) -> Result<
         if settings.rooms == 1 { "room" } else { "rooms" },
         settings.record_dir.display(),
     );
+    if let Some(address) = host.operate_address() {
+        println!("health and metrics on http://{address}/metrics");
+    }
 
     let mut told = Instant::now();
     while !stop.asked() && !host.finished() {

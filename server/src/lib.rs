@@ -14,6 +14,8 @@
 pub mod buffer;
 mod convert;
 mod directory;
+pub mod histogram;
+mod operate;
 pub mod pool;
 mod recorder;
 pub mod room;
@@ -37,6 +39,7 @@ use crossbeam::channel::Receiver;
 use thiserror::Error;
 
 use crate::directory::Directory;
+use crate::operate::Operate;
 use crate::pool::Pool;
 use crate::recorder::Recorder;
 use crate::room::{FromSocket, Room, RoomLink, Scripted};
@@ -94,6 +97,8 @@ pub struct ServerConfig {
     pub public_addresses: Vec<SocketAddr>,
     /// The key that tokens are sealed with.
     pub key: Key,
+    /// Where health and metrics are served over HTTP; `None` serves none, port 0 takes any.
+    pub operate: Option<SocketAddr>,
     /// Rooms, at least 1.
     pub rooms: u16,
     /// How the socket threads talk to their sockets.
@@ -143,6 +148,7 @@ impl ServerConfig {
             bind: SocketAddr::from(([127, 0, 0, 1], 0)),
             public_addresses: Vec::new(),
             key,
+            operate: None,
             rooms: 1,
             sockets: SocketKind::Auto,
             socket_threads: 1,
@@ -169,6 +175,16 @@ pub enum StartError {
     /// The address cannot be bound.
     #[error("cannot listen on {address}: {error}; choose another with --bind, or stop what uses this one")]
     Bind {
+        /// Which.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// Health and metrics cannot be served there.
+    #[error(
+        "cannot serve health and metrics on {address}: {error}; choose another address with --operate, or stop what uses this one"
+    )]
+    Operate {
         /// Which.
         address: SocketAddr,
         /// What the system says.
@@ -319,9 +335,14 @@ impl Server {
             let thread = std::thread::Builder::new().name(format!("socket-{}", parts.number));
             threads.push(thread.spawn(move || shard::run(&shared, parts)).map_err(StartError::Thread)?);
         }
+        let operate = shared.config.operate.map(|address| {
+            let error = |error| StartError::Operate { address, error };
+            Operate::start(Arc::clone(&shared), address).map_err(error)
+        });
+        let operate = operate.transpose()?;
         let pool = start_rooms(&shared, queues, recorder)?;
         tracing::info!(address = %local_address, rooms, sockets = shared.shards.len(), "server started");
-        Ok(ServerHandle { shared, local_address, pool: Some(pool), threads })
+        Ok(ServerHandle { shared, local_address, operate, pool: Some(pool), threads })
     }
 }
 
@@ -365,6 +386,7 @@ fn try_record_dir(path: &Path) -> std::io::Result<()> {
 pub struct ServerHandle {
     shared: Arc<Shared>,
     local_address: SocketAddr,
+    operate: Option<Operate>,
     pool: Option<Pool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -379,6 +401,11 @@ impl ServerHandle {
     /// Where it listens.
     pub fn local_address(&self) -> SocketAddr {
         self.local_address
+    }
+
+    /// Where health and metrics are served.
+    pub fn operate_address(&self) -> Option<SocketAddr> {
+        self.operate.as_ref().map(|operate| operate.address)
     }
 
     /// What clients have to agree to.

@@ -197,6 +197,7 @@ impl Room {
     /// Does what is due; false when the room has ended for good.
     pub fn tick(&mut self, now: Instant) -> bool {
         let goes_on = self.work(now);
+        self.link().turn();
         self.shared.wake_shards();
         goes_on
     }

@@ -22,6 +22,7 @@ use crossbeam::channel::Receiver;
 
 use self::desk::{Answer, Desk, Stage};
 use crate::Shared;
+use crate::histogram::Histogram;
 use crate::socket::wait::Sleeper;
 use crate::socket::{Incoming, Outgoing};
 use crate::stats::{CpuTimer, SocketStats};
@@ -46,6 +47,9 @@ const LINGER: Duration = Duration::from_millis(400);
 
 /// After a failed call the socket is left alone for this long: one that stays broken must not take a core.
 const AFTER_ERROR: Duration = Duration::from_millis(1);
+
+/// Between two looks at the round trips of all clients.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
 /// Between two lines about clients that were expelled.
 const ACCUSE_EVERY: Duration = Duration::from_secs(10);
@@ -86,6 +90,10 @@ pub(crate) struct Shard<'a, O> {
     epoch: Duration,
     tick_rate: u32,
     cpu: CpuTimer,
+    /// See [`SocketStats::round_trips`].
+    round_trips: Histogram,
+    /// When those were last looked at.
+    sampled: Duration,
     /// When a line about expelled clients was last written.
     accused: Option<Instant>,
 }
@@ -174,6 +182,7 @@ impl Shard<'_, Outgoing<'_>> {
             inputs_dropped: desk.inputs_dropped,
             cpu_us: self.cpu.elapsed_us(),
             packets: counters,
+            round_trips: self.round_trips,
         });
     }
 }
@@ -182,7 +191,19 @@ impl<'a, O: Out> Shard<'a, O> {
     pub fn new(shared: &'a Shared, number: u16, transport: ServerTransport, epoch: Duration, out: O) -> Self {
         let (started, tick_rate) = (Instant::now(), u32::from(shared.config.settings.tick_rate));
         let (desk, cpu) = (Desk::new(shared, number), CpuTimer::start());
-        Self { number, desk, transport, out, started, epoch, tick_rate, cpu, accused: None }
+        Self {
+            number,
+            desk,
+            transport,
+            out,
+            started,
+            epoch,
+            tick_rate,
+            cpu,
+            round_trips: Histogram::default(),
+            sampled: epoch,
+            accused: None,
+        }
     }
 
     fn now(&self) -> Duration {
@@ -198,6 +219,7 @@ impl<'a, O: Out> Shard<'a, O> {
     /// Keep-alives, timeouts, repeated messages, and whose time to leave has come.
     fn advance(&mut self, at: Instant) {
         self.move_on(self.now());
+        self.sample_round_trips(self.now());
         self.close_leaving(at);
         self.answer();
         self.desk.say_unsaid();
@@ -210,6 +232,19 @@ impl<'a, O: Out> Shard<'a, O> {
         transport.advance(now, &mut |to, bytes| out.push(to, bytes), &mut |event| desk.hear(event));
         for (client, place) in &desk.places {
             place.line.set_budget(transport.budget(*client, *tick_rate));
+        }
+    }
+
+    /// Once a second is enough for metrics, and costs nothing that could be seen.
+    fn sample_round_trips(&mut self, now: Duration) {
+        if now.saturating_sub(self.sampled) < SAMPLE_EVERY {
+            return;
+        }
+        self.sampled = now;
+        for client in self.desk.places.keys() {
+            if let Some(round_trip) = self.transport.path(*client).and_then(|path| path.round_trip) {
+                self.round_trips.note(round_trip.as_micros() as u64);
+            }
         }
     }
 

@@ -8,6 +8,8 @@ use std::time::Instant;
 use arbiter_sim::Outcome;
 use arbiter_transport::Counters;
 
+use crate::histogram::Histogram;
+
 /// Tick times that percentiles are taken over: half a minute at 60 Hz.
 const WINDOW: usize = 2_048;
 
@@ -35,6 +37,8 @@ pub struct ServerStats {
     pub packets: Counters,
     /// Clients that were expelled because they broke the rules of the transport.
     pub violations: u64,
+    /// Smoothed round trips, one of each client and second.
+    pub round_trips: Histogram,
     /// CPU time of all socket threads together, in microseconds. Wall time where the system does not tell CPU time.
     pub sockets_cpu_us: u64,
     /// The socket threads, one by one. The figures above are their sums.
@@ -104,6 +108,8 @@ pub struct SocketStats {
     pub cpu_us: u64,
     /// See [`ServerStats::packets`].
     pub packets: Counters,
+    /// See [`ServerStats::round_trips`].
+    pub round_trips: Histogram,
 }
 
 /// Recordings whose paths are remembered.
@@ -139,6 +145,7 @@ impl ServerStats {
         self.drops.send_refused += of.send_refused;
         self.sockets_cpu_us += of.cpu_us;
         self.packets += of.packets;
+        self.round_trips += of.round_trips;
         self.sockets.push(of);
     }
 
@@ -172,6 +179,8 @@ pub struct RoomStats {
     pub tick_p50_us: f32,
     /// See [`Self::tick_p50_us`].
     pub tick_p99_us: f32,
+    /// Thread CPU of all ticks so far, everything included.
+    pub ticks: Histogram,
     /// The last ticks, oldest first, in microseconds.
     pub tick_recent_us: VecDeque<u64>,
     /// Thread CPU of the simulation alone, in microseconds: middle.
@@ -201,6 +210,7 @@ pub struct RoomStats {
 pub(crate) struct TickTimes {
     ticks: VecDeque<u64>,
     steps: VecDeque<u64>,
+    all: Histogram,
     since: u32,
     sorted: Vec<u64>,
 }
@@ -213,6 +223,7 @@ impl TickTimes {
             }
             window.push_back(value);
         }
+        self.all.note(tick_us);
         self.since += 1;
     }
 
@@ -236,6 +247,7 @@ impl TickTimes {
         stats.tick_p50_us = percentile(&self.ticks, 0.5);
         stats.tick_p99_us = percentile(&self.ticks, 0.99);
         stats.step_p50_us = percentile(&self.steps, 0.5);
+        stats.ticks = self.all;
         stats.tick_recent_us.clear();
         stats.tick_recent_us.extend(self.ticks.iter().rev().take(64).rev());
     }

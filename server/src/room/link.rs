@@ -1,6 +1,6 @@
 //! What others hold of a room: its queue, its figures, and how many places are taken.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arbiter_protocol::InputPacket;
@@ -56,13 +56,15 @@ pub(crate) struct RoomLink {
     /// Players that are in or on their way.
     reserved: AtomicU32,
     places: u32,
+    /// How often the room had its turn.
+    turns: AtomicU64,
 }
 
 impl RoomLink {
     pub fn new(settings: &MatchSettings) -> (Self, Receiver<FromSocket>) {
         let (queue, inbox) = bounded(ROOM_QUEUE_MAX);
         let places = u32::from(settings.players_max);
-        (Self { queue, stats: Arc::default(), reserved: AtomicU32::new(0), places }, inbox)
+        (Self { queue, stats: Arc::default(), reserved: AtomicU32::new(0), places, turns: AtomicU64::new(0) }, inbox)
     }
 
     pub fn stats(&self) -> RoomStats {
@@ -71,6 +73,15 @@ impl RoomLink {
 
     pub fn reserved(&self) -> u32 {
         self.reserved.load(Ordering::Relaxed)
+    }
+
+    /// Grows while the room advances, between matches too.
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn turn(&self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn has_place(&self) -> bool {

@@ -1,0 +1,175 @@
+//! A server's figures by the conventions of Prometheus: base units, `_total` behind what only grows, and labels whose values are
+//! few and known. No label names a player, a match or an address.
+
+use core::fmt;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::Shared;
+use crate::histogram::{BOUNDS_US, Histogram};
+use crate::room::RoomLink;
+use crate::stats::{RoomStats, ServerStats};
+
+/// Everything as text.
+pub(super) fn text(shared: &Arc<Shared>) -> String {
+    let mut registry = Registry::with_prefix("arbiter");
+    registry.register_collector(Box::new(Figures(Arc::clone(shared))));
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
+    text
+}
+
+struct Figures(Arc<Shared>);
+
+impl fmt::Debug for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Figures")
+    }
+}
+
+/// What is written one by one.
+struct Writer<'a>(DescriptorEncoder<'a>);
+
+type Label = [(&'static str, Cow<'static, str>); 1];
+
+impl Writer<'_> {
+    fn with(
+        &mut self,
+        (name, help, unit): (&str, &str, Option<&Unit>),
+        kind: MetricType,
+        write: impl FnOnce(MetricEncoder<'_>) -> fmt::Result,
+    ) -> fmt::Result {
+        write(self.0.encode_descriptor(name, help, unit, kind)?)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let value = i64::try_from(value).unwrap_or(i64::MAX);
+        self.with((name, help, None), MetricType::Gauge, |mut to| to.encode_gauge(&value))
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.with((name, help, None), MetricType::Counter, |mut to| {
+            to.encode_counter::<NoLabelSet, _, u64>(&value, None)
+        })
+    }
+
+    fn seconds(&mut self, name: &str, help: &str, us: u64) -> fmt::Result {
+        let seconds = us as f64 / 1e6;
+        self.with((name, help, Some(&Unit::Seconds)), MetricType::Counter, |mut to| {
+            to.encode_counter::<NoLabelSet, _, u64>(&seconds, None)
+        })
+    }
+
+    /// One for each value of a label.
+    fn counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        values: impl Iterator<Item = (&'static str, u64)>,
+    ) -> fmt::Result {
+        self.with((name, help, None), MetricType::Counter, |mut to| {
+            for (value, count) in values {
+                let label: Label = [(label, Cow::Borrowed(value))];
+                to.encode_family(&label)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, label: Option<Label>, histogram: &Histogram) -> fmt::Result {
+        self.with((name, help, Some(&Unit::Seconds)), MetricType::Histogram, |mut to| {
+            let bounds = BOUNDS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::MAX]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(histogram.counts).collect();
+            let sum = histogram.sum_us as f64 / 1e6;
+            let count = histogram.count();
+            match label {
+                Some(label) => to.encode_family(&label)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None),
+                None => to.encode_histogram::<NoLabelSet>(sum, count, &buckets, None),
+            }
+        })
+    }
+}
+
+impl Collector for Figures {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let shared = &self.0;
+        let stats = shared.stats();
+        let rooms: Vec<RoomStats> = shared.rooms.iter().map(RoomLink::stats).collect();
+        let mut to = Writer(encoder);
+        self.rooms(&mut to, &rooms, &stats)?;
+        inputs_and_snapshots(&mut to, &rooms)?;
+        network(&mut to, &stats)
+    }
+}
+
+impl Figures {
+    fn rooms(&self, to: &mut Writer<'_>, rooms: &[RoomStats], stats: &ServerStats) -> fmt::Result {
+        let rate = [("tick_rate", Cow::Owned(self.0.config.settings.tick_rate.to_string()))];
+        let running = rooms.iter().filter(|room| !room.ended).count() as u64;
+        let mut ticks = Histogram::default();
+        rooms.iter().for_each(|room| ticks += room.ticks);
+        to.gauge("rooms", "Rooms that have not ended", running)?;
+        to.gauge("players", "Players in matches", rooms.iter().map(|room| u64::from(room.players)).sum())?;
+        to.counter("matches_started", "Matches that began", rooms.iter().map(|room| u64::from(room.matches)).sum())?;
+        to.counter("matches_ended", "Matches that came to their end", u64::from(stats.matches_ended))?;
+        to.counter("rooms_failed", "Rooms that panicked; their matches are lost", u64::from(stats.rooms_failed))?;
+        to.gauge("recordings_unwritten", "Recordings that are not what was played", stats.unwritten.len() as u64)?;
+        to.histogram("tick", "CPU time of a room's thread for a whole tick", Some(rate), &ticks)?;
+        let overruns = rooms.iter().map(|room| room.overruns).sum();
+        to.counter("tick_overruns", "Ticks left out because the one before was late by a whole tick", overruns)
+    }
+}
+
+fn inputs_and_snapshots(to: &mut Writer<'_>, rooms: &[RoomStats]) -> fmt::Result {
+    let sum = |of: fn(&RoomStats) -> u64| rooms.iter().map(of).sum::<u64>();
+    let missed = [
+        ("substituted", sum(|room| room.inputs_substituted)),
+        // Among the substituted, those that came after all.
+        ("late", sum(|room| room.inputs_late)),
+    ];
+    to.counters(
+        "inputs_missed",
+        "Inputs made up because none was there, and those that came too late",
+        "how",
+        missed.into_iter(),
+    )?;
+    to.counter("snapshots", "Snapshots handed to socket threads", sum(|room| room.snapshots))?;
+    to.counter("snapshot_bytes", "Bytes of snapshots handed to socket threads", sum(|room| room.snapshot_bytes))?;
+    let held_back = sum(|room| room.held_back);
+    to.counter("snapshots_held_back", "Snapshots left out because a client's link carries no more", held_back)
+}
+
+fn network(to: &mut Writer<'_>, stats: &ServerStats) -> fmt::Result {
+    let drops = stats.drops;
+    let drops = [
+        ("input_queue", drops.inputs),
+        ("snapshot_queue", drops.snapshots),
+        ("message_queue", drops.messages),
+        ("receive_buffer", drops.receive_buffer_full),
+        ("send_buffer", drops.send_buffer_full),
+        ("send_refused", drops.send_refused),
+    ];
+    to.gauge("clients", "Connections", stats.clients as u64)?;
+    to.counter("datagrams_received", "Datagrams received, junk too", stats.datagrams_in)?;
+    to.counter("datagrams_sent", "Datagrams sent", stats.datagrams_out)?;
+    to.counter("received_bytes", "Bytes received, with IP and UDP headers", stats.bytes_in)?;
+    to.counter("sent_bytes", "Bytes sent, with IP and UDP headers", stats.bytes_out)?;
+    let outcomes = stats.packets.each().filter(|(name, _)| *name != "received");
+    to.counters("packets", "What became of each datagram that came, handshakes included", "outcome", outcomes)?;
+    to.counters(
+        "dropped",
+        "What did not get where it should; a server that keeps up drops nothing",
+        "reason",
+        drops.into_iter(),
+    )?;
+    to.counter("violations", "Clients expelled because they broke the rules of the transport", stats.violations)?;
+    to.seconds("socket_cpu", "CPU time of all socket threads", stats.sockets_cpu_us)?;
+    to.histogram("round_trip", "Round trips to clients, one of each client and second", None, &stats.round_trips)
+}
