@@ -94,6 +94,16 @@ impl<'a> BitReader<'a> {
         Ok((value & ((1_u64 << bits) - 1)) as u32)
     }
 
+    /// The next `bits` bits, at most 32, without taking them; zeros stand for those behind the end.
+    #[inline]
+    pub fn peek(&self, bits: u32) -> u32 {
+        let first = (self.at / 8).min(self.bytes.len());
+        let mut window = [0; 8];
+        let held = (self.bytes.len() - first).min(8);
+        window[..held].copy_from_slice(&self.bytes[first..first + held]);
+        ((u64::from_le_bytes(window) >> (self.at % 8)) & ((1_u64 << bits) - 1)) as u32
+    }
+
     /// One bit.
     #[inline]
     pub fn flag(&mut self) -> Result<bool, OutOfBits> {
