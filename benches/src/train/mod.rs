@@ -15,7 +15,7 @@ use fit::Sums;
 use tree::Samples;
 
 /// Leaves of the trees of differences: more of them gained nothing on traces that were not trained on.
-const LEAVES: usize = 96;
+const LEAVES: usize = 160;
 
 /// Leaves of all other trees.
 const LEAVES_OF_FLAGS: usize = 24;

@@ -114,9 +114,12 @@ fn axis_guess(tables: &Tables, past: &Past<'_>, group: &Group, axis: usize, arou
     ((alone + pushed).clamp(0, group.max), alone, goes)
 }
 
-fn contact_inputs(around: &Around, axis: usize) -> (usize, [i64; 2]) {
-    let key = scale(i64::from(around.distances[0])).min(31) as usize;
-    (key, [around.missed[0][axis], around.missed[1][axis]])
+/// What is pushed moves with what pushes it: by the distance to the nearest and how many there are.
+fn contact_inputs(around: &Around, axis: usize) -> (usize, [i64; 3]) {
+    let near = (scale(i64::from(around.distances[0])) - 8).clamp(0, 15) as usize;
+    let driver = (scale(i64::from(around.distances[2])) - 12).clamp(0, 15) as usize / 4;
+    let key = (driver * 16 + near) * 4 + (around.crowd / 2).min(3) as usize;
+    (key, [around.missed[0][axis], around.missed[1][axis], around.missed[2][axis]])
 }
 
 fn turn_guess(

@@ -44,19 +44,17 @@ struct Neighbour {
 impl Scratch {
     /// Entities in motion first; `driver` before all others, and then by distance from it.
     fn sort(&mut self, held: &Held<'_>, driver: Option<usize>) {
-        let moves = |at: &u32| active(held.plan, &held.pasts[*at as usize]);
+        let (plan, pasts, count) = (held.plan, held.pasts, held.pasts.len() as u32);
+        let moves = |at: &u32| active(plan, &pasts[*at as usize]);
         self.order.clear();
-        self.order.extend((0..held.pasts.len() as u32).filter(moves));
+        self.order.extend((0..count).filter(moves));
         self.moving = self.order.len();
-        if let (Some(driver), Some(place)) = (driver, held.plan.place) {
-            let centre = place_of(held.pasts[driver].states[0], place);
-            let order = &mut self.order;
-            order.sort_by_key(|at| (square(centre, place_of(held.pasts[*at as usize].states[0], place)), *at));
+        if let (Some(driver), Some(place)) = (driver.and_then(|driver| pasts.get(driver)), plan.place) {
+            let centre = place_of(driver.states[0], place);
+            let apart = |at: &u32| square(centre, place_of(pasts[*at as usize].states[0], place));
+            self.order.sort_unstable_by_key(|at| (apart(at), *at));
         }
-        let mut moving = self.order[..self.moving].to_vec();
-        moving.sort_unstable();
-        let mut moving = moving.into_iter().peekable();
-        self.order.extend((0..held.pasts.len() as u32).filter(|at| moving.next_if_eq(at).is_none()));
+        self.order.extend((0..count).filter(|at| !moves(at)));
         self.told.clear();
     }
 }
@@ -65,8 +63,11 @@ fn place_of(lanes: &[i32], at: usize) -> [i32; 3] {
     [lanes[at], lanes[at + 1], lanes[at + 2]]
 }
 
+/// Beyond this far apart, how far makes no difference.
+const APART_MAX: u32 = 1 << 30;
+
 fn square(a: [i32; 3], b: [i32; 3]) -> i64 {
-    a.iter().zip(b).map(|(a, b)| (i64::from(*a) - i64::from(b)).pow(2)).sum()
+    a.iter().zip(b).map(|(a, b)| i64::from(a.abs_diff(b).min(APART_MAX)).pow(2)).sum()
 }
 
 /// Writes the shared form: `now` holds the lanes of all entities.

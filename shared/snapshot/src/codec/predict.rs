@@ -59,6 +59,9 @@ impl Past<'_> {
     }
 }
 
+/// Lane steps beyond which a miss says nothing of how a body turned: it was put somewhere else.
+const PART_MAX: i64 = 1 << 20;
+
 /// The key and the inputs of the fit of an axis.
 #[inline]
 pub fn axis_inputs(past: &Past<'_>, lane: usize, up: bool) -> (usize, [i64; 3]) {
@@ -168,6 +171,7 @@ impl Turning {
     /// The key and inputs, by component, of how a body turns further when it went further than guessed by `missed`: it rolls
     /// over the ground, gets ahead on its way, lifts itself, swerves.
     pub fn rolled(&self, way: &Turn, went: [i64; 3], missed: [i64; 3]) -> (usize, [[i64; 4]; 4]) {
+        let [missed, went] = [missed, went].map(|it| it.map(|part| part.clamp(-PART_MAX, PART_MAX)));
         let amount: i64 = missed.iter().map(|part| part.abs()).sum();
         let key = (scale(self.reach) / 2).min(9) as usize * 10 + (scale(amount) / 2).min(9) as usize;
         let rolls = spin([missed[2], 0, -missed[0]], &self.newest);

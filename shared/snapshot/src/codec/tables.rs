@@ -12,6 +12,8 @@
 
 use std::sync::OnceLock;
 
+use arbiter_schema::sink::{HashSink, Show, Sink, Width};
+
 use super::numbers::SYMBOLS;
 use super::prefix::Code;
 
@@ -20,6 +22,10 @@ pub const VERSION: u32 = 1;
 
 /// Frequencies of a leaf add up to this.
 pub const TOTAL: u32 = 1 << 14;
+
+/// Largest coefficient, and largest input of a fit: no sum of them leaves 64 bits, whatever a hostile packet said.
+const WEIGHT_MAX: i32 = 1 << 21;
+const INPUT_MAX: i64 = 1 << 38;
 
 /// Nodes of a tree: a bound for the reader of the file.
 const NODES_MAX: usize = 4_096;
@@ -45,7 +51,7 @@ impl Fit {
         (Self::Axis, "axis", 272, 3, 8),
         (Self::Turn, "turn", 221, 2, 8),
         (Self::Rolled, "rolled", 100, 4, 20),
-        (Self::Contact, "contact", 32, 2, 8),
+        (Self::Contact, "contact", 256, 3, 8),
     ];
 }
 
@@ -182,6 +188,13 @@ impl Tables {
         TABLES.get_or_init(|| Self::read(FROZEN).expect("the tables that were built in are well formed"))
     }
 
+    /// A hash of the frozen file, for both ends to compare before they speak.
+    pub fn frozen_hash() -> u64 {
+        let mut hash = HashSink::default();
+        FROZEN.bytes().for_each(|byte| hash.word(u32::from(byte), Width::One, Show::Unsigned));
+        hash.finish()
+    }
+
     /// From the text of a file; what it does not name stays untrained.
     pub fn read(text: &str) -> Result<Self, BadTables> {
         let mut tables = Self::default();
@@ -199,8 +212,10 @@ impl Tables {
                     let mut read = Vec::with_capacity(keys * inputs);
                     for _ in 0..*keys {
                         let values = lines.numbers::<i32>("coefficients", "")?;
-                        if values.len() != *inputs {
-                            return Err(lines.bad("a coefficient for each input"));
+                        if values.len() != *inputs
+                            || values.iter().any(|value| value.unsigned_abs() > WEIGHT_MAX as u32)
+                        {
+                            return Err(lines.bad("a coefficient of at most 2^21 for each input"));
                         }
                         read.extend(values);
                     }
@@ -228,7 +243,11 @@ impl Tables {
     pub fn fit(&self, fit: Fit, key: usize, inputs: &[i64]) -> i64 {
         let shift = Fit::ALL[fit as usize].4;
         let weights = &self.fits[fit as usize][key * inputs.len()..][..inputs.len()];
-        let sum: i64 = weights.iter().zip(inputs).map(|(weight, input)| i64::from(*weight) * input).sum();
+        let sum: i64 = weights
+            .iter()
+            .zip(inputs)
+            .map(|(weight, input)| i64::from(*weight) * (*input).clamp(-INPUT_MAX, INPUT_MAX))
+            .sum();
         (sum + (1 << (shift - 1))) >> shift
     }
 }
