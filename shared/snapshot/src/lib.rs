@@ -14,6 +14,7 @@ pub mod bits;
 pub mod codec;
 pub mod decode;
 pub mod encode;
+pub mod exchange;
 pub mod frame;
 pub mod layout;
 

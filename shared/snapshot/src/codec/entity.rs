@@ -87,9 +87,9 @@ pub fn odd(tables: &Tables, plan: &Plan, past: &Past<'_>, around: &Around, now: 
         }
         match group.kind {
             Kind::Axes if plan.place == Some(group.at) => {
-                for axis in 0..3 {
-                    let lane = group.at + axis;
-                    missed[axis] = i64::from(now[lane]) - axis_guess(tables, past, group, axis, around).1;
+                for (axis, missed) in missed.iter_mut().enumerate() {
+                    let alone = axis_guess(tables, past, group, axis, around).1;
+                    *missed = i64::from(now[group.at + axis]) - alone;
                 }
                 false
             }
