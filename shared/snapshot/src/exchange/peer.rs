@@ -5,14 +5,15 @@ use std::collections::VecDeque;
 use arbiter_schema::StableId;
 
 use super::cache::Cache;
-use super::history::History;
+use super::history::{History, level};
 use super::{AGE_MAX, Bases, HEADER_BYTES, How, REFRESH_TICKS};
 use crate::PART_BYTES_MAX;
 use crate::bits::{BitWriter, put_step};
-use crate::codec::entity::{Around, entity, odd};
+use crate::codec::entity::{Around, active, entity, odd};
 use crate::codec::prefix::PrefixWriter;
 use crate::codec::{Past, Tables};
 use crate::encode::Viewer;
+use crate::layout::Known;
 
 /// Parts that may be under way: beyond it the oldest counts as lost. Transport has no more payloads in flight.
 const FLIGHTS_MAX: usize = 512;
@@ -65,25 +66,36 @@ impl Acked {
         }
     }
 
-    /// Acknowledged ticks on the ladder, newest first.
-    fn ticks(self, ladder: u32) -> impl Iterator<Item = u32> {
+    /// Acknowledged ticks from `since` to `until` that are multiples of `ladder`, newest first.
+    fn ticks(self, since: u32, until: u32, ladder: u32) -> impl Iterator<Item = u32> {
         let newest = self.newest.unwrap_or(0);
-        let before = (0..64).filter(move |at| self.before >> at & 1 != 0).map(move |at| newest - 1 - at);
-        self.newest.into_iter().chain(before).filter(move |tick| tick % ladder == 0)
+        let mut left = self.before;
+        let before = core::iter::from_fn(move || {
+            let at = (left != 0).then(|| left.trailing_zeros())?;
+            left &= left - 1;
+            Some(newest - 1 - at)
+        });
+        let all = self.newest.into_iter().chain(before);
+        all.take_while(move |tick| *tick >= since).filter(move |tick| *tick <= until && tick.is_multiple_of(ladder))
     }
 
-    /// What to tell `tick` against: the newest, as little older as there is, and about as much older as the newest is old.
-    fn bases(self, tick: u32, ladder: u32) -> Option<Bases> {
-        let ladder = if self.ticks(ladder).next().is_some_and(|it| self.newest.is_some_and(|n| n - it < ladder)) {
-            ladder
-        } else {
-            1
-        };
-        let newest = self.ticks(ladder).next().filter(|newest| *newest < tick && tick - newest <= AGE_MAX)?;
+    /// What to tell `tick` against, of ticks from `since` on: the newest, as little older as there is, and about as much older
+    /// as the newest is old.
+    fn bases(self, tick: u32, since: u32, ladder: u32) -> Option<Bases> {
+        let since = since.max(tick.saturating_sub(AGE_MAX));
+        let freshest = self.newest.filter(|newest| *newest < tick && *newest >= since)?;
+        let rung = self.ticks(since, freshest, ladder).next().filter(|rung| freshest - rung < ladder);
+        let (newest, ladder) = rung.map_or((freshest, 1), |rung| (rung, ladder));
         let age = tick - newest;
-        let older = || self.ticks(ladder).skip(1).filter(|older| tick - older <= AGE_MAX);
-        let near = older().next().unwrap_or(newest);
-        let far = older().min_by_key(|older| (newest - older).abs_diff(age)).unwrap_or(newest);
+        let mut older = self.ticks(since, newest.saturating_sub(1), ladder);
+        let near = older.next().unwrap_or(newest);
+        let mut far = near;
+        for at in older {
+            if (newest - at).abs_diff(age) >= (newest - far).abs_diff(age) {
+                break;
+            }
+            far = at;
+        }
         Some(Bases([age as u8, (newest - near) as u8, (newest - far) as u8]))
     }
 }
@@ -121,7 +133,9 @@ pub struct Peer {
     next_tag: u32,
     part: Part,
     lanes: [Vec<i32>; 4],
-    encoded: BitWriter,
+    /// Where the next wanted entity is in the tick and among the entries, if they are wanted by id.
+    place_hint: usize,
+    entry_hint: usize,
 }
 
 #[derive(Debug, Default)]
@@ -145,7 +159,8 @@ impl Peer {
             next_tag: 0,
             part: Part::default(),
             lanes: Default::default(),
-            encoded: BitWriter::default(),
+            place_hint: 0,
+            entry_hint: 0,
         }
     }
 
@@ -164,7 +179,8 @@ impl Peer {
     ) {
         parts.clear();
         let Some(tick) = history.tick() else { return };
-        cache.begin(tick);
+        history.settle();
+        cache.begin(tick, history.count());
         if self.viewer.replace(viewer) != Some(viewer) {
             // What it was told is judged by who it was: it starts afresh.
             self.restart(tick);
@@ -177,13 +193,13 @@ impl Peer {
             if entry.gone.is_some() && entry.again {
                 entry.again = false;
                 let id = entry.id;
-                self.encoded.clear();
-                if !self.put(id, How::Gone, None, tick, budget_bytes, parts) {
+                if !self.put(id, How::Gone, None, (cache.bits(), (0, 0)), tick, budget_bytes, parts) {
                     self.entries[at].again = true;
                     break;
                 }
             }
         }
+        (self.place_hint, self.entry_hint) = (0, 0);
         for id in wanted {
             if !self.tell(history, cache, viewer, *id, tick, budget_bytes, parts) {
                 break;
@@ -202,7 +218,8 @@ impl Peer {
         }
     }
 
-    /// Tells one entity; false if it does not fit.
+    /// Tells one entity; false if it does not fit. Almost always everything is there already: neither its lanes nor those of
+    /// its past are looked at then.
     #[allow(clippy::too_many_arguments, reason = "as encode")]
     fn tell(
         &mut self,
@@ -214,52 +231,44 @@ impl Peer {
         budget: usize,
         parts: &mut PeerParts,
     ) -> bool {
-        self.lanes.iter_mut().for_each(Vec::clear);
-        let Some(shape) = history.told(tick, id, viewer, &mut self.lanes[0]) else {
+        let Some((place, span)) = history.span(id, self.place_hint) else {
             self.leave(id, tick);
             return true;
         };
-        let at = self.entries.binary_search_by_key(&id, |entry| entry.id);
+        self.place_hint = place + 1;
+        let at = match self.entries.get(self.entry_hint).filter(|entry| entry.id == id) {
+            Some(_) => Ok(self.entry_hint),
+            None => self.entries.binary_search_by_key(&id, |entry| entry.id),
+        };
+        self.entry_hint = at.map_or_else(|at| at, |at| at) + 1;
         let entry = at.map_or(Entry::new(id, tick), |at| self.entries[at]);
         let back = entry.gone.is_some();
-        if !back && self.is_idle(history, viewer, &entry, tick, shape) {
+        let known = history.known(&span, viewer);
+        let level = level(known);
+        // It was told to somebody who knew more or less.
+        let other = |told: u32| told < span.owner_since && history.known_at(told, id, viewer) != Some(known);
+        // It has been told what is true, and that is under way or acknowledged.
+        let recent = |told: u32| told >= span.same_since[level] && tick - told < REFRESH_TICKS && !other(told);
+        if !back && !entry.again && entry.told.is_some_and(recent) {
             return true;
         }
-        let bases = if back { None } else { entry.acked.bases(tick, self.ladder) };
-        let bases = bases.and_then(|bases| self.gather(history, viewer, id, tick, shape, bases));
-        self.encoded.clear();
-        let key = (id, shape, bases.unwrap_or_default());
-        let lanes = &mut self.lanes;
-        let shapes = &history.shapes;
-        cache.copy(key, &mut self.encoded, |to| match bases {
-            Some(bases) => {
-                let [now, states @ ..] = lanes;
-                let [age, near, far] = bases.0.map(i64::from);
-                let states = [&states[0][..], &states[1], &states[2]];
-                let past = Past { states, age, gaps: [near, far] };
-                let (plan, tables, nobody) = (shapes.get(shape).1, Tables::frozen(), Around::default());
-                let odd = if crate::codec::entity::active(plan, &past) {
-                    odd(tables, plan, &past, &nobody, now)
-                } else {
-                    true
-                };
-                to.flag(odd);
-                // A writer cannot fail.
-                let _ = entity(&mut PrefixWriter { tables, to }, tables, plan, &past, &nobody, odd, now);
-            }
-            None => {
-                shapes.write(to, shape);
-                for (lane, width) in lanes[0].iter().zip(shapes.get(shape).2) {
-                    to.put(*lane as u32, *width);
-                }
-            }
-        });
-        if self.encoded.len() + 64 > PART_BITS {
+        let bases = if back { None } else { entry.acked.bases(tick, span.shape_since[level], self.ladder) };
+        let bases = bases.filter(|bases| !bases.ticks(tick).is_none_or(|ticks| ticks.into_iter().any(other)));
+        let key = (known, bases.unwrap_or_default());
+        let range = match cache.find(place, key) {
+            Some(range) => range,
+            None => self.make(history, cache, viewer, (id, place), tick, key, bases),
+        };
+        if range.0 == range.1 {
+            self.leave(id, tick);
+            return true;
+        }
+        if range.1 - range.0 + 64 > PART_BITS {
             parts.too_large += 1;
             return true;
         }
         let how = if bases.is_some() { How::Usual } else { How::Full };
-        if !self.put(id, how, bases, tick, budget, parts) {
+        if !self.put(id, how, bases, (cache.bits(), range), tick, budget, parts) {
             return false;
         }
         let at = at.unwrap_or_else(|at| {
@@ -275,58 +284,67 @@ impl Peer {
         true
     }
 
-    /// Whether the client has been told what is true, and that is either under way or acknowledged.
-    fn is_idle(&mut self, history: &mut History, viewer: Viewer, entry: &Entry, tick: u32, shape: u32) -> bool {
-        let Some(told) = entry.told.filter(|told| !entry.again && tick - told < REFRESH_TICKS) else { return false };
-        let [now, then, ..] = &mut self.lanes;
-        let same = history.told(told, entry.id, viewer, then) == Some(shape) && now == then;
-        then.clear();
-        same
-    }
-
-    /// Puts the states of the bases beside those of now. Those of another shape are replaced by the newest; if that is one of
-    /// them, nothing can be told against any.
-    fn gather(
+    /// Makes the encoding of an entity; an empty one if nothing of it may be known.
+    #[allow(clippy::too_many_arguments, reason = "as encode")]
+    fn make(
         &mut self,
         history: &mut History,
+        cache: &mut Cache,
         viewer: Viewer,
-        id: StableId,
+        (id, place): (StableId, usize),
         tick: u32,
-        shape: u32,
-        mut bases: Bases,
-    ) -> Option<Bases> {
-        let ticks = bases.ticks(tick)?;
-        for (number, base) in ticks.into_iter().enumerate() {
-            let (earlier, later) = self.lanes.split_at_mut(number + 1);
-            let to = &mut later[0];
-            if history.told(base, id, viewer, to) != Some(shape) {
-                if number == 0 {
-                    return None;
-                }
-                to.clear();
-                to.extend_from_slice(&earlier[1]);
-                bases.0[number] = 0;
+        key: (Known, Bases),
+        bases: Option<Bases>,
+    ) -> (usize, usize) {
+        self.lanes.iter_mut().for_each(Vec::clear);
+        let [now, states @ ..] = &mut self.lanes;
+        let shape = history.told(tick, id, viewer, now);
+        if let Some(ticks) = bases.and_then(|bases| bases.ticks(tick)) {
+            for (base, state) in ticks.into_iter().zip(states.iter_mut()) {
+                let then = history.told(base, id, viewer, state);
+                debug_assert_eq!(then, shape, "a base of another shape");
             }
         }
-        Some(bases)
+        let shapes = &history.shapes;
+        let Some(shape) = shape else { return cache.make(place, key, |_| {}) };
+        cache.make(place, key, |to| match bases {
+            Some(bases) => {
+                let [age, near, far] = bases.0.map(i64::from);
+                let past = Past { states: [&states[0], &states[1], &states[2]], age, gaps: [near, far] };
+                let (plan, tables, nobody) = (shapes.get(shape).1, Tables::frozen(), Around::default());
+                // What rests is told only if it changes, or to say once more that it rests.
+                let odd = !active(plan, &past) || odd(tables, plan, &past, &nobody, now);
+                to.flag(odd);
+                // A writer cannot fail.
+                let _ = entity(&mut PrefixWriter { tables, to }, tables, plan, &past, &nobody, odd, now);
+            }
+            None => {
+                shapes.write(to, shape);
+                for (lane, width) in now.iter().zip(shapes.get(shape).2) {
+                    to.put(*lane as u32, *width);
+                }
+            }
+        })
     }
 
     /// Puts what was encoded into the part, or into the next one; false if the budget does not carry it.
+    #[allow(clippy::too_many_arguments, reason = "as encode")]
     fn put(
         &mut self,
         id: StableId,
         how: How,
         bases: Option<Bases>,
+        (bits, (start, end)): (&BitWriter, (usize, usize)),
         tick: u32,
         budget: usize,
         parts: &mut PeerParts,
     ) -> bool {
         // The longest head: flag, step, how, bases.
-        let bits = self.encoded.len() + 1 + 36 + 2 + 24;
-        if self.part.bits.len() + bits > PART_BITS {
+        let length = end - start + 1 + 36 + 2 + 24;
+        if self.part.bits.len() + length > PART_BITS {
             self.close(tick, parts);
         }
-        if parts.bytes.len() + HEADER_BYTES + (self.part.bits.len() + bits).div_ceil(8) > budget {
+        if parts.bytes.len() + HEADER_BYTES + (self.part.bits.len() + length).div_ceil(8) > budget {
             return false;
         }
         let part = &mut self.part;
@@ -341,7 +359,7 @@ impl Peer {
         if let (How::Own, Some(bases)) = (how, bases) {
             bases.0.iter().for_each(|byte| part.bits.put(u32::from(*byte), 8));
         }
-        part.bits.append(&self.encoded);
+        bits.copy(start, end, &mut part.bits);
         part.last_id = id.0;
         part.told.push((id, how == How::Gone));
         true
