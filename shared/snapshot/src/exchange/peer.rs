@@ -240,7 +240,7 @@ impl Peer {
             Some(_) => Ok(self.entry_hint),
             None => self.entries.binary_search_by_key(&id, |entry| entry.id),
         };
-        self.entry_hint = at.map_or_else(|at| at, |at| at) + 1;
+        self.entry_hint = at.unwrap_or_else(|at| at) + 1;
         let entry = at.map_or(Entry::new(id, tick), |at| self.entries[at]);
         let back = entry.gone.is_some();
         let known = history.known(&span, viewer);
