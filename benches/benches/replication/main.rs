@@ -18,8 +18,8 @@ const WARM: u32 = 60;
 const LOSS_PERCENT: u64 = 2;
 /// More than any client needs: bytes are measured, not cut.
 const BUDGET_BYTES: usize = 1 << 20;
-/// Clients' baselines meet on every second tick.
-const LADDER: u32 = 2;
+/// Clients' baselines meet on every fourth tick.
+const LADDER: u32 = 4;
 
 describe! {
     /// Place in 1/100 m, rotation in 1/1000 or finer.
