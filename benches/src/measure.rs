@@ -32,6 +32,11 @@ impl Samples {
         self.ns.len()
     }
 
+    /// Mean in microseconds; 0 without samples.
+    pub fn mean_us(&self) -> f64 {
+        self.ns.iter().sum::<u64>() as f64 / 1e3 / self.ns.len().max(1) as f64
+    }
+
     /// Microseconds below which `share` of the samples lie (nearest rank); 0 without samples.
     pub fn percentile_us(&mut self, share: f64) -> f64 {
         self.ns.sort_unstable();

@@ -24,6 +24,9 @@ pub enum Predictor {
     Hold,
     /// It goes on changing as it did between the last two known states.
     Linear,
+    /// Four lanes of a unit quaternion as its smallest three: which of x, y, z, w is left out as the largest, its sign made
+    /// positive, and the other three, each from -1/√2 to 1/√2. It goes on turning as it did.
+    Rotation,
 }
 
 /// What is replicated of a field: range and precision per leaf, predictor and audience.

@@ -57,6 +57,24 @@ impl BitWriter {
         self.put(other.pending as u32, other.pending_bits);
     }
 
+    /// Puts the bits from `start` to before `end`, both at most [`Self::len`], into another writer.
+    pub fn copy(&self, start: usize, end: usize, to: &mut Self) {
+        let mut at = start;
+        while at < end {
+            let (first, bits) = (at / 8, (end - at).min(32));
+            let mut window = [0; 8];
+            let held = self.bytes.len().saturating_sub(first).min(8);
+            window[..held].copy_from_slice(&self.bytes[first..first + held]);
+            if held < 8 {
+                // The last bits have not filled a byte yet.
+                window[held] = self.pending as u8;
+            }
+            let value = (u64::from_le_bytes(window) >> (at % 8)) & ((1_u64 << bits) - 1);
+            to.put(value as u32, bits as u32);
+            at += bits;
+        }
+    }
+
     /// Appends the bits to `out`, filled up with zeros to a whole byte.
     pub fn finish_into(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.bytes);
@@ -92,6 +110,16 @@ impl<'a> BitReader<'a> {
         let value = u64::from_le_bytes(window) >> (self.at % 8);
         self.at += bits as usize;
         Ok((value & ((1_u64 << bits) - 1)) as u32)
+    }
+
+    /// The next `bits` bits, at most 32, without taking them; zeros stand for those behind the end.
+    #[inline]
+    pub fn peek(&self, bits: u32) -> u32 {
+        let first = (self.at / 8).min(self.bytes.len());
+        let mut window = [0; 8];
+        let held = (self.bytes.len() - first).min(8);
+        window[..held].copy_from_slice(&self.bytes[first..first + held]);
+        ((u64::from_le_bytes(window) >> (self.at % 8)) & ((1_u64 << bits) - 1)) as u32
     }
 
     /// One bit.

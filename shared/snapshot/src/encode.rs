@@ -28,7 +28,7 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    fn knows(self, head: &Head) -> Known {
+    pub(crate) fn knows(self, head: &Head) -> Known {
         let owner = self.slot.is_some_and(|slot| head.owner == u32::from(slot));
         Known { team: owner || (self.team != 0 && head.team == self.team), owner }
     }

@@ -8,11 +8,13 @@
 //! without a baseline is sent everything, in bounded parts.
 //!
 //! Next: [`bits`] for how numbers are packed, [`layout`] for what both ends know of the lanes, [`frame`] for the state of a
-//! tick, [`encode`] and [`decode`].
+//! tick, [`encode`] and [`decode`]; [`codec`] for the predictive coder with trained tables.
 
 pub mod bits;
+pub mod codec;
 pub mod decode;
 pub mod encode;
+pub mod exchange;
 pub mod frame;
 pub mod layout;
 

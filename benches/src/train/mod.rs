@@ -1,0 +1,110 @@
+//! Training of the snapshot codec's tables on a trace: the walks that write a packet are walked with a [`Recorder`] in place
+//! of a writer, so that what is trained is what is coded.
+
+mod fit;
+mod tree;
+
+use std::fmt::Write;
+
+use arbiter_snapshot::codec::packet::{Held, Scratch, shared, small};
+use arbiter_snapshot::codec::tables::VERSION;
+use arbiter_snapshot::codec::{Coder, Damaged, Fit, Model, Tables, Tier};
+
+use crate::cubes::{AGE, Bases, Trace, plan};
+use fit::Sums;
+use tree::Samples;
+
+/// Leaves of the trees of differences: more of them gained nothing on traces that were not trained on.
+const LEAVES: usize = 160;
+
+/// Leaves of all other trees.
+const LEAVES_OF_FLAGS: usize = 24;
+
+/// Collects what a writer would write.
+struct Recorder {
+    samples: Option<Vec<Samples>>,
+    sums: Vec<Sums>,
+}
+
+impl Recorder {
+    fn new(samples: bool) -> Self {
+        Self {
+            samples: samples.then(|| Model::ALL.iter().map(|_| Samples::default()).collect()),
+            sums: Fit::ALL.iter().map(|(_, _, keys, inputs, _)| Sums::new(*keys, *inputs)).collect(),
+        }
+    }
+}
+
+impl Coder for Recorder {
+    fn symbol(&mut self, model: Model, features: &[i32], symbol: u32) -> Result<u32, Damaged> {
+        if let Some(samples) = &mut self.samples {
+            samples[model as usize].add(features, symbol as u8);
+        }
+        Ok(symbol)
+    }
+
+    fn raw(&mut self, value: u32, _bits: u32) -> Result<u32, Damaged> {
+        Ok(value)
+    }
+
+    fn observe(&mut self, fit: Fit, key: usize, inputs: &[i64], actual: i64) {
+        if self.samples.is_none() {
+            self.sums[fit as usize].add(fit, key, inputs, actual);
+        }
+    }
+}
+
+fn record(trace: &Trace, tables: &Tables, tier: Tier, samples: bool) -> Recorder {
+    let mut recorder = Recorder::new(samples);
+    let (plan, mut pasts, mut scratch) = (plan(), Vec::new(), Scratch::default());
+    for frame in AGE..trace.frames() {
+        Bases::of(frame).pasts(frame, |at| trace.frame(at), &mut pasts);
+        let (held, mut now) = (Held { plan: &plan, pasts: &pasts }, trace.frame(frame).to_vec());
+        let walked = match tier {
+            Tier::Shared => shared(&mut recorder, tables, &held, &mut scratch, true, &mut now),
+            Tier::Small => small(&mut recorder, tables, &held, Some(0), &mut scratch, true, &mut now),
+        };
+        walked.expect("a recorder does not fail");
+    }
+    recorder
+}
+
+/// The text of a file of tables, trained on `trace`.
+pub fn train(trace: &Trace) -> String {
+    let mut text = format!("arbiter-codec {VERSION}\n");
+    // Each fit is taken with those before it in place.
+    for (tier, fits) in
+        [(Tier::Shared, &[Fit::Axis, Fit::Turn][..]), (Tier::Shared, &[Fit::Rolled]), (Tier::Small, &[Fit::Contact])]
+    {
+        let recorder = record(trace, &read(&text), tier, false);
+        for fit in fits {
+            let (_, name, _, _, shift) = Fit::ALL[*fit as usize];
+            writeln!(text, "fit {name}").expect("text grows");
+            text += &recorder.sums[*fit as usize].solve(*fit, shift);
+        }
+        eprintln!("fitted {fits:?}");
+    }
+    let mut trees = String::new();
+    for (tier, tier_name) in Tier::ALL {
+        let recorder = record(trace, &read(&text), tier, true);
+        for (model, samples) in recorder.samples.unwrap_or_default().iter().enumerate() {
+            let (_, name, symbols) = Model::ALL[model];
+            if samples.is_empty() {
+                continue;
+            }
+            let leaves = if symbols > 4 { LEAVES } else { LEAVES_OF_FLAGS };
+            writeln!(trees, "tree {tier_name} {name}").expect("text grows");
+            let bits = tree::grow(samples, symbols as usize, leaves, &mut trees);
+            eprintln!(
+                "{tier_name} {name}: {} symbols, {:.0} bits a frame",
+                samples.len(),
+                bits / trace.frames() as f64
+            );
+        }
+    }
+    text + &trees
+}
+
+fn read(text: &str) -> Tables {
+    Tables::read(text).expect("what is trained is well formed")
+}

@@ -1,0 +1,282 @@
+//! A packet: entities of one plan that the receiver holds states of, in one of the two forms.
+//!
+//! Entities in motion are told as a matter of course; what is told by name is who among them does not go on as expected, and
+//! who of those at rest changes.
+
+use super::entity::{Around, Told, active, entity, odd};
+use super::numbers::{difference, root};
+use super::plan::Plan;
+use super::predict::Past;
+use super::prefix::{PrefixReader, PrefixWriter};
+use super::range::{RangeReader, RangeWriter};
+use super::tables::{Model, Tables};
+use super::{Coder, Damaged};
+use crate::bits::{BitReader, BitWriter};
+
+/// Nearer than this many lane steps, two entities may touch.
+const NEAR: i32 = 260;
+
+/// What a packet is coded against.
+#[derive(Debug, Clone, Copy)]
+pub struct Held<'a> {
+    /// The lanes of the component.
+    pub plan: &'a Plan,
+    /// What is held of each entity, in an order that both ends know.
+    pub pasts: &'a [Past<'a>],
+}
+
+/// Memory that is used again from packet to packet.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    order: Vec<u32>,
+    moving: usize,
+    odd: Vec<u32>,
+    told: Vec<Neighbour>,
+    lanes: Vec<i32>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Neighbour {
+    place: [i32; 3],
+    told: Told,
+}
+
+impl Scratch {
+    /// Entities in motion first; `driver` before all others, and then by distance from it.
+    fn sort(&mut self, held: &Held<'_>, driver: Option<usize>) {
+        let (plan, pasts, count) = (held.plan, held.pasts, held.pasts.len() as u32);
+        let moves = |at: &u32| active(plan, &pasts[*at as usize]);
+        self.order.clear();
+        self.order.extend((0..count).filter(moves));
+        self.moving = self.order.len();
+        if let (Some(driver), Some(place)) = (driver.and_then(|driver| pasts.get(driver)), plan.place) {
+            let centre = place_of(driver.states[0], place);
+            let apart = |at: &u32| square(centre, place_of(pasts[*at as usize].states[0], place));
+            self.order.sort_unstable_by_key(|at| (apart(at), *at));
+        }
+        self.order.extend((0..count).filter(|at| !moves(at)));
+        self.told.clear();
+    }
+}
+
+fn place_of(lanes: &[i32], at: usize) -> [i32; 3] {
+    [lanes[at], lanes[at + 1], lanes[at + 2]]
+}
+
+/// Beyond this far apart, how far makes no difference.
+const APART_MAX: u32 = 1 << 30;
+
+fn square(a: [i32; 3], b: [i32; 3]) -> i64 {
+    a.iter().zip(b).map(|(a, b)| i64::from(a.abs_diff(b).min(APART_MAX)).pow(2)).sum()
+}
+
+/// Writes the shared form: `now` holds the lanes of all entities.
+pub fn encode_shared(tables: &Tables, held: &Held<'_>, now: &[i32], scratch: &mut Scratch, to: &mut BitWriter) {
+    let mut lanes = core::mem::take(&mut scratch.lanes);
+    lanes.clear();
+    lanes.extend_from_slice(now);
+    // A writer cannot fail.
+    let _ = shared(&mut PrefixWriter { tables, to }, tables, held, scratch, true, &mut lanes);
+    scratch.lanes = lanes;
+}
+
+/// Reads the shared form: fills `now` with the lanes of all entities.
+pub fn decode_shared(
+    tables: &Tables,
+    held: &Held<'_>,
+    from: BitReader<'_>,
+    scratch: &mut Scratch,
+    now: &mut [i32],
+) -> Result<(), Damaged> {
+    shared(&mut PrefixReader { tables, from }, tables, held, scratch, false, now)
+}
+
+/// The walk over the shared form, for training too; `writes` says whether `now` is given.
+pub fn shared<C: Coder>(
+    coder: &mut C,
+    tables: &Tables,
+    held: &Held<'_>,
+    scratch: &mut Scratch,
+    writes: bool,
+    now: &mut [i32],
+) -> Result<(), Damaged> {
+    let (plan, size, nobody) = (held.plan, held.plan.lanes, Around::default());
+    scratch.sort(held, None);
+    scratch.odd.clear();
+    let (moving, count) = (scratch.moving, scratch.order.len());
+    if writes {
+        for (at, index) in scratch.order.iter().enumerate() {
+            let past = &held.pasts[*index as usize];
+            let now = &now[*index as usize * size..][..size];
+            let named = if at < moving { odd(tables, plan, past, &nobody, now) } else { now != past.states[0] };
+            if named {
+                scratch.odd.push(at as u32);
+            }
+        }
+    }
+    let mut named = core::mem::take(&mut scratch.odd);
+    let result = names(coder, Model::OddGap, 0..moving, writes, &mut named)
+        .and_then(|()| names(coder, Model::WakeGap, moving..count, writes, &mut named));
+    scratch.odd = named;
+    result?;
+    let mut odds = scratch.odd.iter().copied().peekable();
+    for (at, index) in (0..).zip(&scratch.order) {
+        let past = &held.pasts[*index as usize];
+        let now = &mut now[*index as usize * size..][..size];
+        let odd = odds.next_if_eq(&at).is_some();
+        if odd || (at as usize) < moving {
+            entity(coder, tables, plan, past, &nobody, odd, now)?;
+        } else {
+            now.copy_from_slice(past.states[0]);
+        }
+    }
+    Ok(())
+}
+
+/// Tells or reads which of `range` are named, by the gaps between them; the last gap leads to the end.
+fn names<C: Coder>(
+    coder: &mut C,
+    model: Model,
+    range: core::ops::Range<usize>,
+    writes: bool,
+    named: &mut Vec<u32>,
+) -> Result<(), Damaged> {
+    let mut at = range.start;
+    let mut next = if writes { named.partition_point(|name| (*name as usize) < range.start) } else { named.len() };
+    while at < range.end {
+        let to = named.get(next).map_or(range.end, |name| (*name as usize).min(range.end));
+        let features = [(range.end - at).min(1 << 20) as i32];
+        // Gaps are not negative: the sign of the class tells them apart at no cost once it is trained.
+        let gap = difference(coder, model, &features, (to - at) as i64)?;
+        at += usize::try_from(gap).map_err(|_| Damaged)?;
+        if at > range.end {
+            return Err(Damaged);
+        }
+        if at < range.end && !writes {
+            named.push(at as u32);
+        }
+        at += 1;
+        next += 1;
+    }
+    Ok(())
+}
+
+/// Writes the small tier's form. `driver` is the entity that the receiver drives: both ends know it.
+pub fn encode_small(
+    tables: &Tables,
+    held: &Held<'_>,
+    driver: Option<usize>,
+    now: &[i32],
+    scratch: &mut Scratch,
+    to: &mut Vec<u8>,
+) {
+    let mut lanes = core::mem::take(&mut scratch.lanes);
+    lanes.clear();
+    lanes.extend_from_slice(now);
+    let mut writer = RangeWriter::new(tables, to);
+    // A writer cannot fail.
+    let _ = small(&mut writer, tables, held, driver, scratch, true, &mut lanes);
+    writer.finish();
+    scratch.lanes = lanes;
+}
+
+/// Reads the small tier's form, which is all of `bytes`.
+pub fn decode_small(
+    tables: &Tables,
+    held: &Held<'_>,
+    driver: Option<usize>,
+    bytes: &[u8],
+    scratch: &mut Scratch,
+    now: &mut [i32],
+) -> Result<(), Damaged> {
+    small(&mut RangeReader::new(tables, bytes), tables, held, driver, scratch, false, now)
+}
+
+/// The walk over the small tier's form, for training too; `writes` says whether `now` is given.
+pub fn small<C: Coder>(
+    coder: &mut C,
+    tables: &Tables,
+    held: &Held<'_>,
+    driver: Option<usize>,
+    scratch: &mut Scratch,
+    writes: bool,
+    now: &mut [i32],
+) -> Result<(), Damaged> {
+    let (plan, size) = (held.plan, held.plan.lanes);
+    scratch.sort(held, driver);
+    let mut driven = None;
+    for at in 0..scratch.order.len() {
+        let index = scratch.order[at] as usize;
+        let past = &held.pasts[index];
+        let now = &mut now[index * size..][..size];
+        let around = plan.place.map_or_else(Around::default, |place| around(scratch, &driven, past.states[0], place));
+        let named = if at < scratch.moving {
+            let known = writes && odd(tables, plan, past, &around, now);
+            let features = [
+                past.moves(0..size).into(),
+                plan.place.map_or(0, |place| past.step(place).abs().min(1 << 20) as i32),
+                around.distances[0],
+                around.amount[0],
+                around.crowd,
+            ];
+            coder.symbol(Model::Odd, &features, u32::from(known))? != 0
+        } else {
+            let features = [
+                around.distances[0],
+                around.amount[0],
+                around.distances[2],
+                around.driver_way,
+                around.distances[1],
+                around.crowd,
+            ];
+            let changes = u32::from(writes && *now != *past.states[0]);
+            if coder.symbol(Model::Wakes, &features, changes)? == 0 {
+                now.copy_from_slice(past.states[0]);
+                continue;
+            }
+            true
+        };
+        let told = entity(coder, tables, plan, past, &around, named, now)?;
+        if let Some(place) = plan.place {
+            let neighbour = Neighbour { place: place_of(now, place), told };
+            if driver == Some(index) {
+                driven = Some((neighbour, place_of(past.states[0], place)));
+            }
+            scratch.told.push(neighbour);
+        }
+    }
+    Ok(())
+}
+
+fn around(scratch: &Scratch, driven: &Option<(Neighbour, [i32; 3])>, lanes: &[i32], place: usize) -> Around {
+    let here = place_of(lanes, place);
+    let mut around = Around::default();
+    let mut nearest = [(i64::MAX, 0); 2];
+    for (at, other) in scratch.told.iter().enumerate() {
+        let apart = square(here, other.place);
+        around.crowd += i32::from(apart < i64::from(NEAR).pow(2));
+        if apart < nearest[0].0 {
+            nearest = [(apart, at), nearest[0]];
+        } else if apart < nearest[1].0 {
+            nearest[1] = (apart, at);
+        }
+    }
+    let distance = |square: i64| root(square).min(1 << 20) as i32;
+    let amount = |told: &Told| told.missed.iter().map(|part| part.abs()).sum::<i64>().min(1 << 20) as i32;
+    for (number, (apart, at)) in nearest.into_iter().enumerate() {
+        around.distances[number] = distance(apart);
+        if let Some(other) = scratch.told.get(at).filter(|_| apart < i64::MAX) {
+            around.missed[number] = other.told.missed;
+            if number == 0 {
+                around.amount = [amount(&other.told), other.told.turned];
+            }
+        }
+    }
+    if let Some((driver, before)) = driven {
+        around.distances[2] = distance(square(here, driver.place));
+        around.missed[2] = driver.told.missed;
+        around.driver_amount = amount(&driver.told);
+        around.driver_way = around.distances[2] - distance(square(here, *before));
+    }
+    around
+}

@@ -1,0 +1,67 @@
+//! Encodings of the current tick, for every client that holds the same states of an entity and may know the same of it.
+
+use super::Bases;
+use crate::bits::BitWriter;
+use crate::layout::Known;
+
+/// Bits that are kept for one tick. Beyond it all are forgotten and made anew: slower, never wrong.
+const BITS_MAX: usize = 64 << 20;
+
+/// What an encoding depends on, beside the entity: what may be known of it, and the bases; zeros in full.
+pub(crate) type Key = (Known, Bases);
+
+/// Shared encodings of one tick.
+#[derive(Debug, Default)]
+pub struct Cache {
+    tick: Option<u32>,
+    /// By the entity's place in the tick: where the bits of each key begin and end; an empty range if nothing may be known.
+    places: Vec<Vec<(Key, usize, usize)>>,
+    bits: BitWriter,
+    hits: u64,
+    misses: u64,
+}
+
+impl Cache {
+    /// Forgets the encodings of any other tick, and makes room for those of `count` entities.
+    pub(crate) fn begin(&mut self, tick: u32, count: usize) {
+        if self.tick != Some(tick) {
+            self.tick = Some(tick);
+            self.places.iter_mut().for_each(Vec::clear);
+            self.bits.clear();
+        }
+        if self.places.len() < count {
+            self.places.resize_with(count, Vec::new);
+        }
+    }
+
+    /// How often an encoding was there already, and how often it had to be made.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.hits, self.misses)
+    }
+
+    /// Where the encoding of `key` is, of the entity at `place`.
+    pub(crate) fn find(&mut self, place: usize, key: Key) -> Option<(usize, usize)> {
+        let found = self.places[place].iter().find(|(held, ..)| *held == key).map(|(_, start, end)| (*start, *end));
+        self.hits += u64::from(found.is_some());
+        found
+    }
+
+    /// Makes an encoding; it is found from now on, unless there is no room for it.
+    pub(crate) fn make(&mut self, place: usize, key: Key, make: impl FnOnce(&mut BitWriter)) -> (usize, usize) {
+        self.misses += 1;
+        if self.bits.len() > BITS_MAX {
+            self.places.iter_mut().for_each(Vec::clear);
+            self.bits.clear();
+        }
+        let start = self.bits.len();
+        make(&mut self.bits);
+        let end = self.bits.len();
+        self.places[place].push((key, start, end));
+        (start, end)
+    }
+
+    /// The bits that ranges lead to.
+    pub(crate) fn bits(&self) -> &BitWriter {
+        &self.bits
+    }
+}

@@ -1,0 +1,208 @@
+//! The client's side: what it knows of each entity, at which ticks.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use arbiter_schema::{Registry, StableId};
+
+use super::shape::{Shape, Shapes};
+use super::{Bases, ENTITIES_MAX, HEADER_BYTES, How, KEEP_TICKS};
+use crate::PART_BYTES_MAX;
+use crate::bits::{BitReader, get_step};
+use crate::codec::entity::{Around, entity};
+use crate::codec::prefix::PrefixReader;
+use crate::codec::{Past, Tables};
+use crate::decode::SnapshotError;
+
+/// Lanes of all states that are held: 32 MB, what a hostile server can make a client keep.
+const LANES_MAX: usize = 8_000_000;
+
+/// An entity at a tick.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// The tick.
+    pub tick: u32,
+    shape: u32,
+    /// The lanes that were told, component after component; their shape says which.
+    pub lanes: Vec<i32>,
+}
+
+#[derive(Debug, Default)]
+struct Entity {
+    /// Oldest first.
+    states: VecDeque<State>,
+    /// It left sight at this tick. Older states are kept as long as parts may come that were told against them.
+    gone: Option<u32>,
+}
+
+impl Entity {
+    /// The newest state at `tick` or before, unless it had left sight by then.
+    fn at(&self, tick: u32) -> Option<&State> {
+        let state = self.states.get(self.states.partition_point(|state| state.tick <= tick).checked_sub(1)?)?;
+        let left = self.gone.is_some_and(|gone| state.tick < gone && gone <= tick);
+        if left { None } else { Some(state) }
+    }
+}
+
+/// Applies parts and keeps what they told.
+#[derive(Debug)]
+pub struct Receiver {
+    shapes: Shapes,
+    entities: BTreeMap<StableId, Entity>,
+    newest: u32,
+    lanes: usize,
+    read: Vec<(StableId, Option<State>)>,
+}
+
+impl Receiver {
+    /// For the components of `registry`, which must be the server's.
+    pub fn new(registry: &Registry) -> Self {
+        let shapes = Shapes::new(registry);
+        Self { shapes, entities: BTreeMap::new(), newest: 0, lanes: 0, read: Vec::new() }
+    }
+
+    /// The newest tick of which anything was told.
+    pub fn newest_tick(&self) -> u32 {
+        self.newest
+    }
+
+    /// The entities in sight, by id, each in its newest state that is known.
+    pub fn entities(&self) -> impl Iterator<Item = (StableId, &State)> {
+        self.entities.iter().filter_map(|(id, entity)| Some((*id, entity.at(u32::MAX)?)))
+    }
+
+    /// The newest state of an entity at `tick` or before, to interpolate from; `None` if it was not in sight.
+    pub fn at(&self, id: StableId, tick: u32) -> Option<&State> {
+        self.entities.get(&id)?.at(tick)
+    }
+
+    /// Which components a state tells, and what is known of each.
+    pub fn shape(&self, state: &State) -> &Shape {
+        self.shapes.get(state.shape).0
+    }
+
+    /// Takes a part. Errors leave everything as it was.
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<u32, SnapshotError> {
+        if bytes.len() <= HEADER_BYTES || bytes.len() > PART_BYTES_MAX {
+            return Err(SnapshotError::Size(bytes.len()));
+        }
+        let tick = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        let bases = Bases([bytes[4], bytes[5], bytes[6]]);
+        self.read.clear();
+        self.read_all(tick, bases, &bytes[HEADER_BYTES..]).map_err(|what| SnapshotError::Malformed { tick, what })?;
+        self.newest = self.newest.max(tick);
+        let mut read = core::mem::take(&mut self.read);
+        for (id, state) in read.drain(..) {
+            self.keep(id, tick, state);
+        }
+        self.read = read;
+        self.forget();
+        Ok(tick)
+    }
+
+    fn read_all(&mut self, tick: u32, usual: Bases, bytes: &[u8]) -> Result<(), &'static str> {
+        let mut from = BitReader::new(bytes);
+        let short = |_| "a part ends inside an entity";
+        let (mut last_id, mut lanes) = (0_u32, self.lanes);
+        while from.flag().map_err(short)? {
+            let back = from.flag().map_err(short)?;
+            let step = get_step(&mut from).map_err(short)?;
+            let id = if back { last_id.checked_sub(step) } else { last_id.checked_add(step) };
+            last_id = id.ok_or("an id that does not exist")?;
+            let id = StableId(last_id);
+            let how = How::ALL[from.get(2).map_err(short)? as usize];
+            let state = match how {
+                How::Gone => None,
+                How::Full => Some(self.read_full(tick, &mut from)?),
+                How::Usual => Some(self.read_change(tick, id, usual, &mut from)?),
+                How::Own => {
+                    let mut own = Bases::default();
+                    for byte in &mut own.0 {
+                        *byte = from.get(8).map_err(short)? as u8;
+                    }
+                    Some(self.read_change(tick, id, own, &mut from)?)
+                }
+            };
+            lanes += state.as_ref().map_or(0, |state| state.lanes.len());
+            if lanes > LANES_MAX || self.entities.len() + self.read.len() >= ENTITIES_MAX {
+                return Err("more than a client keeps");
+            }
+            self.read.push((id, state));
+        }
+        if from.remaining() >= 8 { Err("bytes are left behind the stream") } else { Ok(()) }
+    }
+
+    fn read_full(&mut self, tick: u32, from: &mut BitReader<'_>) -> Result<State, &'static str> {
+        let shape = self.shapes.read(from).map_err(|_| "a part ends inside a shape")?;
+        let shape = shape.ok_or("components that cannot be told")?;
+        let (components, _, widths) = self.shapes.get(shape);
+        let mut lanes = Vec::with_capacity(widths.len().min(from.remaining()));
+        for (component, known) in components {
+            for lane in self.shapes.layout().lanes(*component).iter().filter(|lane| known.knows(lane.audience)) {
+                let value = from.get(lane.width).map_err(|_| "a part ends inside a lane")?;
+                if value > lane.max {
+                    return Err("a lane is out of range");
+                }
+                lanes.push(value as i32);
+            }
+        }
+        Ok(State { tick, shape, lanes })
+    }
+
+    fn read_change(
+        &self,
+        tick: u32,
+        id: StableId,
+        bases: Bases,
+        from: &mut BitReader<'_>,
+    ) -> Result<State, &'static str> {
+        let ticks = bases.ticks(tick).ok_or("bases that are not older")?;
+        let held = self.entities.get(&id).ok_or("a change of an entity that is not held")?;
+        let find = |tick: u32| {
+            let at = held.states.binary_search_by_key(&tick, |state| state.tick).ok()?;
+            held.states.get(at)
+        };
+        let [Some(newest), Some(near), Some(far)] = ticks.map(find) else { return Err("a base that is not held") };
+        if near.shape != newest.shape || far.shape != newest.shape {
+            return Err("bases of different shapes");
+        }
+        let gaps = [i64::from(bases.0[1]), i64::from(bases.0[2])];
+        let past = Past { states: [&newest.lanes, &near.lanes, &far.lanes], age: i64::from(bases.0[0]), gaps };
+        let odd = from.flag().map_err(|_| "a part ends inside an entity")?;
+        let (plan, tables, mut lanes) =
+            (self.shapes.get(newest.shape).1, Tables::frozen(), vec![0; newest.lanes.len()]);
+        let mut reader = PrefixReader { tables, from: from.clone() };
+        entity(&mut reader, tables, plan, &past, &Around::default(), odd, &mut lanes)
+            .map_err(|_| "a malformed change")?;
+        *from = reader.from;
+        Ok(State { tick, shape: newest.shape, lanes })
+    }
+
+    fn keep(&mut self, id: StableId, tick: u32, state: Option<State>) {
+        let entity = self.entities.entry(id).or_default();
+        let Some(state) = state else {
+            entity.gone = entity.gone.max(Some(tick));
+            return;
+        };
+        let at = entity.states.partition_point(|held| held.tick < tick);
+        if entity.states.get(at).is_none_or(|held| held.tick != tick) {
+            self.lanes += state.lanes.len();
+            entity.states.insert(at, state);
+        }
+        let newest = entity.states.back().map_or(0, |state| state.tick);
+        while entity.states.front().is_some_and(|oldest| newest - oldest.tick > KEEP_TICKS) {
+            self.lanes -= entity.states.pop_front().map_or(0, |state| state.lanes.len());
+        }
+    }
+
+    /// Drops what left sight so long ago that no part of before can come any more.
+    fn forget(&mut self) {
+        let (newest, lanes) = (self.newest, &mut self.lanes);
+        self.entities.retain(|_, entity| {
+            let Some(gone) = entity.gone.filter(|gone| newest.saturating_sub(*gone) > KEEP_TICKS) else { return true };
+            let old = entity.states.partition_point(|state| state.tick < gone);
+            *lanes -= entity.states.drain(..old).map(|state| state.lanes.len()).sum::<usize>();
+            entity.gone = None;
+            !entity.states.is_empty()
+        });
+    }
+}

@@ -1,0 +1,95 @@
+//! What is told of an entity: which components, and what is known of each. Entities of one shape are coded alike.
+
+use std::collections::BTreeMap;
+
+use arbiter_schema::{ComponentDesc, ComponentId, Registry};
+
+use crate::bits::{BitReader, BitWriter, OutOfBits};
+use crate::codec::Plan;
+use crate::layout::{Known, Layout};
+
+/// Most shapes that a client learns: a hostile server could make up more for ever.
+const SHAPES_MAX: usize = 4_096;
+
+/// Most components of an entity.
+const COMPONENTS_MAX: usize = 63;
+
+/// Components by number, with what is known of each.
+pub type Shape = Vec<(ComponentId, Known)>;
+
+/// Shapes that were met, by number, with the plan that codes each.
+#[derive(Debug)]
+pub struct Shapes {
+    layout: Layout,
+    components: Vec<ComponentDesc>,
+    numbers: BTreeMap<Shape, u32>,
+    shapes: Vec<(Shape, Plan, Vec<u32>)>,
+}
+
+impl Shapes {
+    /// For the components of `registry`.
+    pub fn new(registry: &Registry) -> Self {
+        let components = registry.components().to_vec();
+        Self { layout: Layout::new(registry), components, numbers: BTreeMap::new(), shapes: Vec::new() }
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The number of a shape; `None` if there are too many.
+    pub(crate) fn number(&mut self, shape: &Shape) -> Option<u32> {
+        if let Some(number) = self.numbers.get(shape) {
+            return Some(*number);
+        }
+        if self.shapes.len() == SHAPES_MAX {
+            return None;
+        }
+        let number = self.shapes.len() as u32;
+        let (mut lanes, mut widths) = (Vec::new(), Vec::new());
+        for (component, known) in shape {
+            let described = self.components.get(usize::from(*component)).map_or(&[][..], |it| &it.lanes);
+            lanes.extend(described.iter().filter(|lane| known.knows(lane.audience)).copied());
+            let told = self.layout.lanes(*component).iter().filter(|lane| known.knows(lane.audience));
+            widths.extend(told.map(|lane| lane.width));
+        }
+        self.numbers.insert(shape.clone(), number);
+        self.shapes.push((shape.clone(), Plan::new(&lanes), widths));
+        Some(number)
+    }
+
+    /// The shape, its plan, and the bits of each told lane.
+    pub(crate) fn get(&self, number: u32) -> (&Shape, &Plan, &[u32]) {
+        let (shape, plan, widths) = &self.shapes[number as usize];
+        (shape, plan, widths)
+    }
+
+    pub(crate) fn write(&self, to: &mut BitWriter, number: u32) {
+        let (shape, ..) = self.get(number);
+        to.put(shape.len() as u32, 6);
+        for (component, known) in shape {
+            to.put(u32::from(*component), self.layout.component_bits());
+            to.put(known.bits(), 2);
+        }
+    }
+
+    /// Reads a shape: components ascend, and something may be known of each.
+    pub(crate) fn read(&mut self, from: &mut BitReader<'_>) -> Result<Option<u32>, OutOfBits> {
+        let mut shape = Shape::new();
+        for _ in 0..from.get(6)? {
+            let component = from.get(self.layout.component_bits())? as ComponentId;
+            let known = Known::from_bits(from.get(2)?);
+            let ascends = shape.last().is_none_or(|(last, _)| *last < component);
+            if !ascends || !self.layout.tells(component, known) {
+                return Ok(None);
+            }
+            shape.push((component, known));
+        }
+        Ok(self.number(&shape))
+    }
+
+    /// Whether a shape has a component more than may be told.
+    pub(crate) fn full(shape: &Shape) -> bool {
+        shape.len() >= COMPONENTS_MAX
+    }
+}

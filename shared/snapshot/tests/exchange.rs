@@ -1,0 +1,311 @@
+//! Contract: whatever is lost, late or too much for the budget, a client's state of an entity at a tick is what its viewer may
+//! know of that tick, bit for bit; once the world rests and parts arrive, it knows everything and nothing that is gone; and
+//! what nobody wrote is refused without harm.
+
+use std::collections::BTreeMap;
+
+use arbiter_schema::{Audience, Predictor, Registry, Spec, StableId, describe};
+use arbiter_snapshot::exchange::{Cache, History, Peer, PeerParts, Receiver};
+use arbiter_snapshot::{PART_BYTES_MAX, Viewer};
+use proptest::prelude::*;
+
+const fn spec(max: f32, predictor: Predictor, audience: Audience) -> Spec {
+    Spec::new(0.0, max, 1.0, predictor, audience)
+}
+
+describe! {
+    /// For everyone.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Place {
+        /// A vector.
+        pub at: [i32; 3] => spec(60_000.0, Predictor::Linear, Audience::Everyone),
+    }
+    /// Mixed.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Health {
+        /// For everyone.
+        pub shown: u8 => spec(100.0, Predictor::Hold, Audience::Everyone),
+        /// For the team.
+        pub exact: u16 => spec(1_000.0, Predictor::Hold, Audience::Team),
+        /// For the owner.
+        pub wound: u32 => spec(1_000_000.0, Predictor::Hold, Audience::Owner),
+    }
+    /// For the owner alone.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Pocket {
+        /// A value.
+        pub coins: u32 => spec(1_000_000.0, Predictor::Hold, Audience::Owner),
+    }
+}
+
+fn registry() -> Registry {
+    let mut registry = Registry::default();
+    registry.add::<Place>();
+    registry.add::<Health>();
+    registry.add::<Pocket>();
+    registry
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Thing {
+    owner: Option<u16>,
+    team: u8,
+    place: [i32; 3],
+    speed: [i32; 3],
+    health: [i32; 3],
+    pocket: Option<i32>,
+}
+
+type World = BTreeMap<u32, Thing>;
+
+fn change(world: &mut World, dice: &mut Dice, entities: u64) {
+    if dice.below(6) == 0 {
+        let id = 1 + dice.below(entities) as u32;
+        if world.remove(&id).is_none() {
+            let owner = Some(dice.below(4) as u16).filter(|_| id.is_multiple_of(2));
+            let speed = [0, 1, 2].map(|_| dice.below(40) as i32 - 20);
+            let pocket = Some(3).filter(|_| id.is_multiple_of(3));
+            let thing = Thing { owner, team: (id % 3) as u8, place: [30_000; 3], speed, health: [50, 500, 7], pocket };
+            world.insert(id, thing);
+        }
+    }
+    for thing in world.values_mut() {
+        for axis in 0..3 {
+            thing.place[axis] = (thing.place[axis] + thing.speed[axis]).clamp(0, 60_000);
+        }
+        match dice.below(40) {
+            0 => thing.speed = [0; 3],
+            1 => thing.speed = [0, 1, 2].map(|_| dice.below(40) as i32 - 20),
+            2 => thing.health = [dice.below(100) as i32, dice.below(1_000) as i32, dice.below(1_000_000) as i32],
+            3 => thing.owner = Some(dice.below(4) as u16),
+            4 => thing.pocket = thing.pocket.map_or(Some(1), |_| None),
+            _ => {}
+        }
+    }
+}
+
+fn tell(world: &World, history: &mut History, tick: u32) {
+    history.begin(tick);
+    for (id, thing) in world {
+        let mut row = |component, lanes: &[i32]| history.row(StableId(*id), component, thing.owner, thing.team, lanes);
+        row(0, &thing.place);
+        row(1, &thing.health);
+        if let Some(coins) = thing.pocket {
+            row(2, &[coins]);
+        }
+    }
+}
+
+fn seen(thing: &Thing, viewer: Viewer) -> Vec<i32> {
+    let owns = viewer.slot.is_some() && viewer.slot == thing.owner;
+    let mate = owns || (viewer.team != 0 && viewer.team == thing.team);
+    let mut lanes = thing.place.to_vec();
+    lanes.push(thing.health[0]);
+    lanes.extend(Some(thing.health[1]).filter(|_| mate));
+    lanes.extend(Some(thing.health[2]).filter(|_| owns));
+    lanes.extend(thing.pocket.filter(|_| owns));
+    lanes
+}
+
+struct Client {
+    viewer: Viewer,
+    peer: Peer,
+    receiver: Receiver,
+    /// When it arrives, tag, bytes; no bytes: it was lost.
+    under_way: Vec<(u32, u32, Option<Vec<u8>>)>,
+    /// When the server hears of it, tag, whether it came.
+    told: Vec<(u32, u32, bool)>,
+}
+
+struct Play {
+    history: History,
+    cache: Cache,
+    worlds: BTreeMap<u32, World>,
+    clients: Vec<Client>,
+    dice: Dice,
+    bytes: usize,
+}
+
+impl Play {
+    fn new(seed: u64, clients: usize) -> Self {
+        let registry = registry();
+        let client = |at: usize| Client {
+            viewer: Viewer { slot: Some((at % 4) as u16), team: (at % 3) as u8 },
+            peer: Peer::new(2),
+            receiver: Receiver::new(&registry),
+            under_way: Vec::new(),
+            told: Vec::new(),
+        };
+        Self {
+            history: History::new(&registry),
+            cache: Cache::default(),
+            worlds: BTreeMap::new(),
+            clients: (0..clients).map(client).collect(),
+            dice: Dice(seed | 1),
+            bytes: 0,
+        }
+    }
+
+    fn tick(&mut self, world: &World, tick: u32, loss: u64, budget: usize) {
+        tell(world, &mut self.history, tick);
+        self.worlds.insert(tick, world.clone());
+        let gone: Vec<StableId> = match self.worlds.get(&(tick - 1)) {
+            Some(before) => before.keys().filter(|id| !world.contains_key(id)).map(|id| StableId(*id)).collect(),
+            None => Vec::new(),
+        };
+        for client in &mut self.clients {
+            let mut parts = PeerParts::default();
+            let mut wanted: Vec<StableId> = world.keys().map(|id| StableId(*id)).collect();
+            // Others are urgent at each tick, so that nobody starves.
+            let turn = self.dice.below(wanted.len().max(1) as u64) as usize;
+            wanted.rotate_left(turn);
+            let Client { peer, viewer, .. } = client;
+            peer.encode(&mut self.history, &mut self.cache, *viewer, &wanted, &gone, budget, &mut parts);
+            assert_eq!(parts.too_large, 0);
+            for (tag, bytes) in parts.iter() {
+                assert!(bytes.len() <= PART_BYTES_MAX);
+                self.bytes += bytes.len();
+                let came = self.dice.below(100) >= loss;
+                let due = tick + self.dice.below(6) as u32;
+                client.under_way.push((due, tag, Some(bytes.to_vec()).filter(|_| came)));
+            }
+            assert!(parts.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() <= budget);
+            let arrived: Vec<_> = client.under_way.extract_if(.., |(due, ..)| *due <= tick).collect();
+            for (_, tag, bytes) in arrived {
+                let came = bytes.is_some();
+                if let Some(bytes) = bytes {
+                    let of = client.receiver.receive(&bytes).unwrap_or_else(|error| panic!("tick {tick}: {error}"));
+                    for (id, state) in client.receiver.entities().filter(|(_, state)| state.tick == of) {
+                        assert_eq!(state.lanes, seen(&self.worlds[&of][&id.0], client.viewer), "{id:?} at tick {of}");
+                    }
+                }
+                client.told.push((tick + 3, tag, came));
+            }
+            for (_, tag, came) in client.told.extract_if(.., |(due, ..)| *due <= tick) {
+                if came { client.peer.delivered(tag) } else { client.peer.lost(tag) }
+            }
+        }
+    }
+
+    fn knows_everything(&self, world: &World) {
+        for client in &self.clients {
+            let known: Vec<_> = client.receiver.entities().map(|(id, state)| (id.0, state.lanes.clone())).collect();
+            let truth: Vec<_> = world.iter().map(|(id, thing)| (*id, seen(thing, client.viewer))).collect();
+            assert_eq!(known, truth);
+        }
+    }
+}
+
+fn play(seed: u64, entities: u64, loss: u64, budget: usize) {
+    let (mut play, mut world, mut dice) = (Play::new(seed, 3), World::new(), Dice(seed | 1));
+    for tick in 1..=240 {
+        change(&mut world, &mut dice, entities);
+        play.tick(&world, tick, loss, budget);
+    }
+    // The world rests, and what was lost is told again.
+    for tick in 241..=330 {
+        play.tick(&world, tick, loss * u64::from(tick < 300), budget);
+    }
+    play.knows_everything(&world);
+}
+
+#[test]
+fn states_survive_loss_and_reordering() {
+    (1..30).for_each(|seed| play(seed * 77, 30, 20, 4_000));
+}
+
+#[test]
+fn what_does_not_fit_the_budget_comes_later() {
+    (1..10).for_each(|seed| play(seed * 31, 60, 10, 200));
+}
+
+#[test]
+fn a_client_that_fell_behind_all_history_is_told_in_full_in_bounded_slices() {
+    let (mut play, mut world, mut dice) = (Play::new(9, 1), World::new(), Dice(9));
+    for tick in 1..=500 {
+        change(&mut world, &mut dice, 200);
+        let silent = (100..400).contains(&tick);
+        play.tick(&world, tick, if silent { 100 } else { 0 }, 400);
+    }
+    for tick in 501..=560 {
+        play.tick(&world, tick, 0, 400);
+    }
+    play.knows_everything(&world);
+}
+
+#[test]
+fn clients_that_hold_the_same_share_one_encoding() {
+    let (mut play, mut world, mut dice) = (Play::new(3, 12), World::new(), Dice(3));
+    play.clients.iter_mut().for_each(|client| client.viewer = Viewer { slot: None, team: 0 });
+    for tick in 1..=200 {
+        change(&mut world, &mut dice, 40);
+        play.tick(&world, tick, 0, 8_000);
+    }
+    let (hits, misses) = play.cache.counts();
+    assert!(hits > misses, "{hits} hits, {misses} misses");
+}
+
+#[test]
+fn what_a_client_may_not_know_does_not_change_a_bit_of_what_it_is_sent() {
+    for moves in [0, 1] {
+        let told = [1, 2].map(|secret| {
+            let registry = registry();
+            let (mut history, mut cache, mut peer) = (History::new(&registry), Cache::default(), Peer::new(1));
+            let viewer = Viewer { slot: Some(9), team: 2 };
+            let mut sent = Vec::new();
+            for tick in 1..60 {
+                // What only others know changes, appears, disappears, and passes from one to another.
+                let other = (secret == 2 && tick % 7 == 3) as i32;
+                let health = [50, 100 * secret, 1_000 * secret + tick as i32 * other];
+                let pocket = Some(tick as i32).filter(|_| other == 1);
+                let place = [30_000 + moves * tick as i32; 3];
+                let thing = Thing { owner: Some(1 + other as u16), team: 1, place, speed: [0; 3], health, pocket };
+                tell(&World::from([(3, thing)]), &mut history, tick);
+                let mut parts = PeerParts::default();
+                peer.encode(&mut history, &mut cache, viewer, &[StableId(3)], &[], 1_000, &mut parts);
+                for (tag, bytes) in parts.iter() {
+                    sent.push((tick, bytes.to_vec()));
+                    peer.delivered(tag);
+                }
+            }
+            sent
+        });
+        assert_eq!(told[0], told[1]);
+    }
+}
+
+proptest! {
+    #[test]
+    fn damaged_and_random_parts_never_panic(seed: u64, flip: u16, random in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let (mut play, mut world, mut dice) = (Play::new(seed, 1), World::new(), Dice(seed | 1));
+        for tick in 1..=40 {
+            change(&mut world, &mut dice, 20);
+            play.tick(&world, tick, 0, 4_000);
+        }
+        let client = &mut play.clients[0];
+        tell(&world, &mut play.history, 41);
+        let (mut parts, wanted) = (PeerParts::default(), world.keys().map(|id| StableId(*id)).collect::<Vec<_>>());
+        client.peer.encode(&mut play.history, &mut play.cache, client.viewer, &wanted, &[], 4_000, &mut parts);
+        for (_, part) in parts.iter() {
+            let mut part = part.to_vec();
+            let bit = usize::from(flip) % (part.len() * 8);
+            part[bit / 8] ^= 1 << (bit % 8);
+            let _ = client.receiver.receive(&part);
+            part.truncate(8);
+            part.extend_from_slice(&random);
+            let _ = client.receiver.receive(&part);
+        }
+        let _ = client.receiver.receive(&random);
+    }
+}
