@@ -8,8 +8,9 @@
 //! it, is told again until that is acknowledged; a client that holds nothing of use is told entities in full, as many as its
 //! budget carries.
 //!
-//! Not wired into the room yet: it stands beside [`crate::SnapshotEncoder`].
+//! Next: [`Peer`], then [`Receiver`]. Not wired into the room yet: it stands beside [`crate::SnapshotEncoder`].
 
+mod acked;
 mod cache;
 mod history;
 mod peer;

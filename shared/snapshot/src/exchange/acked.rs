@@ -1,0 +1,60 @@
+//! Which ticks of an entity a client provably holds, and which of them the next one is told against.
+
+use super::{AGE_MAX, Bases};
+
+/// Ticks that were acknowledged: the newest, and which of the 64 before it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Acked {
+    newest: Option<u32>,
+    before: u64,
+}
+
+impl Acked {
+    /// Notes that `tick` was acknowledged.
+    pub(crate) fn insert(&mut self, tick: u32) {
+        match self.newest {
+            None => self.newest = Some(tick),
+            Some(newest) if tick > newest => {
+                let step = tick - newest;
+                self.before = self.before.checked_shl(step).unwrap_or(0);
+                self.before |= 1_u64.checked_shl(step - 1).unwrap_or(0);
+                self.newest = Some(tick);
+            }
+            Some(newest) if tick < newest => self.before |= 1_u64.checked_shl(newest - tick - 1).unwrap_or(0),
+            Some(_) => {}
+        }
+    }
+
+    /// Acknowledged ticks from `since` to `until` that are multiples of `ladder`, newest first.
+    fn ticks(self, since: u32, until: u32, ladder: u32) -> impl Iterator<Item = u32> {
+        let newest = self.newest.unwrap_or(0);
+        let mut left = self.before;
+        let before = core::iter::from_fn(move || {
+            let at = (left != 0).then(|| left.trailing_zeros())?;
+            left &= left - 1;
+            Some(newest - 1 - at)
+        });
+        let all = self.newest.into_iter().chain(before);
+        all.take_while(move |tick| *tick >= since).filter(move |tick| *tick <= until && tick.is_multiple_of(ladder))
+    }
+
+    /// What to tell `tick` against, of ticks from `since` on: the newest, as little older as there is, and about as much older
+    /// as the newest is old.
+    pub(crate) fn bases(self, tick: u32, since: u32, ladder: u32) -> Option<Bases> {
+        let since = since.max(tick.saturating_sub(AGE_MAX));
+        let freshest = self.newest.filter(|newest| *newest < tick && *newest >= since)?;
+        let rung = self.ticks(since, freshest, ladder).next().filter(|rung| freshest - rung < ladder);
+        let (newest, ladder) = rung.map_or((freshest, 1), |rung| (rung, ladder));
+        let age = tick - newest;
+        let mut older = self.ticks(since, newest.saturating_sub(1), ladder);
+        let near = older.next().unwrap_or(newest);
+        let mut far = near;
+        for at in older {
+            if (newest - at).abs_diff(age) >= (newest - far).abs_diff(age) {
+                break;
+            }
+            far = at;
+        }
+        Some(Bases([age as u8, (newest - near) as u8, (newest - far) as u8]))
+    }
+}
