@@ -14,6 +14,7 @@
 pub mod buffer;
 mod convert;
 mod directory;
+pub mod interest;
 pub mod pool;
 mod recorder;
 pub mod room;

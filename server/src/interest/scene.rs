@@ -1,0 +1,516 @@
+//! What there is this tick, as interest management sees it: one line for each entity, with its shape, and the map's walls.
+//!
+//! A line keeps its *place* for as long as its entity lives, so that what is remembered about it is found without a search.
+//! Bodies stand in the order of stable ids. Everything here is made in the room's thread before clients are served, and only
+//! read by them: serving may be spread over threads without changing a bit.
+
+use arbiter_schema::StableId;
+use arbiter_sim::abilities::Kit;
+use arbiter_sim::collide::{MoverState, StaticWorld};
+use arbiter_sim::deployables::{AreaState, Turret, Wall};
+use arbiter_sim::index::{Identity, Index, Kind};
+use arbiter_sim::map::Map;
+use arbiter_sim::movement::Mobility;
+use arbiter_sim::physics::{DOOR, Place, Prop, Solids};
+use arbiter_sim::pickups::PickupState;
+use arbiter_sim::players::{Life, Look, Player, Tuning};
+use arbiter_sim::projectiles::Projectile;
+use arbiter_sim::rules::{Act, Dash, PropShape, Rules};
+use arbiter_sim::time::Clock;
+use arbiter_sim::weapons::Arsenal;
+use arbiter_sim::{Cue, Simulation, View};
+use bevy_ecs::entity::Entity;
+use glam::{Quat, Vec2, Vec3};
+
+use super::grid::Grid;
+use super::reach::{CORNERS, DIRECTIONS, Gait, Shape};
+use super::settings::{ENTITIES_MAX, HORIZON_MS_MAX};
+
+/// Players whose distance to walls is looked up in one tick; the others' is taken from before, less how far they came.
+const CLEARED_MAX: usize = 128;
+
+/// The longest way to a wall that is looked for, in metres: a dash of the shipped rules within the longest horizon, and some.
+const CLEARANCE_MAX: f32 = 12.0;
+
+/// A change of velocity by more m/s than this, beside what legs can do, is a jolt.
+const JOLT: f32 = 1.0;
+
+/// An area is told from its middle: its edge reaches through walls and would say who stands behind them.
+const AREA_RADIUS: f32 = 0.5;
+
+/// Whether, and how, an entity may be kept from a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrecy {
+    /// Everybody may always know it.
+    Open,
+    /// Told to whoever may see it.
+    Seen,
+    /// The same, but what one knew of it may be remembered: it stands where it always stood.
+    Remembered,
+}
+
+/// One entity.
+#[derive(Debug, Clone, Copy)]
+pub struct Body {
+    /// Which.
+    pub id: StableId,
+    /// What it is.
+    pub kind: Kind,
+    /// Team from 1; 0 is nobody's.
+    pub team: u8,
+    /// Slot + 1 of the player that it is or belongs to; 0 is nobody's.
+    pub owner: u16,
+    /// Where what is remembered about it stands.
+    pub place: u32,
+    /// Who may know of it.
+    pub secrecy: Secrecy,
+    /// Whether it is somewhere.
+    pub placed: bool,
+    /// Where it is and may be.
+    pub shape: Shape,
+    /// It moved as nobody could foresee, or has just come to be.
+    pub jolted: bool,
+    /// Metres that an area reaches; 0 for all else.
+    pub area: f32,
+    /// Whether a player lives; true for all else.
+    pub alive: bool,
+    /// Where a player looks, a unit vector.
+    pub look: Vec3,
+    /// Metres that the weapon in a player's hand reaches.
+    pub weapon_range: f32,
+}
+
+/// What is looked at of every entity for every client, and little else: a list that fits a core's own memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Hot {
+    /// Which.
+    pub id: StableId,
+    /// See [`Body::place`].
+    pub place: u32,
+    /// Where it is.
+    pub position: Vec3,
+    /// See [`Body::jolted`].
+    pub jolted: bool,
+    /// Whether one may aim at it.
+    pub is_target: bool,
+}
+
+/// Someone did something to somebody in this tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contact {
+    /// Who did it.
+    pub by: StableId,
+    /// To whom.
+    pub target: StableId,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Kept {
+    id: StableId,
+    position: Vec3,
+    velocity: Vec3,
+    /// Distances to walls, and metres moved since they were looked up.
+    clear: [f32; CORNERS],
+    moved: f32,
+}
+
+/// What the rules say, looked up once.
+#[derive(Debug)]
+struct Numbers {
+    extent: f32,
+    top: f32,
+    /// Metres that each weapon reaches, by its number.
+    weapons: Vec<f32>,
+    /// The strongest dash of each hero: place in the kit, speed, seconds.
+    dashes: Vec<Option<(usize, f32, f32)>>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Scene {
+    /// The map.
+    pub statics: StaticWorld,
+    /// The tick.
+    pub tick: u32,
+    /// Ticks in a second.
+    pub rate: u16,
+    /// By stable id.
+    pub bodies: Vec<Body>,
+    /// The same, in short.
+    pub hot: Vec<Hot>,
+    /// Place in `bodies` of the player in each slot, or none.
+    pub players: Vec<Option<u32>>,
+    /// Who did something to whom.
+    pub contacts: Vec<Contact>,
+    /// Where bodies are.
+    pub grid: Grid,
+    /// By place.
+    kept: Vec<Kept>,
+    free: Vec<u32>,
+    /// Of the last tick, by stable id.
+    places: Vec<(StableId, u32)>,
+    places_end: usize,
+    numbers: Numbers,
+    next_cleared: usize,
+}
+
+impl Scene {
+    /// For matches of this simulation's map and rules.
+    pub fn new(simulation: &Simulation) -> Self {
+        let view = simulation.view();
+        let statics = view.resource::<Solids>().map(|solids| solids.world().statics.clone()).unwrap_or_default();
+        Self {
+            statics,
+            tick: 0,
+            rate: simulation.settings().tick_rate,
+            bodies: Vec::with_capacity(ENTITIES_MAX),
+            hot: Vec::with_capacity(ENTITIES_MAX),
+            players: vec![None; usize::from(simulation.settings().players_max)],
+            contacts: Vec::with_capacity(CONTACTS_MAX),
+            grid: Grid::new(&simulation.map().bounds),
+            kept: vec![Kept::default(); ENTITIES_MAX],
+            free: (0..ENTITIES_MAX as u32).rev().collect(),
+            places: Vec::with_capacity(ENTITIES_MAX),
+            places_end: 0,
+            numbers: Numbers::new(simulation.rules()),
+            next_cleared: 0,
+        }
+    }
+
+    /// The body of an entity.
+    pub fn body(&self, id: StableId) -> Option<&Body> {
+        let at = self.bodies.binary_search_by_key(&id, |body| body.id).ok()?;
+        Some(&self.bodies[at])
+    }
+
+    /// One more than the last place in use.
+    pub fn places(&self) -> usize {
+        self.places_end
+    }
+
+    /// The player in a slot.
+    pub fn player(&self, slot: u16) -> Option<&Body> {
+        let at = self.players.get(usize::from(slot)).copied().flatten()?;
+        self.bodies.get(at as usize)
+    }
+
+    /// Looks at a simulation behind its tick. Entities beyond [`ENTITIES_MAX`], the newest, are left out.
+    pub fn look(&mut self, simulation: &Simulation) {
+        let view = simulation.view();
+        self.tick = simulation.tick();
+        self.players.fill(None);
+        let Some(index) = view.resource::<Index>() else { return };
+        self.give_up_places(index);
+        self.bodies.clear();
+        let (rules, map) = (simulation.rules(), simulation.map());
+        let reader = Reader { view, rules, map, numbers: &self.numbers };
+        let mut before = self.places.iter().peekable();
+        for &(id, entity) in index.all() {
+            let Some(identity) = view.component::<Identity>(entity) else { continue };
+            // Both lists are in the order of ids, and what is gone was taken out.
+            let known = before.next_if(|entry| entry.0 == id).map(|entry| entry.1);
+            let Some(place) = known.or_else(|| self.free.pop()) else { continue };
+            let mut body = reader.body(identity, entity, place);
+            let kept = &mut self.kept[place as usize];
+            self.places_end = self.places_end.max(place as usize + 1);
+            body.jolted = kept.is_jolted(&body, self.rate);
+            kept.note(&body);
+            if let (Kind::Player, Some(slot)) = (body.kind, body.owner.checked_sub(1))
+                && let Some(entry) = self.players.get_mut(usize::from(slot))
+            {
+                *entry = Some(self.bodies.len() as u32);
+            }
+            self.bodies.push(body);
+        }
+        self.hot.clear();
+        self.hot.extend(self.bodies.iter().map(Hot::of));
+        self.places.clear();
+        self.places.extend(self.bodies.iter().map(|body| (body.id, body.place)));
+        self.clear_ways();
+        self.grid.fill(&self.bodies);
+        self.contacts.clear();
+        for cue in simulation.cues().iter().take(CONTACTS_MAX) {
+            if let Cue::Hit { target, by, .. } = *cue {
+                self.contacts.push(Contact { by, target });
+            }
+        }
+    }
+
+    /// Places of entities that are gone are free. Both lists are in the order of ids.
+    fn give_up_places(&mut self, index: &Index) {
+        let mut living = index.all().iter().map(|entry| entry.0).peekable();
+        let (kept, free) = (&mut self.kept, &mut self.free);
+        self.places.retain(|(id, place)| {
+            while living.next_if(|living| living < id).is_some() {}
+            let stays = living.peek() == Some(id);
+            if !stays {
+                kept[*place as usize] = Kept::default();
+                free.push(*place);
+            }
+            stays
+        });
+    }
+
+    /// Looks up how far walls are: for players, by turns if there are many, and for what flies along its way.
+    fn clear_ways(&mut self) {
+        let players = self.players.iter().flatten().count();
+        let turns = players.div_ceil(CLEARED_MAX).max(1);
+        self.next_cleared = (self.next_cleared + 1) % turns;
+        for at in 0..self.bodies.len() {
+            let body = &mut self.bodies[at];
+            if !body.shape.is_finite() || !body.placed {
+                continue;
+            }
+            match body.kind {
+                Kind::Player if body.alive => {
+                    let kept = &mut self.kept[body.place as usize];
+                    if body.jolted || body.owner as usize % turns == self.next_cleared {
+                        kept.clear = ways(&self.statics, &body.shape);
+                        kept.moved = 0.0;
+                    }
+                    body.shape.clear = kept.clear.map(|clear| clear + kept.moved);
+                }
+                Kind::Projectile => shorten(&self.statics, &mut body.shape),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Contacts of one tick that are looked at: what is beyond is of no more interest than it was.
+const CONTACTS_MAX: usize = 4_096;
+
+impl Hot {
+    fn of(body: &Body) -> Self {
+        let is_target = body.alive && matches!(body.kind, Kind::Player | Kind::Deployable);
+        Self { id: body.id, place: body.place, position: body.shape.position, jolted: body.jolted, is_target }
+    }
+}
+
+impl Kept {
+    fn is_jolted(&self, body: &Body, rate: u16) -> bool {
+        let seconds = 1.0 / f32::from(rate);
+        let legs = (body.shape.gait.acceleration + body.shape.gait.gravity) * seconds;
+        let flown = self.position + self.velocity * seconds;
+        self.id != body.id
+            || (body.shape.velocity - self.velocity).length() > legs * 2.0 + JOLT
+            || (body.shape.position - flown).length() > (legs * 2.0 + JOLT) * seconds + 0.2
+    }
+
+    fn note(&mut self, body: &Body) {
+        self.moved += self.position.distance(body.shape.position);
+        (self.id, self.position, self.velocity) = (body.id, body.shape.position, body.shape.velocity);
+    }
+}
+
+/// Metres to the first wall in each direction, at the height of the eyes.
+fn ways(statics: &StaticWorld, shape: &Shape) -> [f32; CORNERS] {
+    let reach = shape.travel_max(HORIZON_MS_MAX as f32 * 0.001 * 2.0).max(1.0) * 1.1 + 0.5;
+    let from = shape.position + Vec3::Y * shape.eyes[1];
+    DIRECTIONS.map(|way| {
+        let max = reach.min(CLEARANCE_MAX);
+        let found = statics.clearance(from, Vec3::new(way.x, 0.0, way.y), max);
+        if found < max { found } else { f32::INFINITY }
+    })
+}
+
+/// What flies stops at walls: it is nowhere behind them within the horizon.
+fn shorten(statics: &StaticWorld, shape: &mut Shape) {
+    let speed = shape.velocity.length();
+    if speed > 0.1 {
+        let way = speed * HORIZON_MS_MAX as f32 * 0.001;
+        let clear = statics.clearance(shape.position, shape.velocity / speed, way);
+        shape.clear = [clear.max(shape.extent[0]); CORNERS];
+    }
+}
+
+impl Numbers {
+    fn new(rules: &Rules) -> Self {
+        let edge = |from: [f32; 3], radius: f32| Vec2::new(from[0], from[2]).length() + radius;
+        let parts = rules.body.hitboxes.iter();
+        let extent = parts.clone().map(|part| edge(part.from, part.radius).max(edge(part.to, part.radius)));
+        let top = parts.map(|part| part.from[1].max(part.to[1]) + part.radius);
+        let dash = |dash: &Dash| (dash.speed, dash.duration_ms as f32 * 0.001);
+        let dashes = rules.heroes.iter().map(|hero| {
+            let abilities = hero.abilities.iter().enumerate();
+            abilities.fold(None, |best, (at, link)| match rules.abilities.get(link.index()).map(|it| &it.act) {
+                Some(Act::Dash(rule)) => {
+                    let (speed, seconds) = dash(rule);
+                    Some((at, speed, seconds))
+                }
+                _ => best,
+            })
+        });
+        Self {
+            extent: extent.fold(0.0, f32::max),
+            top: top.fold(0.0, f32::max),
+            weapons: rules.weapons.iter().map(|weapon| super::aim::range(&weapon.behaviour)).collect(),
+            dashes: dashes.collect(),
+        }
+    }
+}
+
+/// Reads one entity.
+struct Reader<'a> {
+    view: View<'a>,
+    rules: &'a Rules,
+    map: &'a Map,
+    numbers: &'a Numbers,
+}
+
+impl Reader<'_> {
+    fn body(&self, identity: &Identity, entity: Entity, place: u32) -> Body {
+        let secrecy = match identity.kind {
+            Kind::Point | Kind::Platform => Secrecy::Open,
+            Kind::Custom if identity.owner == 0 && identity.team == 0 => Secrecy::Open,
+            Kind::Pickup => {
+                let loot = self.view.component::<PickupState>(entity).is_some_and(|state| state.loot);
+                if loot { Secrecy::Seen } else { Secrecy::Remembered }
+            }
+            _ => Secrecy::Seen,
+        };
+        let mut body = Body {
+            id: identity.id,
+            kind: identity.kind,
+            team: identity.team,
+            owner: identity.owner,
+            place,
+            secrecy,
+            placed: true,
+            shape: Shape::still(Vec3::ZERO, 0.3, [0.0, 0.6]),
+            jolted: false,
+            area: 0.0,
+            alive: true,
+            look: Vec3::NEG_Z,
+            weapon_range: 0.0,
+        };
+        if identity.kind == Kind::Player {
+            self.player(entity, &mut body);
+        } else if let Some(place) = self.view.component::<Place>(entity) {
+            self.thing(entity, place, &mut body);
+        } else if let Some(state) = self.view.component::<MoverState>(entity) {
+            body.shape.position = state.position;
+        } else {
+            body.placed = false;
+        }
+        body
+    }
+
+    fn player(&self, entity: Entity, body: &mut Body) {
+        let Some(state) = self.view.component::<MoverState>(entity) else {
+            body.placed = false;
+            return;
+        };
+        let (movement, numbers) = (&self.rules.movement, self.numbers);
+        body.alive = self.view.component::<Life>(entity).is_some_and(|life| life.alive);
+        let hero = self.view.component::<Player>(entity).map_or(0, |player| player.hero);
+        if let Some(look) = self.view.component::<Look>(entity) {
+            let step = core::f32::consts::TAU / 65_536.0;
+            let (sin, cos) = libm::sincosf(f32::from(look.yaw) * step);
+            let (up, flat) = libm::sincosf(f32::from(look.pitch) * step);
+            body.look = Vec3::new(-sin * flat, up, -cos * flat);
+        }
+        let arsenal = self.view.component::<Arsenal>(entity);
+        let weapon = arsenal.and_then(|arsenal| self.rules.hero(hero).weapons.get(usize::from(arsenal.current)));
+        body.weapon_range = weapon.and_then(|link| numbers.weapons.get(link.index())).copied().unwrap_or(0.0);
+        body.shape = Shape {
+            velocity: state.velocity + state.ground_velocity,
+            eyes: [movement.crouch_height - movement.eye_below_top, movement.height - movement.eye_below_top],
+            radius: movement.radius,
+            gait: if body.alive { self.gait(entity, state, hero) } else { Gait::default() },
+            ..Shape::still(state.position, numbers.extent, [0.05, numbers.top])
+        };
+        if !body.alive {
+            body.shape.velocity = Vec3::ZERO;
+        }
+    }
+
+    fn gait(&self, entity: Entity, state: &MoverState, hero: u8) -> Gait {
+        let movement = &self.rules.movement;
+        let (speed, gravity) =
+            self.view.resource::<Tuning>().map_or((1.0, 1.0), |tuning| (tuning.speed, tuning.gravity));
+        let mobility = self.view.component::<Mobility>(entity);
+        let free = mobility.map_or(1.0, |mobility| if mobility.rooted { 0.0 } else { mobility.speed });
+        let tick = self.view.resource::<Clock>().map_or(0, |clock| clock.tick);
+        let forced = mobility.is_some_and(|mobility| tick < mobility.forced_until);
+        let dash = self.numbers.dashes.get(usize::from(hero)).copied().flatten();
+        let ready = |at: usize| self.view.component::<Kit>(entity).is_some_and(|kit| kit.charges[at] > 0);
+        let (dash_speed, dash_s) = match dash {
+            Some((at, speed, seconds)) if forced || ready(at) => (speed, seconds),
+            _ => (0.0, 0.0),
+        };
+        let air = if state.grounded { 1.0 } else { movement.air_control };
+        let acceleration = movement.acceleration * air;
+        let friction = if state.grounded { movement.friction * state.velocity.length() } else { 0.0 };
+        let jumps = (state.grounded || state.coyote > 0) && free > 0.0;
+        Gait {
+            speed_max: movement.max_speed * self.rules.hero(hero).speed_factor * speed * free,
+            acceleration,
+            braking: acceleration + friction,
+            dash_speed,
+            dash_s,
+            rise_speed: state.velocity.y.max(if jumps { movement.jump_speed } else { 0.0 }),
+            gravity: movement.gravity * gravity,
+            grounded: state.grounded,
+        }
+    }
+
+    fn thing(&self, entity: Entity, place: &Place, body: &mut Body) {
+        let middle = place.position;
+        body.shape = match body.kind {
+            Kind::Projectile => {
+                let velocity = self.view.component::<Projectile>(entity).map_or(Vec3::ZERO, |it| it.velocity);
+                let gait = Gait { rise_speed: velocity.y, ..Gait::default() };
+                Shape { velocity, gait, ..Shape::still(middle, 0.15, [-0.15, 0.15]) }
+            }
+            Kind::Deployable => {
+                let ability = self.view.component::<Turret>(entity).map(|turret| usize::from(turret.ability));
+                match ability.and_then(|number| self.rules.abilities.get(number)).map(|ability| &ability.act) {
+                    Some(Act::Deploy(rule)) => Shape::still(middle, rule.radius, [0.05, rule.height]),
+                    _ => Shape::still(middle, 0.5, [0.05, 1.0]),
+                }
+            }
+            Kind::Shield => {
+                let (width, height) =
+                    self.view.component::<Wall>(entity).map_or((1.0, 1.0), |it| (it.width, it.height));
+                let half = Vec3::new(width * 0.5, height * 0.5, 0.1);
+                boxed(middle, place.rotation, half)
+            }
+            Kind::Area => {
+                body.area = self.view.component::<AreaState>(entity).map_or(0.0, |area| area.radius);
+                Shape::still(middle, AREA_RADIUS, [0.1, 1.0])
+            }
+            Kind::Prop => self.prop(entity, place),
+            _ => Shape::still(middle, 0.4, [0.05, 0.8]),
+        };
+    }
+
+    fn prop(&self, entity: Entity, place: &Place) -> Shape {
+        let Some(prop) = self.view.component::<Prop>(entity) else {
+            return Shape::still(place.position, 0.5, [-0.5, 0.5]);
+        };
+        if prop.kind == DOOR {
+            let half = self.map.doors.get(usize::from(prop.spot)).map_or(Vec3::splat(0.6), |door| door.half);
+            return boxed(place.position, place.rotation, half);
+        }
+        match self.rules.props.get(usize::from(prop.kind)).map(|rule| rule.shape) {
+            Some(PropShape::Box { half }) => boxed(place.position, place.rotation, Vec3::from_array(half)),
+            Some(PropShape::Ball { radius }) => Shape::still(place.position, radius, [-radius, radius]),
+            Some(PropShape::Cylinder { radius, half_height }) => {
+                boxed(place.position, place.rotation, Vec3::new(radius, half_height, radius))
+            }
+            None => Shape::still(place.position, 0.5, [-0.5, 0.5]),
+        }
+    }
+}
+
+/// The prism of a turned box.
+fn boxed(middle: Vec3, rotation: Quat, half: Vec3) -> Shape {
+    let axes = [rotation * Vec3::X * half.x, rotation * Vec3::Y * half.y, rotation * Vec3::Z * half.z];
+    let along = |way: Vec3| axes.iter().map(|axis| axis.dot(way).abs()).sum::<f32>();
+    let height = along(Vec3::Y);
+    Shape {
+        extent: DIRECTIONS.map(|way| along(Vec3::new(way.x, 0.0, way.y))),
+        ..Shape::still(middle, 0.0, [-height, height])
+    }
+}
