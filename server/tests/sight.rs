@@ -1,7 +1,7 @@
 //! Walls at random: whatever a dense set of rays sees is never called hidden.
 
 use arbiter_server::interest::reach::{CORNERS, Gait, Prism, Shape};
-use arbiter_server::interest::shaft::{Memory, Verdict, judge};
+use arbiter_server::interest::shaft::{COST_MAX, Memory, Verdict, judge};
 use arbiter_sim::collide::{SightLine, StaticWorld};
 use arbiter_sim::map::{Shape as SolidShape, Solid};
 use arbiter_sim::time::SimRng;
@@ -79,9 +79,9 @@ proptest! {
     fn whoever_dense_rays_see_is_never_called_hidden(seed in any::<u64>()) {
         let mut rng = SimRng::seeded(seed);
         let world = world(&mut rng);
-        let (eyes, body) = (player(&mut rng, -12.0).eyes_within(HORIZON_S), player(&mut rng, 12.0).body_within(HORIZON_S));
-        let mut cost = 0;
-        let verdict = judge(&world, &eyes, &body, &mut Memory::default(), &mut cost);
+        let dash = seed % 3 == 0;
+        let (eyes, body) = (player(&mut rng, -12.0).eyes_within(HORIZON_S, dash), player(&mut rng, 12.0).body_within(HORIZON_S, dash));
+        let (verdict, cost) = judge(&world, &eyes, &body, &mut Memory::default(), COST_MAX);
         let clear = clear_rays(&mut rng, &world, &eyes, &body);
         prop_assert!(verdict != Verdict::Hidden || clear < CRACK, "{clear} rays of {RAYS} are clear");
         // What no ray sees may be judged seen, by a ray that was not cast; but a wall in between is enough.
@@ -94,8 +94,9 @@ proptest! {
         let shape = SolidShape::Box { half: Vec3::new(0.2, 6.0, 40.0) };
         let wall = Solid { name: "wall".to_owned(), shape, position: Vec3::ZERO, rotation: Quat::IDENTITY };
         let world = StaticWorld::new(&[wall]).unwrap();
-        let (eyes, body) = (player(&mut rng, -12.0).eyes_within(HORIZON_S), player(&mut rng, 12.0).body_within(HORIZON_S));
-        let verdict = judge(&world, &eyes, &body, &mut Memory::default(), &mut 0);
+        let dash = false;
+        let (eyes, body) = (player(&mut rng, -12.0).eyes_within(HORIZON_S, dash), player(&mut rng, 12.0).body_within(HORIZON_S, dash));
+        let verdict = judge(&world, &eyes, &body, &mut Memory::default(), COST_MAX).0;
         prop_assert_eq!(verdict, Verdict::Hidden);
     }
 }
@@ -114,11 +115,28 @@ fn a_wall_in_two_pieces_hides_as_one_does() {
         shape.position.z = -1.0;
         shape
     };
-    let (eyes, body) = (at(-12.0).eyes_within(HORIZON_S), at(12.0).body_within(HORIZON_S));
+    let dash = false;
+        let (eyes, body) = (at(-12.0).eyes_within(HORIZON_S, dash), at(12.0).body_within(HORIZON_S, dash));
     let judged = |gap: f32| {
         let world = StaticWorld::new(&[piece(-10.0 - gap), piece(10.0)]).unwrap();
-        judge(&world, &eyes, &body, &mut Memory::default(), &mut 0)
+        judge(&world, &eyes, &body, &mut Memory::default(), COST_MAX).0
     };
     assert_eq!(judged(0.0), Verdict::Hidden);
     assert_eq!(judged(2.0), Verdict::Seen);
+}
+
+#[test]
+fn the_random_walls_hide_some_and_show_some_and_hardly_any_judgement_is_unsure() {
+    let judged = |seed: u64| {
+        let mut rng = SimRng::seeded(seed);
+        let world = world(&mut rng);
+        let (from, to) = (player(&mut rng, -12.0), player(&mut rng, 12.0));
+        let dash = false;
+        let (eyes, body) = (from.eyes_within(HORIZON_S, dash), to.body_within(HORIZON_S, dash));
+        judge(&world, &eyes, &body, &mut Memory::default(), COST_MAX).0
+    };
+    let verdicts: Vec<Verdict> = (0..2_000).map(judged).collect();
+    let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count();
+    let (hidden, seen, unsure) = (count(Verdict::Hidden), count(Verdict::Seen), count(Verdict::Unsure));
+    assert!(hidden > 200 && seen > 200 && unsure < 20, "{hidden} hidden, {seen} seen, {unsure} unsure");
 }

@@ -25,8 +25,8 @@ pub const DIRECTIONS: [Vec2; CORNERS] = [
     Vec2::new(FRAC_1_SQRT_2, -FRAC_1_SQRT_2),
 ];
 
-/// 1 / cos(22.5 degrees): corners so much further out contain the circle.
-const ROUND: f32 = 1.0824;
+/// Corners so much further out make the ring as large as the circle on average.
+const ROUND: f32 = 1.04;
 
 /// Metres that the edge of a body is kept off a wall, so that no line begins inside one.
 const OFF_WALL: f32 = 0.02;
@@ -68,13 +68,17 @@ impl Gait {
             let gain = ((self.speed_max - start) / self.acceleration.max(1.0)).min(rest);
             start * rest + self.acceleration * gain * (rest - 0.5 * gain)
         };
+        walked.max(0.0)
+    }
+
+    /// Metres that one can get in any direction with a dash that is ready; 0 without.
+    fn dash(&self, seconds: f32) -> f32 {
         let dash = seconds.min(self.dash_s);
-        let dashed = self.dash_speed * dash + self.speed_max * (seconds - dash);
-        walked.max(if self.dash_speed > 0.0 { dashed } else { 0.0 }).max(0.0)
+        if self.dash_speed > 0.0 { self.dash_speed * dash + self.speed_max * (seconds - dash) } else { 0.0 }
     }
 
     /// Metres upwards at most.
-    fn rise(&self, seconds: f32) -> f32 {
+    pub fn rise(&self, seconds: f32) -> f32 {
         let speed = self.rise_speed.max(0.0);
         let top = seconds.min(speed / self.gravity.max(0.1));
         speed * top - 0.5 * self.gravity * top * top
@@ -131,35 +135,39 @@ impl Shape {
     pub fn travel_max(&self, seconds: f32) -> f32 {
         let flat = Vec2::new(self.velocity.x, self.velocity.z);
         let along = flat.normalize_or(Vec2::X);
-        self.gait.travel(flat, along, seconds)
+        self.gait.travel(flat, along, seconds).max(self.gait.dash(seconds))
     }
 
-    /// Where its eyes may be within some seconds.
-    pub fn eyes_within(&self, seconds: f32) -> Prism {
+    /// Whether a dash is ready, which gets one further than legs do.
+    pub fn dashes(&self) -> bool {
+        self.gait.dash_speed > 0.0
+    }
+
+    /// Where its eyes may be within some seconds, on foot or by a dash.
+    pub fn eyes_within(&self, seconds: f32, dash: bool) -> Prism {
         let reach = |at: usize, travel: f32| travel.min(self.clear[at] - self.radius + SKIN).max(0.0);
-        self.prism(self.eyes, seconds, reach)
+        self.prism(self.eyes, seconds, dash, reach)
     }
 
-    /// Where any part of it may be within some seconds.
-    pub fn body_within(&self, seconds: f32) -> Prism {
+    /// Where any part of it may be within some seconds, on foot or by a dash.
+    pub fn body_within(&self, seconds: f32, dash: bool) -> Prism {
         let reach = |at: usize, travel: f32| (travel + self.extent[at]).min(self.clear[at] - OFF_WALL).max(0.0);
-        self.prism(self.height, seconds, reach)
+        self.prism(self.height, seconds, dash, reach)
     }
 
-    fn prism(&self, [low, high]: [f32; 2], seconds: f32, reach: impl Fn(usize, f32) -> f32) -> Prism {
+    fn prism(&self, [low, high]: [f32; 2], seconds: f32, dash: bool, reach: impl Fn(usize, f32) -> f32) -> Prism {
         let (x, y, z) = (self.position.x, self.position.y, self.position.z);
         let flat = Vec2::new(self.velocity.x, self.velocity.z);
         let centre = Vec2::new(x, z);
+        let dashed = self.gait.dash(seconds);
         let ring = core::array::from_fn(|at| {
-            let travel = self.gait.travel(flat, DIRECTIONS[at], seconds) * ROUND;
-            centre + DIRECTIONS[at] * reach(at, travel)
+            let travel = if dash { dashed } else { self.gait.travel(flat, DIRECTIONS[at], seconds) };
+            centre + DIRECTIONS[at] * reach(at, travel * ROUND)
         });
-        Prism {
-            centre,
-            ring,
-            low: y + low - self.gait.fall(self.velocity.y, seconds),
-            high: y + high + self.gait.rise(seconds),
-        }
+        // A dash goes straight on: nobody rises or falls in one.
+        let (fall, rise) =
+            if dash { (0.0, 0.0) } else { (self.gait.fall(self.velocity.y, seconds), self.gait.rise(seconds)) };
+        Prism { centre, ring, low: y + low - fall, high: y + high + rise }
     }
 }
 
@@ -195,7 +203,7 @@ mod tests {
 
     #[test]
     fn one_who_runs_gets_further_ahead_than_back() {
-        let eyes = walker(Vec3::X * 6.0).eyes_within(0.15);
+        let eyes = walker(Vec3::X * 6.0).eyes_within(0.15, false);
         assert!((eyes.ring[0].x - 0.9 * ROUND).abs() < 1e-3, "{}", eyes.ring[0].x);
         assert!(eyes.ring[4].x > -0.2, "{}", eyes.ring[4].x);
     }
@@ -205,21 +213,21 @@ mod tests {
         let mut shape = walker(Vec3::X * 6.0);
         shape.radius = 0.35;
         shape.clear[0] = 0.6;
-        assert!(shape.eyes_within(0.15).ring[0].x < 0.3);
-        assert!(shape.body_within(0.15).ring[0].x < 0.6);
+        assert!(shape.eyes_within(0.15, false).ring[0].x < 0.3);
+        assert!(shape.body_within(0.15, false).ring[0].x < 0.6);
     }
 
     #[test]
     fn a_dash_that_is_ready_counts_in_all_directions() {
         let mut shape = walker(Vec3::X * 6.0);
         (shape.gait.dash_speed, shape.gait.dash_s) = (22.0, 0.18);
-        assert!(shape.eyes_within(0.15).ring[4].x <= -3.3);
+        assert!(shape.eyes_within(0.15, true).ring[4].x <= -3.3);
     }
 
     #[test]
     fn a_longer_horizon_contains_a_shorter_one() {
         let shape = walker(Vec3::new(-2.0, 0.0, 3.0));
-        let (near, far) = (shape.body_within(0.1), shape.body_within(0.2));
+        let (near, far) = (shape.body_within(0.1, false), shape.body_within(0.2, false));
         for at in 0..CORNERS {
             assert!(far.ring[at].length() >= near.ring[at].length());
         }

@@ -303,16 +303,21 @@ impl Kept {
     }
 }
 
-/// Metres to the first wall in each direction, at the height of the eyes.
+/// Metres to the first wall in each direction: what is too high to be jumped, and what is at the height of the eyes.
 fn ways(statics: &StaticWorld, shape: &Shape) -> [f32; CORNERS] {
     let reach = shape.travel_max(HORIZON_MS_MAX as f32 * 0.001 * 2.0).max(1.0) * 1.1 + 0.5;
-    let from = shape.position + Vec3::Y * shape.eyes[1];
+    let hurdle = shape.gait.rise(HORIZON_MS_MAX as f32 * 0.0005).clamp(HURDLE_MIN, shape.eyes[1]);
+    let from = [hurdle, shape.eyes[1]].map(|height| shape.position + Vec3::Y * height);
     DIRECTIONS.map(|way| {
         let max = reach.min(CLEARANCE_MAX);
-        let found = statics.clearance(from, Vec3::new(way.x, 0.0, way.y), max);
+        let along = Vec3::new(way.x, 0.0, way.y);
+        let found = from.iter().fold(max, |clear, from| statics.clearance(*from, along, clear));
         if found < max { found } else { f32::INFINITY }
     })
 }
+
+/// What is lower than this many metres is stepped over.
+const HURDLE_MIN: f32 = 0.45;
 
 /// What flies stops at walls: it is nowhere behind them within the horizon.
 fn shorten(statics: &StaticWorld, shape: &mut Shape) {

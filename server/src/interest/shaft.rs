@@ -15,11 +15,15 @@ use super::reach::{CORNERS, Prism};
 /// Metres below which a shaft is not halved any more: through smaller gaps nobody is recognised.
 pub const GAP_M: f32 = 0.25;
 
-/// Lines that one judgement may cost, walks through the tree counted [`WALK_COST`] times; beyond them it is not sure.
-pub const COST_MAX: u32 = 3_000;
+/// Lines that one judgement of a player may cost, walks through the tree counted [`WALK_COST`] times; beyond them it is not
+/// sure.
+pub const COST_MAX: u32 = 6_000;
+
+/// The same for a thing.
+pub const THING_COST_MAX: u32 = 400;
 
 /// A walk through the tree beside a look at one piece.
-const WALK_COST: u32 = 6;
+const WALK_COST: u32 = 8;
 
 /// Corners of the side that faces the other prism.
 const FRONT: usize = 5;
@@ -117,16 +121,23 @@ struct Search<'a> {
     body: Front,
     memory: &'a mut Memory,
     cost: u32,
+    cost_max: u32,
 }
 
-/// Judges whether from anywhere in `eyes` anything in `body` can be seen. Adds what it cost to `cost`.
-pub fn judge(statics: &StaticWorld, eyes: &Prism, body: &Prism, memory: &mut Memory, cost: &mut u32) -> Verdict {
+/// Judges whether from anywhere in `eyes` anything in `body` can be seen, at a cost of at most about `cost_max` lines.
+/// Returns what it cost too.
+pub fn judge(
+    statics: &StaticWorld,
+    eyes: &Prism,
+    body: &Prism,
+    memory: &mut Memory,
+    cost_max: u32,
+) -> (Verdict, u32) {
     let towards = body.centre - eyes.centre;
     let (from, to) = (Front::of(eyes, towards), Front::of(body, -towards));
-    let mut search = Search { statics, eyes: from, body: to, memory, cost: 0 };
+    let mut search = Search { statics, eyes: from, body: to, memory, cost: 0, cost_max };
     let verdict = search.run();
-    *cost += search.cost;
-    verdict
+    (verdict, search.cost)
 }
 
 impl Search<'_> {
@@ -208,7 +219,7 @@ impl Search<'_> {
                 continue;
             }
             let Some(range) = self.range_to_halve(&shaft) else { continue };
-            if self.cost > COST_MAX || count + 2 > SHAFTS_MAX {
+            if self.cost > self.cost_max || count + 2 > SHAFTS_MAX {
                 return Verdict::Unsure;
             }
             match self.halve(&shaft, range) {

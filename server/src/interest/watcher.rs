@@ -13,17 +13,20 @@ use super::rank::{self, URGENT};
 use super::reach::Prism;
 use super::scene::{Body, Hot, Scene, Secrecy};
 use super::settings::{HORIZON_MS_MAX, InterestSettings};
-use super::shaft::{Verdict, judge};
+use super::shaft::{COST_MAX, Memory, THING_COST_MAX, Verdict, judge};
 
 /// Milliseconds that a judgement may look beyond the horizon, and for which it then holds; at least one tick.
-const SLACKS_MS: [u32; 4] = [16, 66, 200, 500];
+const SLACKS_MS: [u32; 4] = [0, 66, 200, 500];
 
 /// Milliseconds for which what was seen counts as seen.
-const SEEN_MS: u32 = 33;
+const SEEN_MS: u32 = 16;
+
+/// The same for what is no player.
+const THING_SEEN_MS: u32 = 100;
 
 /// What judgements of one client may cost in a tick, in lines to one piece; what is not spent is kept for
 /// [`COST_TICKS`] ticks. What is due and cannot be paid counts as seen, since nobody may miss what is in sight.
-pub const COST_PER_TICK: u32 = 1_500;
+pub const COST_PER_TICK: u32 = 1_000_000;
 
 /// See [`COST_PER_TICK`].
 const COST_TICKS: u32 = 8;
@@ -55,7 +58,8 @@ pub struct Watcher {
     wanted: Vec<StableId>,
     gone: Vec<StableId>,
     keys: Vec<(u64, u32)>,
-    eyes: [Prism; SLACKS_MS.len()],
+    /// On foot and by a dash, for each slack.
+    eyes: [[Prism; 2]; SLACKS_MS.len()],
     /// Judgements, and what they cost, since the watcher was made.
     pub judgements: u64,
     /// See `judgements`.
@@ -80,7 +84,7 @@ impl Watcher {
             wanted: Vec::with_capacity(WANTED_MAX + 1),
             gone: Vec::new(),
             keys: Vec::new(),
-            eyes: [nowhere; SLACKS_MS.len()],
+            eyes: [[nowhere; 2]; SLACKS_MS.len()],
             judgements: 0,
             cost: 0,
             unsure: 0,
@@ -160,7 +164,8 @@ impl Watcher {
         self.pairs.reserve(scene.places());
         self.purse = (self.purse + COST_PER_TICK).min(COST_PER_TICK * COST_TICKS);
         for (slack, eyes) in SLACKS_MS.iter().zip(&mut self.eyes) {
-            *eyes = me.shape.eyes_within(self.horizon_s + ticks(*slack, scene.rate) as f32 / f32::from(scene.rate));
+            let seconds = self.horizon_s + ticks(*slack, scene.rate) as f32 / f32::from(scene.rate);
+            *eyes = [false, true].map(|dash| me.shape.eyes_within(seconds, dash));
         }
         self.note_contacts(scene, me);
         self.keys.clear();
@@ -249,7 +254,7 @@ impl Watcher {
             // Whoever stands in it feels it.
             (true, scene.tick + 1)
         } else {
-            self.judge_sight(scene, body, place)
+            self.judge_sight(scene, me, body, place)
         };
         self.pairs.due[place] = due;
         let flags = &mut self.pairs.flags[place];
@@ -257,7 +262,7 @@ impl Watcher {
     }
 
     /// Whether an entity is to be seen within the horizon, and until when that holds.
-    fn judge_sight(&mut self, scene: &Scene, body: &Body, place: usize) -> (bool, u32) {
+    fn judge_sight(&mut self, scene: &Scene, me: &Body, body: &Body, place: usize) -> (bool, u32) {
         let judged = &mut self.pairs.judged[place];
         let mut memory = judged.memory;
         let mut level = (usize::from(judged.level) + 1).min(SLACKS_MS.len() - 1);
@@ -266,32 +271,63 @@ impl Watcher {
             level = 0;
         }
         let mut verdict = Verdict::Unsure;
+        let cost_before = self.cost;
         let mut slack;
         loop {
-            slack = ticks(SLACKS_MS[level], scene.rate).max(1);
+            slack = ticks(SLACKS_MS[level], scene.rate);
             if self.purse == 0 {
                 break;
             }
             let seconds = self.horizon_s + slack as f32 / f32::from(scene.rate);
-            let mut cost = 0;
-            let target = body.shape.body_within(seconds);
-            verdict = judge(&scene.statics, &self.eyes[level], &target, &mut memory, &mut cost);
-            self.purse = self.purse.saturating_sub(cost);
-            self.cost += u64::from(cost);
-            self.judgements += 1;
+            verdict = self.judge_within(scene, me, body, seconds, level, &mut memory);
             if verdict == Verdict::Hidden || level == 0 {
                 break;
             }
             level -= 1;
         }
         self.unsure += u64::from(verdict == Verdict::Unsure);
+        {
+            let k = body.kind as usize * 3 + verdict as usize;
+            STAT[k * 2].fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+            STAT[k * 2 + 1].fetch_add(self.cost - cost_before, core::sync::atomic::Ordering::Relaxed);
+        }
         let judged = &mut self.pairs.judged[place];
         (judged.memory, judged.level) = (memory, level as u8);
         match verdict {
-            Verdict::Hidden => (false, scene.tick + slack),
+            Verdict::Hidden => (false, scene.tick + slack.max(1)),
+            _ if body.kind != Kind::Player => (true, scene.tick + ticks(THING_SEEN_MS, scene.rate).max(1)),
             Verdict::Seen => (true, scene.tick + ticks(SEEN_MS, scene.rate).max(1)),
             Verdict::Unsure => (true, scene.tick + 1),
         }
+    }
+
+    /// Judges all ways of getting about of both within some seconds.
+    fn judge_within(
+        &mut self,
+        scene: &Scene,
+        me: &Body,
+        body: &Body,
+        seconds: f32,
+        level: usize,
+        memory: &mut Memory,
+    ) -> Verdict {
+        let cost_max = if body.kind == Kind::Player { COST_MAX } else { THING_COST_MAX };
+        let mut all = Verdict::Hidden;
+        for by_dash in 0..=usize::from(body.shape.dashes()) {
+            let target = body.shape.body_within(seconds, by_dash == 1);
+            for eyes in &self.eyes[level][..=usize::from(me.shape.dashes())] {
+                let (verdict, cost) = judge(&scene.statics, eyes, &target, memory, cost_max);
+                self.purse = self.purse.saturating_sub(cost);
+                self.cost += u64::from(cost);
+                self.judgements += 1;
+                match verdict {
+                    Verdict::Seen => return verdict,
+                    Verdict::Unsure => all = verdict,
+                    Verdict::Hidden => {}
+                }
+            }
+        }
+        all
     }
 
     /// The most urgent first.
@@ -324,6 +360,7 @@ impl Watcher {
     }
 }
 
+pub static STAT: [core::sync::atomic::AtomicU64; 80] = [const { core::sync::atomic::AtomicU64::new(0) }; 80];
 fn ticks(ms: u32, rate: u16) -> u32 {
     (ms * u32::from(rate) + 500) / 1_000
 }

@@ -6,22 +6,55 @@
 use glam::Vec3;
 
 use super::bvh::Ray;
+use super::shape::{Form, Piece};
 use super::world::StaticWorld;
 
 /// The straight line between two points.
 #[derive(Debug, Clone, Copy)]
 pub struct SightLine {
     from: Vec3,
-    direction: Vec3,
-    length: f32,
+    to: Vec3,
 }
 
 impl SightLine {
-    /// From one point to another, both finite; between equal points nothing stands.
+    /// From one point to another, both finite.
+    #[inline(always)]
     pub fn between(from: Vec3, to: Vec3) -> Self {
-        let apart = to - from;
-        let length = apart.length();
-        Self { from, direction: if length > 0.0 { apart / length } else { Vec3::X }, length }
+        Self { from, to }
+    }
+}
+
+/// What keeps the test of axes safe from rounding where a line runs along a box's edge.
+const PARALLEL: f32 = 1e-6;
+
+impl Piece {
+    /// Whether a line touches the piece. Without a division for boxes, which most pieces are.
+    #[inline]
+    fn touches(&self, line: &SightLine) -> bool {
+        let (from, along) = (line.from - self.position, line.to - line.from);
+        match &self.form {
+            Form::Box { half } => {
+                // After Ericson, Real-Time Collision Detection, 5.3.3: a line and a box are apart if they are along one of
+                // six axes.
+                let reach = self.to_local(along) * 0.5;
+                let middle = self.to_local(from) + reach;
+                let length = reach.abs() + Vec3::splat(PARALLEL);
+                let apart = middle.abs().cmpgt(*half + length).any();
+                let around = middle.cross(reach).abs();
+                let (x, y, z) = (length.x, length.y, length.z);
+                !apart
+                    && around.x <= half.y * z + half.z * y
+                    && around.y <= half.z * x + half.x * z
+                    && around.z <= half.x * y + half.y * x
+            }
+            Form::Ball { radius } => {
+                let length = along.length_squared();
+                let at = if length > 0.0 { (-from.dot(along) / length).clamp(0.0, 1.0) } else { 0.0 };
+                (from + along * at).length_squared() <= radius * radius
+            }
+            // In multiples of the line: none of these needs a unit direction.
+            _ => self.ray(from, along, 1.0).is_some(),
+        }
     }
 }
 
@@ -34,15 +67,13 @@ impl StaticWorld {
     /// between their convex hulls.
     #[inline]
     pub fn stands_on(&self, piece: u32, line: &SightLine) -> bool {
-        let found = self.pieces().get(piece as usize);
-        found.is_some_and(|piece| piece.ray(line.from - piece.position, line.direction, line.length).is_some())
+        self.pieces().get(piece as usize).is_some_and(|piece| piece.touches(line))
     }
 
     /// A piece that stands on a line, not always the nearest; [`Self::NOTHING`] if it is clear.
     pub fn blocker(&self, line: &SightLine) -> u32 {
-        let ray = Ray::new(line.from, line.direction, 0.0);
-        let stands = |item: u32| self.stands_on(item, line);
-        self.tree().any_along(&ray, line.length, stands).unwrap_or(Self::NOTHING)
+        let ray = Ray::new(line.from, line.to - line.from, 0.0);
+        self.tree().any_along(&ray, 1.0, |item| self.stands_on(item, line)).unwrap_or(Self::NOTHING)
     }
 
     /// Metres from a point along a unit direction to the first piece, at most `max`; 0 inside one.
