@@ -26,7 +26,7 @@ const SEED: u64 = 7;
 /// What a datagram holds of a busy fight.
 const TOLD_PER_TICK: usize = 30;
 /// Seconds of each match that the oracle judges, on each map.
-const LEAKS_SECONDS: u32 = 40;
+const LEAKS_SECONDS: u32 = 30;
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
@@ -39,7 +39,7 @@ fn main() {
     for name in ["arena", "field"].into_iter().filter(|name| wants(name)) {
         let map = Arc::new(Assets::embedded().map(name).expect("built-in maps are valid"));
         if wants("cost") {
-            [(10, 1_200), (100, 200)]
+            [(10, 1_200), (100, 300), (1_000, 60)]
                 .into_iter()
                 .for_each(|(players, ticks)| cost(name, &map, players, ticks));
         }
@@ -80,13 +80,6 @@ fn cost(name: &str, map: &Arc<Map>, players: u16, ticks: u32) {
         }
     }
     let after = spent(&mut interest, players);
-    for k in 0..30 {
-        let a = arbiter_server::interest::STAT[2 * k].swap(0, std::sync::atomic::Ordering::Relaxed);
-        let b = arbiter_server::interest::STAT[2 * k + 1].swap(0, std::sync::atomic::Ordering::Relaxed);
-        if a > 0 {
-            println!("kind {} verdict {}: {:.3} per client tick, {:.0} lines each", k / 3, k % 3, a as f64 / (2.0 * f64::from(ticks) * f64::from(players)), b as f64 / a as f64);
-        }
-    }
     let pairs = f64::from(ticks) * f64::from(players);
     println!(
         "{name}: {players} players, {ticks} ticks behind {ticks} to warm up; of {} entities {:.0} wanted and {:.2} gone for a client and tick, {:.1} judgements of {:.0} lines, {:.3} unsure",
@@ -113,10 +106,11 @@ fn spent(interest: &mut Interest, players: u16) -> (u64, u64, u64) {
 }
 
 fn leaks(name: &str, map: &Arc<Map>) {
-    let players = if name == "arena" { 10 } else { 40 };
+    // On the field ten players hardly ever meet.
+    let players = if name == "arena" { 10 } else { 100 };
     let mut sum = Leaks::default();
     let from = thread_cpu();
-    for seed in 0..1 {
+    for seed in 0..2 {
         let plan = LeaksPlan {
             map: Arc::clone(map),
             players,
@@ -124,7 +118,7 @@ fn leaks(name: &str, map: &Arc<Map>) {
             seed: SEED + seed,
             ticks: LEAKS_SECONDS * u32::from(TICK_RATE),
             // Not a multiple of any period of the watchers.
-            every: if name == "arena" { 17 } else { 61 },
+            every: if name == "arena" { 17 } else { 301 },
             settings: InterestSettings::default(),
         };
         sum.add(&play(&plan).expect("the map suits the mode"));

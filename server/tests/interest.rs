@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use arbiter_schema::StableId;
+use arbiter_server::interest::hearing::{COARSE_M, Heard, heard};
 use arbiter_server::interest::rank::STALE_MAX_S;
 use arbiter_server::interest::{Interest, InterestSettings};
 use arbiter_sim::collide::{DynamicWorld, MoverState, StaticWorld, World};
 use arbiter_sim::index::{Index, Kind};
 use arbiter_sim::map::{Map, Shape, Solid, Spawn, Volume};
 use arbiter_sim::rules::MatchSettings;
-use arbiter_sim::{Command, Input, Loadout, Rules, Simulation, button};
+use arbiter_sim::{Command, Cue, Input, Loadout, Rules, Simulation, button};
 use glam::{Quat, Vec3};
 
 const RATE: u16 = 60;
@@ -204,13 +205,10 @@ fn who_goes_out_of_sight_is_gone_until_that_was_said() {
     game.step();
     let watcher = game.interest.watcher(0).unwrap();
     assert!(watcher.gone().is_empty());
-    let scene_knows = |game: &mut Match, rewind| {
-        let (scene, id) = (game.interest.scene(), enemy);
-        game.interest.watchers()[0].may_hit(scene, id, rewind)
-    };
-    assert!(scene_knows(&mut game, 15), "a shot at where they were seen still counts");
+    let may_hit = |game: &Match| game.interest.watchers()[0].may_hit(game.interest.scene(), enemy, 15);
+    assert!(may_hit(&game), "a shot at where they were seen still counts");
     game.run(20);
-    assert!(!scene_knows(&mut game, 15));
+    assert!(!may_hit(&game));
 }
 
 #[test]
@@ -319,4 +317,17 @@ fn two_rooms_tell_the_same_and_the_order_of_clients_makes_no_difference() {
             assert_eq!(wanted, two.interest.watcher(slot).unwrap().wanted());
         }
     }
+}
+
+#[test]
+fn a_shot_behind_a_wall_is_heard_from_roughly_where_it_was_and_not_by_whom() {
+    let mut game = Match::new(ground(wall(), 1), 2, 0, InterestSettings::default());
+    game.run(5);
+    let (me, enemy, from) = (game.player(0), game.player(1), game.feet(1) + Vec3::Y * 1.65);
+    let shot = |by, from| Cue::Fired { by, weapon: 0, from, to: from + Vec3::Z };
+    let hear = |cue: &Cue| heard(game.interest.scene(), &game.interest.watchers()[0], 0, cue);
+    assert_eq!(hear(&shot(me, from)), Heard::All);
+    let Heard::From(place) = hear(&shot(enemy, from)) else { panic!("not heard") };
+    assert!(place != from && (place - from).abs().max_element() <= COARSE_M);
+    assert_eq!(hear(&shot(enemy, from + Vec3::X * 80.0)), Heard::Nothing);
 }

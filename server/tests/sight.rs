@@ -116,7 +116,7 @@ fn a_wall_in_two_pieces_hides_as_one_does() {
         shape
     };
     let dash = false;
-        let (eyes, body) = (at(-12.0).eyes_within(HORIZON_S, dash), at(12.0).body_within(HORIZON_S, dash));
+    let (eyes, body) = (at(-12.0).eyes_within(HORIZON_S, dash), at(12.0).body_within(HORIZON_S, dash));
     let judged = |gap: f32| {
         let world = StaticWorld::new(&[piece(-10.0 - gap), piece(10.0)]).unwrap();
         judge(&world, &eyes, &body, &mut Memory::default(), COST_MAX).0

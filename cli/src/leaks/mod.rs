@@ -137,10 +137,6 @@ fn judge(plan: &LeaksPlan, fight: &Fight, interest: &Interest, oracle: &mut Orac
             } else {
                 leaks.hidden += 1;
                 leaks.needless += u64::from(told);
-                if std::env::var_os("DIAG").is_some() {
-                    let d = |id| interest.scene().body(id).map_or(false, |b| b.shape.gait.dash_speed > 0.0);
-                    println!("DIAG {} {} {} {:.0}", u8::from(told), u8::from(d(one.id)), u8::from(d(other.id)), one.at.distance(other.at));
-                }
             }
         }
     }

@@ -25,8 +25,8 @@ pub const DIRECTIONS: [Vec2; CORNERS] = [
     Vec2::new(FRAC_1_SQRT_2, -FRAC_1_SQRT_2),
 ];
 
-/// Corners so much further out make the ring as large as the circle on average.
-const ROUND: f32 = 1.04;
+/// 1 / cos(22.5 degrees): corners so much further out contain the circle.
+const ROUND: f32 = 1.0824;
 
 /// Metres that the edge of a body is kept off a wall, so that no line begins inside one.
 const OFF_WALL: f32 = 0.02;

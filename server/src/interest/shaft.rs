@@ -12,15 +12,16 @@ use glam::{Vec2, Vec3};
 
 use super::reach::{CORNERS, Prism};
 
-/// Metres below which a shaft is not halved any more: through smaller gaps nobody is recognised.
-pub const GAP_M: f32 = 0.25;
+/// Metres below which a shaft is not halved any more. A gap that is smaller, and on no line between corners, may be missed;
+/// every corner that was tried on the way down is nearer than this to it.
+pub const GAP_M: f32 = 0.5;
 
 /// Lines that one judgement of a player may cost, walks through the tree counted [`WALK_COST`] times; beyond them it is not
 /// sure.
 pub const COST_MAX: u32 = 6_000;
 
 /// The same for a thing.
-pub const THING_COST_MAX: u32 = 400;
+pub const THING_COST_MAX: u32 = 200;
 
 /// A walk through the tree beside a look at one piece.
 const WALK_COST: u32 = 8;
@@ -114,6 +115,9 @@ struct Shaft {
     blockers: [u32; 16],
 }
 
+/// What stands on the lines between the corners of two fronts.
+type Grid = [[u32; 2 * FRONT]; 2 * FRONT];
+
 /// One judgement.
 struct Search<'a> {
     statics: &'a StaticWorld,
@@ -126,13 +130,7 @@ struct Search<'a> {
 
 /// Judges whether from anywhere in `eyes` anything in `body` can be seen, at a cost of at most about `cost_max` lines.
 /// Returns what it cost too.
-pub fn judge(
-    statics: &StaticWorld,
-    eyes: &Prism,
-    body: &Prism,
-    memory: &mut Memory,
-    cost_max: u32,
-) -> (Verdict, u32) {
+pub fn judge(statics: &StaticWorld, eyes: &Prism, body: &Prism, memory: &mut Memory, cost_max: u32) -> (Verdict, u32) {
     let towards = body.centre - eyes.centre;
     let (from, to) = (Front::of(eyes, towards), Front::of(body, -towards));
     let mut search = Search { statics, eyes: from, body: to, memory, cost: 0, cost_max };
@@ -170,18 +168,32 @@ impl Search<'_> {
             return Verdict::Seen;
         }
         let Some(grid) = self.grid() else { return Verdict::Seen };
-        let piece = grid[0][0];
-        if grid.iter().flatten().all(|blocker| *blocker == piece) {
-            self.memory.piece = piece;
-            return Verdict::Hidden;
+        let ends = 2 * FRONT - 1;
+        for piece in [grid[0][0], grid[ends][ends], grid[0][ends]] {
+            if self.fills_all(&grid, piece) {
+                self.memory.piece = piece;
+                return Verdict::Hidden;
+            }
         }
-        self.memory.piece = piece;
+        self.memory.piece = grid[0][0];
         self.halve_all(&grid)
+    }
+
+    /// Whether one piece stands on the lines between all corners of both fronts.
+    fn fills_all(&mut self, grid: &Grid, piece: u32) -> bool {
+        let mut lines = (0..2 * FRONT).flat_map(|from| (0..2 * FRONT).map(move |to| (from, to)));
+        lines.all(|(from, to)| {
+            grid[from][to] == piece || {
+                self.cost += 1;
+                let at = [(from / 2) as f32, (from % 2) as f32, (to / 2) as f32, (to % 2) as f32];
+                self.statics.stands_on(piece, &self.line(at))
+            }
+        })
     }
 
     /// What stands on the lines between all corners of both fronts, or nothing if one is clear. Corner 2i is the lower
     /// and 2i + 1 the upper end of edge i.
-    fn grid(&mut self) -> Option<[[u32; 2 * FRONT]; 2 * FRONT]> {
+    fn grid(&mut self) -> Option<Grid> {
         let mut grid = [[StaticWorld::NOTHING; 2 * FRONT]; 2 * FRONT];
         let mut hint = self.memory.piece;
         // Upper ends first: more is seen from above.
@@ -198,7 +210,7 @@ impl Search<'_> {
         Some(grid)
     }
 
-    fn halve_all(&mut self, grid: &[[u32; 2 * FRONT]; 2 * FRONT]) -> Verdict {
+    fn halve_all(&mut self, grid: &Grid) -> Verdict {
         let mut waiting = [Shaft { ranges: [[0.0; 2]; 4], blockers: [0; 16] }; SHAFTS_MAX];
         let mut count = 0;
         for from in 0..FRONT - 1 {

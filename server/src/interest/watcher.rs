@@ -15,21 +15,30 @@ use super::scene::{Body, Hot, Scene, Secrecy};
 use super::settings::{HORIZON_MS_MAX, InterestSettings};
 use super::shaft::{COST_MAX, Memory, THING_COST_MAX, Verdict, judge};
 
-/// Milliseconds that a judgement may look beyond the horizon, and for which it then holds; at least one tick.
-const SLACKS_MS: [u32; 4] = [0, 66, 200, 500];
+/// Milliseconds that a judgement may look beyond the horizon, and for which it then holds.
+const SLACKS_MS: [u32; 4] = [16, 66, 200, 500];
 
 /// Milliseconds for which what was seen counts as seen.
-const SEEN_MS: u32 = 16;
+const SEEN_MS: u32 = 33;
 
 /// The same for what is no player.
-const THING_SEEN_MS: u32 = 100;
+const THING_SEEN_MS: u32 = 250;
 
-/// What judgements of one client may cost in a tick, in lines to one piece; what is not spent is kept for
+/// Milliseconds for which at least what is nobody's counts as hidden: it is still told before it comes into view.
+const NEUTRAL_HIDDEN_MS: u32 = 100;
+
+/// What judgements of one client may cost in a tick, in lines to one piece of some 20 ns. What is not spent is kept for
 /// [`COST_TICKS`] ticks. What is due and cannot be paid counts as seen, since nobody may miss what is in sight.
-pub const COST_PER_TICK: u32 = 1_000_000;
+pub const COST_PER_TICK: u32 = 1_500;
+
+/// The same for all clients of a room together: 2 ms of a tick.
+pub const COST_PER_TICK_ALL: u32 = 100_000;
 
 /// See [`COST_PER_TICK`].
 const COST_TICKS: u32 = 8;
+
+/// Ticks after which what could not be paid is tried again, and as many more by turns.
+const UNPAID_TICKS: u32 = 4;
 
 /// Entities of a list at most: several times what a datagram holds. The rest waits and gathers urgency.
 pub const WANTED_MAX: usize = 256;
@@ -52,6 +61,7 @@ pub struct Watcher {
     id: StableId,
     pairs: Pairs,
     purse: u32,
+    purse_max: u32,
     /// Places of `wanted` and `gone` in the pairs.
     wanted_places: Vec<u32>,
     gone_places: Vec<u32>,
@@ -79,6 +89,7 @@ impl Watcher {
             id: StableId::NONE,
             pairs: Pairs::default(),
             purse: 0,
+            purse_max: 0,
             wanted_places: Vec::with_capacity(WANTED_MAX),
             gone_places: Vec::new(),
             wanted: Vec::with_capacity(WANTED_MAX + 1),
@@ -157,12 +168,17 @@ impl Watcher {
         self.gone_places.clear();
         self.wanted.push(StableId::NONE);
         let Some(me) = scene.player(self.slot) else { return };
-        if (me.id, me.team) != (self.id, self.team) {
+        let is_new = (me.id, me.team) != (self.id, self.team);
+        if is_new {
             self.reset();
             (self.id, self.team) = (me.id, me.team);
         }
-        self.pairs.reserve(scene.places());
-        self.purse = (self.purse + COST_PER_TICK).min(COST_PER_TICK * COST_TICKS);
+        self.make_room(scene.places());
+        let players = scene.players.iter().flatten().count().max(1) as u32;
+        let pay = COST_PER_TICK.min(COST_PER_TICK_ALL / players);
+        self.purse_max = pay * COST_TICKS;
+        // The first look is at everything.
+        self.purse = if is_new { self.purse_max } else { (self.purse + pay).min(self.purse_max) };
         for (slack, eyes) in SLACKS_MS.iter().zip(&mut self.eyes) {
             let seconds = self.horizon_s + ticks(*slack, scene.rate) as f32 / f32::from(scene.rate);
             *eyes = [false, true].map(|dash| me.shape.eyes_within(seconds, dash));
@@ -173,6 +189,18 @@ impl Watcher {
             self.look_at(scene, settings, me, at, mates_see);
         }
         self.rank();
+    }
+
+    /// Room for every place in use, so that a busy tick allocates nothing.
+    fn make_room(&mut self, places: usize) {
+        self.pairs.reserve(places);
+        let places = self.pairs.ids.len();
+        for list in [&mut self.gone_places, &mut self.wanted_places] {
+            list.reserve(places);
+        }
+        self.gone.reserve(places);
+        self.keys.clear();
+        self.keys.reserve(places);
     }
 
     /// Whoever hurts, or is hurt by, the viewer.
@@ -271,11 +299,12 @@ impl Watcher {
             level = 0;
         }
         let mut verdict = Verdict::Unsure;
-        let cost_before = self.cost;
         let mut slack;
+        // What is nobody's comes first in the order of ids, and must leave something for players and what is theirs.
+        let kept_for_players = if body.owner != 0 { 0 } else { self.purse_max / 2 };
         loop {
             slack = ticks(SLACKS_MS[level], scene.rate);
-            if self.purse == 0 {
+            if self.purse <= kept_for_players {
                 break;
             }
             let seconds = self.horizon_s + slack as f32 / f32::from(scene.rate);
@@ -286,18 +315,17 @@ impl Watcher {
             level -= 1;
         }
         self.unsure += u64::from(verdict == Verdict::Unsure);
-        {
-            let k = body.kind as usize * 3 + verdict as usize;
-            STAT[k * 2].fetch_add(1, core::sync::atomic::Ordering::Relaxed);
-            STAT[k * 2 + 1].fetch_add(self.cost - cost_before, core::sync::atomic::Ordering::Relaxed);
-        }
         let judged = &mut self.pairs.judged[place];
         (judged.memory, judged.level) = (memory, level as u8);
+        let held = |ms: u32| ticks(ms, scene.rate).max(1);
         match verdict {
-            Verdict::Hidden => (false, scene.tick + slack.max(1)),
-            _ if body.kind != Kind::Player => (true, scene.tick + ticks(THING_SEEN_MS, scene.rate).max(1)),
-            Verdict::Seen => (true, scene.tick + ticks(SEEN_MS, scene.rate).max(1)),
-            Verdict::Unsure => (true, scene.tick + 1),
+            // It holds for the slack, the tick behind it not included.
+            Verdict::Hidden if body.owner == 0 => (false, scene.tick + held(NEUTRAL_HIDDEN_MS).max(slack + 1)),
+            Verdict::Hidden => (false, scene.tick + slack + 1),
+            Verdict::Unsure if body.kind == Kind::Player && self.purse > 0 => (true, scene.tick + 1),
+            Verdict::Unsure => (true, scene.tick + UNPAID_TICKS + place as u32 % UNPAID_TICKS),
+            Verdict::Seen if body.kind == Kind::Player => (true, scene.tick + held(SEEN_MS)),
+            Verdict::Seen => (true, scene.tick + held(THING_SEEN_MS)),
         }
     }
 
@@ -360,7 +388,6 @@ impl Watcher {
     }
 }
 
-pub static STAT: [core::sync::atomic::AtomicU64; 80] = [const { core::sync::atomic::AtomicU64::new(0) }; 80];
 fn ticks(ms: u32, rate: u16) -> u32 {
     (ms * u32::from(rate) + 500) / 1_000
 }
