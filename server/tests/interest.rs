@@ -54,7 +54,7 @@ impl Match {
         let join = |slot: u16| Command::Join { slot, loadout: Loadout { hero, team: (slot % 2) as u8 + 1 } };
         simulation.step(&(0..players).map(join).collect::<Vec<_>>());
         let interest = Interest::new(&simulation, settings);
-        let yaw = |slot: u16| if slot % 2 == 0 { 49_152 } else { 16_384 };
+        let yaw = |slot: u16| if slot.is_multiple_of(2) { 49_152 } else { 16_384 };
         let inputs = (0..players).map(|slot| Input { yaw: yaw(slot), ..Input::default() }).collect();
         Self { simulation, inputs, interest }
     }

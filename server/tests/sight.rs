@@ -29,7 +29,7 @@ fn world(rng: &mut SimRng) -> StaticWorld {
             },
         };
         let position = Vec3::new(between(rng, -9.0, 9.0), between(rng, 0.0, 2.5), between(rng, -6.0, 6.0));
-        let turn = if rng.below(2) == 0 { 0.0 } else { between(rng, 0.0, 6.28) };
+        let turn = if rng.below(2) == 0 { 0.0 } else { between(rng, 0.0, core::f32::consts::TAU) };
         Solid { name: "solid".to_owned(), shape, position, rotation: Quat::from_rotation_y(turn) }
     };
     let solids: Vec<Solid> = (0..count).map(|_| solid(rng)).collect();

@@ -14,7 +14,7 @@ use super::reach::{CORNERS, Prism};
 
 /// Metres below which a shaft is not halved any more. A gap that is smaller, and on no line between corners, may be missed;
 /// every corner that was tried on the way down is nearer than this to it.
-pub const GAP_M: f32 = 0.5;
+pub const GAP_M: f32 = 0.25;
 
 /// Lines that one judgement of a player may cost, walks through the tree counted [`WALK_COST`] times; beyond them it is not
 /// sure.
