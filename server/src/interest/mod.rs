@@ -14,6 +14,7 @@ pub mod hearing;
 mod pairs;
 pub mod rank;
 pub mod reach;
+mod reader;
 mod scene;
 mod settings;
 pub mod shaft;
