@@ -43,8 +43,11 @@ const UNPAID_TICKS: u32 = 4;
 /// Entities of a list at most: several times what a datagram holds. The rest waits and gathers urgency.
 pub const WANTED_MAX: usize = 256;
 
-/// Out of range, nobody comes into range within so many ticks who would not be out of range of a weapon still.
+/// Whoever is out of range is looked at again after so many ticks.
 const FAR_TICKS: u32 = 8;
+
+/// Metres beyond the range at which one is out of it: two who run at each other come no nearer in [`FAR_TICKS`].
+const FAR_SLACK_M: f32 = 6.0;
 
 /// Weights of what is far are looked up anew by turns, each in this many ticks.
 const TURNS: u32 = 8;
@@ -272,11 +275,12 @@ impl Watcher {
     /// Renews what is known of one entity.
     fn judge(&mut self, scene: &Scene, settings: &InterestSettings, me: &Body, body: &Body, hot: &Hot) {
         let place = hot.place as usize;
+        let range = settings.range_m + FAR_SLACK_M;
         let (seen, due) = if is_open(me, body) {
             (true, u32::MAX)
         } else if !body.shape.is_finite() || !me.shape.is_finite() {
             (false, scene.tick + 1)
-        } else if hot.position.distance_squared(me.shape.position) > settings.range_m * settings.range_m {
+        } else if hot.position.distance_squared(me.shape.position) > range * range {
             (false, scene.tick + FAR_TICKS)
         } else if body.area > 0.0 && body.shape.position.distance(me.shape.position) < body.area + 1.0 {
             // Whoever stands in it feels it.
