@@ -10,6 +10,7 @@ pub mod demo;
 pub mod fight;
 pub mod host;
 pub mod keys;
+pub mod leaks;
 pub mod plugins;
 pub mod replay_command;
 pub mod server_command;

@@ -15,6 +15,7 @@ pub mod buffer;
 mod convert;
 mod directory;
 pub mod histogram;
+pub mod interest;
 mod operate;
 pub mod pool;
 mod recorder;

@@ -347,6 +347,11 @@ impl View<'_> {
         self.world.get::<C>(self.world.resource::<Index>().entity(id)?)
     }
 
+    /// A component of an entity that an [`Index`] lists: for whoever walks many, without looking each up by its id.
+    pub fn component<C: Component>(&self, entity: Entity) -> Option<&C> {
+        self.world.get::<C>(entity)
+    }
+
     /// A singleton, for tools and tests.
     pub fn resource<R: Resource>(&self) -> Option<&R> {
         self.world.get_resource::<R>()

@@ -182,6 +182,27 @@ impl Bvh {
     }
 }
 
+impl Bvh {
+    /// The first item that is found to pass `test`, of those whose box the ray enters within `max`.
+    #[inline]
+    pub fn any_along(&self, ray: &Ray, max: f32, mut test: impl FnMut(u32) -> bool) -> Option<u32> {
+        let mut at = 0;
+        while let Some(node) = self.nodes.get(at) {
+            if node.aabb.entry(ray, max).is_none() {
+                at = node.skip as usize;
+                continue;
+            }
+            at += 1;
+            for (item_box, item) in &self.entries[node.first as usize..][..node.count as usize] {
+                if item_box.entry(ray, max).is_some() && test(*item) {
+                    return Some(*item);
+                }
+            }
+        }
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,9 +17,11 @@ mod mover;
 mod near;
 mod separate;
 mod shape;
+mod sight;
 mod world;
 
 pub use mover::{MoverParams, MoverState, MoverWish, Push, move_character};
 pub use separate::Separation;
 pub use shape::{ConvexShape, ShapeError};
+pub use sight::SightLine;
 pub use world::{DynSolid, DynamicWorld, RayHit, SolidError, StaticWorld, World};

@@ -67,6 +67,14 @@ impl StaticWorld {
         self.0.pieces.len()
     }
 
+    pub(super) fn pieces(&self) -> &[Piece] {
+        &self.0.pieces
+    }
+
+    pub(super) fn tree(&self) -> &Bvh {
+        &self.0.tree
+    }
+
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
         self.0.pieces.is_empty()

@@ -1,0 +1,306 @@
+//! What there is this tick, as interest management sees it: one line for each entity, with its shape, and the map's walls.
+//!
+//! A line keeps its *place* for as long as its entity lives, so that what is remembered about it is found without a search.
+//! Bodies stand in the order of stable ids. Everything here is made in the room's thread before clients are served, and only
+//! read by them: serving may be spread over threads without changing a bit.
+
+use arbiter_schema::StableId;
+use arbiter_sim::collide::StaticWorld;
+use arbiter_sim::index::{Identity, Index, Kind};
+use arbiter_sim::physics::Solids;
+use arbiter_sim::{Cue, Simulation};
+use glam::Vec3;
+
+use super::grid::Grid;
+use super::reach::{CORNERS, DIRECTIONS, Shape};
+use super::reader::{Numbers, Reader};
+use super::settings::{ENTITIES_MAX, HORIZON_MS_MAX};
+
+/// Players whose distance to walls is looked up in one tick; the others' is taken from before, less how far they came.
+const CLEARED_MAX: usize = 128;
+
+/// The longest way to a wall that is looked for, in metres: a dash of the shipped rules within the longest horizon, and some.
+const CLEARANCE_MAX: f32 = 12.0;
+
+/// A change of velocity by more m/s than this, beside what legs can do, is a jolt.
+const JOLT: f32 = 1.0;
+
+/// Whether, and how, an entity may be kept from a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrecy {
+    /// Everybody may always know it.
+    Open,
+    /// Told to whoever may see it.
+    Seen,
+    /// The same, but what one knew of it may be remembered: it stands where it always stood.
+    Remembered,
+}
+
+/// One entity.
+#[derive(Debug, Clone, Copy)]
+pub struct Body {
+    /// Which.
+    pub id: StableId,
+    /// What it is.
+    pub kind: Kind,
+    /// Team from 1; 0 is nobody's.
+    pub team: u8,
+    /// Slot + 1 of the player that it is or belongs to; 0 is nobody's.
+    pub owner: u16,
+    /// Where what is remembered about it stands.
+    pub place: u32,
+    /// Who may know of it.
+    pub secrecy: Secrecy,
+    /// Whether it is somewhere.
+    pub placed: bool,
+    /// Where it is and may be.
+    pub shape: Shape,
+    /// It moved as nobody could foresee, or has just come to be.
+    pub jolted: bool,
+    /// Metres that an area reaches; 0 for all else.
+    pub area: f32,
+    /// Whether a player lives; true for all else.
+    pub alive: bool,
+    /// Where a player looks, a unit vector.
+    pub look: Vec3,
+    /// Metres that the weapon in a player's hand reaches.
+    pub weapon_range: f32,
+}
+
+/// What is looked at of every entity for every client, and little else: a list that fits a core's own memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Hot {
+    /// Which.
+    pub id: StableId,
+    /// See [`Body::place`].
+    pub place: u32,
+    /// Where it is.
+    pub position: Vec3,
+    /// See [`Body::jolted`].
+    pub jolted: bool,
+    /// Whether one may aim at it.
+    pub is_target: bool,
+}
+
+/// Someone did something to somebody in this tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contact {
+    /// Who did it.
+    pub by: StableId,
+    /// To whom.
+    pub target: StableId,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Kept {
+    id: StableId,
+    position: Vec3,
+    velocity: Vec3,
+    /// Distances to walls, and metres moved since they were looked up.
+    clear: [f32; CORNERS],
+    moved: f32,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Scene {
+    /// The map.
+    pub statics: StaticWorld,
+    /// The tick.
+    pub tick: u32,
+    /// Ticks in a second.
+    pub rate: u16,
+    /// By stable id.
+    pub bodies: Vec<Body>,
+    /// The same, in short.
+    pub hot: Vec<Hot>,
+    /// Place in `bodies` of the player in each slot, or none.
+    pub players: Vec<Option<u32>>,
+    /// Who did something to whom.
+    pub contacts: Vec<Contact>,
+    /// Where bodies are.
+    pub grid: Grid,
+    /// By place.
+    kept: Vec<Kept>,
+    free: Vec<u32>,
+    /// Of the last tick, by stable id.
+    places: Vec<(StableId, u32)>,
+    places_end: usize,
+    numbers: Numbers,
+    next_cleared: usize,
+}
+
+impl Scene {
+    /// For matches of this simulation's map and rules.
+    pub fn new(simulation: &Simulation) -> Self {
+        let view = simulation.view();
+        let statics = view.resource::<Solids>().map(|solids| solids.world().statics.clone()).unwrap_or_default();
+        Self {
+            statics,
+            tick: 0,
+            rate: simulation.settings().tick_rate,
+            bodies: Vec::with_capacity(ENTITIES_MAX),
+            hot: Vec::with_capacity(ENTITIES_MAX),
+            players: vec![None; usize::from(simulation.settings().players_max)],
+            contacts: Vec::with_capacity(CONTACTS_MAX),
+            grid: Grid::new(&simulation.map().bounds),
+            kept: vec![Kept::default(); ENTITIES_MAX],
+            free: (0..ENTITIES_MAX as u32).rev().collect(),
+            places: Vec::with_capacity(ENTITIES_MAX),
+            places_end: 0,
+            numbers: Numbers::new(simulation.rules()),
+            next_cleared: 0,
+        }
+    }
+
+    /// The body of an entity.
+    pub fn body(&self, id: StableId) -> Option<&Body> {
+        let at = self.bodies.binary_search_by_key(&id, |body| body.id).ok()?;
+        Some(&self.bodies[at])
+    }
+
+    /// One more than the last place in use.
+    pub fn places(&self) -> usize {
+        self.places_end
+    }
+
+    /// The player in a slot.
+    pub fn player(&self, slot: u16) -> Option<&Body> {
+        let at = self.players.get(usize::from(slot)).copied().flatten()?;
+        self.bodies.get(at as usize)
+    }
+
+    /// Looks at a simulation behind its tick. Entities beyond [`ENTITIES_MAX`], the newest, are left out.
+    pub fn look(&mut self, simulation: &Simulation) {
+        let view = simulation.view();
+        self.tick = simulation.tick();
+        self.players.fill(None);
+        let Some(index) = view.resource::<Index>() else { return };
+        self.give_up_places(index);
+        self.bodies.clear();
+        let (rules, map) = (simulation.rules(), simulation.map());
+        let reader = Reader { view, rules, map, numbers: &self.numbers };
+        let mut before = self.places.iter().peekable();
+        for &(id, entity) in index.all() {
+            let Some(identity) = view.component::<Identity>(entity) else { continue };
+            // Both lists are in the order of ids, and what is gone was taken out.
+            let known = before.next_if(|entry| entry.0 == id).map(|entry| entry.1);
+            let Some(place) = known.or_else(|| self.free.pop()) else { continue };
+            let mut body = reader.body(identity, entity, place);
+            let kept = &mut self.kept[place as usize];
+            self.places_end = self.places_end.max(place as usize + 1);
+            body.jolted = kept.is_jolted(&body, self.rate);
+            kept.note(&body);
+            if let (Kind::Player, Some(slot)) = (body.kind, body.owner.checked_sub(1))
+                && let Some(entry) = self.players.get_mut(usize::from(slot))
+            {
+                *entry = Some(self.bodies.len() as u32);
+            }
+            self.bodies.push(body);
+        }
+        self.hot.clear();
+        self.hot.extend(self.bodies.iter().map(Hot::of));
+        self.places.clear();
+        self.places.extend(self.bodies.iter().map(|body| (body.id, body.place)));
+        self.clear_ways();
+        self.grid.fill(&self.bodies);
+        self.contacts.clear();
+        for cue in simulation.cues().iter().take(CONTACTS_MAX) {
+            if let Cue::Hit { target, by, .. } = *cue {
+                self.contacts.push(Contact { by, target });
+            }
+        }
+    }
+
+    /// Places of entities that are gone are free. Both lists are in the order of ids.
+    fn give_up_places(&mut self, index: &Index) {
+        let mut living = index.all().iter().map(|entry| entry.0).peekable();
+        let (kept, free) = (&mut self.kept, &mut self.free);
+        self.places.retain(|(id, place)| {
+            while living.next_if(|living| living < id).is_some() {}
+            let stays = living.peek() == Some(id);
+            if !stays {
+                kept[*place as usize] = Kept::default();
+                free.push(*place);
+            }
+            stays
+        });
+    }
+
+    /// Looks up how far walls are: for players, by turns if there are many, and for what flies along its way.
+    fn clear_ways(&mut self) {
+        let players = self.players.iter().flatten().count();
+        let turns = players.div_ceil(CLEARED_MAX).max(1);
+        self.next_cleared = (self.next_cleared + 1) % turns;
+        for at in 0..self.bodies.len() {
+            let body = &mut self.bodies[at];
+            if !body.shape.is_finite() || !body.placed {
+                continue;
+            }
+            match body.kind {
+                Kind::Player if body.alive => {
+                    let kept = &mut self.kept[body.place as usize];
+                    if body.jolted || body.owner as usize % turns == self.next_cleared {
+                        kept.clear = ways(&self.statics, &body.shape);
+                        kept.moved = 0.0;
+                    }
+                    body.shape.clear = kept.clear.map(|clear| clear + kept.moved);
+                }
+                Kind::Projectile => shorten(&self.statics, &mut body.shape),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Contacts of one tick that are looked at: what is beyond is of no more interest than it was.
+const CONTACTS_MAX: usize = 4_096;
+
+impl Hot {
+    fn of(body: &Body) -> Self {
+        let is_target = body.alive && matches!(body.kind, Kind::Player | Kind::Deployable);
+        Self { id: body.id, place: body.place, position: body.shape.position, jolted: body.jolted, is_target }
+    }
+}
+
+impl Kept {
+    fn is_jolted(&self, body: &Body, rate: u16) -> bool {
+        let seconds = 1.0 / f32::from(rate);
+        let legs = (body.shape.gait.acceleration + body.shape.gait.gravity) * seconds;
+        let flown = self.position + self.velocity * seconds;
+        self.id != body.id
+            || (body.shape.velocity - self.velocity).length() > legs * 2.0 + JOLT
+            || (body.shape.position - flown).length() > (legs * 2.0 + JOLT) * seconds + 0.2
+    }
+
+    fn note(&mut self, body: &Body) {
+        self.moved += self.position.distance(body.shape.position);
+        (self.id, self.position, self.velocity) = (body.id, body.shape.position, body.shape.velocity);
+    }
+}
+
+/// Metres to the first wall in each direction: what is too high to be jumped, and what is at the height of the eyes.
+fn ways(statics: &StaticWorld, shape: &Shape) -> [f32; CORNERS] {
+    let reach = shape.travel_max(HORIZON_MS_MAX as f32 * 0.001 * 2.0).max(1.0) * 1.1 + 0.5;
+    let hurdle = shape.gait.rise(HORIZON_MS_MAX as f32 * 0.0005).clamp(HURDLE_MIN, shape.eyes[1]);
+    let from = [hurdle, shape.eyes[1]].map(|height| shape.position + Vec3::Y * height);
+    DIRECTIONS.map(|way| {
+        let max = reach.min(CLEARANCE_MAX);
+        let along = Vec3::new(way.x, 0.0, way.y);
+        let found = from.iter().fold(max, |clear, from| statics.clearance(*from, along, clear));
+        if found < max { found } else { f32::INFINITY }
+    })
+}
+
+/// What is lower than this many metres is stepped over.
+const HURDLE_MIN: f32 = 0.45;
+
+/// What flies stops at walls: it is nowhere behind them within the horizon.
+fn shorten(statics: &StaticWorld, shape: &mut Shape) {
+    let speed = shape.velocity.length();
+    if speed > 0.1 {
+        let way = speed * HORIZON_MS_MAX as f32 * 0.001;
+        let clear = statics.clearance(shape.position, shape.velocity / speed, way);
+        shape.clear = [clear.max(shape.extent[0]); CORNERS];
+    }
+}

@@ -1,0 +1,298 @@
+//! Whether anything of one prism can be seen from anywhere in another, with walls in between.
+//!
+//! Every line from inside one convex prism into another leaves the first through the side that faces the second and enters
+//! the second through the side that faces the first. What is asked is therefore about two surfaces, four numbers in all: a
+//! *shaft* is a range of each. One convex piece of the map that stands on the lines between all corners of a shaft stands
+//! on every line in it: a plane between the piece and a line that misses it would have a corner of either end on the line's
+//! side, and their line would miss it as well. A shaft that no single piece fills is halved, down to [`GAP_M`]. So the
+//! answer is wrong only where one looks through a gap that is smaller, and a clear line ends the search at once.
+
+use arbiter_sim::collide::{SightLine, StaticWorld};
+use glam::{Vec2, Vec3};
+
+use super::reach::{CORNERS, Prism};
+
+/// Metres below which a shaft is not halved any more. A gap that is smaller, and on no line between corners, may be missed;
+/// every corner that was tried on the way down is nearer than this to it.
+pub const GAP_M: f32 = 0.25;
+
+/// Lines that one judgement of a player may cost, walks through the tree counted [`WALK_COST`] times; beyond them it is not
+/// sure.
+pub const COST_MAX: u32 = 6_000;
+
+/// The same for a thing.
+pub const THING_COST_MAX: u32 = 200;
+
+/// A walk through the tree beside a look at one piece.
+const WALK_COST: u32 = 8;
+
+/// Corners of the side that faces the other prism.
+const FRONT: usize = 5;
+
+/// Shafts that wait to be judged: one for each halving on the way down, and the first sixteen.
+const SHAFTS_MAX: usize = 96;
+
+/// What a judgement came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// There is a clear line.
+    Seen,
+    /// Nothing can be seen.
+    Hidden,
+    /// It would have cost too much to find out: to be taken as seen.
+    Unsure,
+}
+
+/// What is remembered between two judgements of the same pair; [`Self::default`] knows nothing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Memory {
+    /// The piece that stood in the way.
+    pub piece: u32,
+    /// Where a clear line was: 1/255 of the front and of the height, of either end.
+    pub clear: [u8; 4],
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        // Eyes in the middle of the front, to the upper body.
+        Self { piece: StaticWorld::NOTHING, clear: [128, 150, 128, 150] }
+    }
+}
+
+/// The side of a prism that faces another one.
+struct Front {
+    corners: [Vec2; FRONT],
+    low: f32,
+    high: f32,
+}
+
+impl Front {
+    /// `towards` need not have unit length.
+    fn of(prism: &Prism, towards: Vec2) -> Self {
+        let middle = octant(towards);
+        let corners = core::array::from_fn(|at| prism.ring[(middle + at + CORNERS - FRONT / 2) % CORNERS]);
+        Self { corners, low: prism.low, high: prism.high }
+    }
+
+    /// `along` from 0 to 4 along the corners, `up` from 0 to 1.
+    fn point(&self, along: f32, up: f32) -> Vec3 {
+        let at = (along as usize).min(FRONT - 2);
+        let flat = self.corners[at].lerp(self.corners[at + 1], along - at as f32);
+        Vec3::new(flat.x, self.low + (self.high - self.low) * up, flat.y)
+    }
+
+    /// Metres of a range along and up.
+    fn extent(&self, range: [[f32; 2]; 2]) -> [f32; 2] {
+        let [along, up] = range;
+        let at = (along[0] as usize).min(FRONT - 2);
+        let edge = self.corners[at].distance(self.corners[at + 1]);
+        [(along[1] - along[0]) * edge, (up[1] - up[0]) * (self.high - self.low)]
+    }
+}
+
+/// Which of the eight directions is nearest.
+fn octant(way: Vec2) -> usize {
+    let (x, y) = (way.x.abs(), way.y.abs());
+    // Tangent of 22.5 degrees.
+    let diagonal = x.min(y) > 0.414_213_57 * x.max(y);
+    match (diagonal, x > y, way.x >= 0.0, way.y >= 0.0) {
+        (false, true, true, _) => 0,
+        (true, _, true, true) => 1,
+        (false, false, _, true) => 2,
+        (true, _, false, true) => 3,
+        (false, true, false, _) => 4,
+        (true, _, false, false) => 5,
+        (false, false, _, false) => 6,
+        (true, _, true, false) => 7,
+    }
+}
+
+/// Ranges along and up of the eyes' front, then of the body's front; and what blocks the lines between its corners: bit i of
+/// a corner's number chooses the end of range i.
+#[derive(Clone, Copy)]
+struct Shaft {
+    ranges: [[f32; 2]; 4],
+    blockers: [u32; 16],
+}
+
+/// What stands on the lines between the corners of two fronts.
+type Grid = [[u32; 2 * FRONT]; 2 * FRONT];
+
+/// One judgement.
+struct Search<'a> {
+    statics: &'a StaticWorld,
+    eyes: Front,
+    body: Front,
+    memory: &'a mut Memory,
+    cost: u32,
+    cost_max: u32,
+}
+
+/// Judges whether from anywhere in `eyes` anything in `body` can be seen, at a cost of at most about `cost_max` lines.
+/// Returns what it cost too.
+pub fn judge(statics: &StaticWorld, eyes: &Prism, body: &Prism, memory: &mut Memory, cost_max: u32) -> (Verdict, u32) {
+    let towards = body.centre - eyes.centre;
+    let (from, to) = (Front::of(eyes, towards), Front::of(body, -towards));
+    let mut search = Search { statics, eyes: from, body: to, memory, cost: 0, cost_max };
+    let verdict = search.run();
+    (verdict, search.cost)
+}
+
+impl Search<'_> {
+    fn line(&self, at: [f32; 4]) -> SightLine {
+        SightLine::between(self.eyes.point(at[0], at[1]), self.body.point(at[2], at[3]))
+    }
+
+    /// What stands on a line; the piece that is thought to is asked first.
+    fn blocker(&mut self, at: [f32; 4], hint: u32) -> u32 {
+        let line = self.line(at);
+        self.cost += 1;
+        if self.statics.stands_on(hint, &line) {
+            return hint;
+        }
+        self.cost += WALK_COST;
+        let found = self.statics.blocker(&line);
+        if found == StaticWorld::NOTHING {
+            let round = |value: f32, scale: f32| (value * (255.0 / scale)) as u8;
+            self.memory.clear = [round(at[0], 4.0), round(at[1], 1.0), round(at[2], 4.0), round(at[3], 1.0)];
+        }
+        found
+    }
+
+    fn run(&mut self) -> Verdict {
+        let place = |byte: u8, scale: f32| f32::from(byte) * (scale / 255.0);
+        let [a, b, c, d] = self.memory.clear;
+        let before = [place(a, 4.0), place(b, 1.0), place(c, 4.0), place(d, 1.0)];
+        let hint = self.memory.piece;
+        if self.blocker(before, hint) == StaticWorld::NOTHING {
+            return Verdict::Seen;
+        }
+        let Some(grid) = self.grid() else { return Verdict::Seen };
+        let ends = 2 * FRONT - 1;
+        for piece in [grid[0][0], grid[ends][ends], grid[0][ends]] {
+            if self.fills_all(&grid, piece) {
+                self.memory.piece = piece;
+                return Verdict::Hidden;
+            }
+        }
+        self.memory.piece = grid[0][0];
+        self.halve_all(&grid)
+    }
+
+    /// Whether one piece stands on the lines between all corners of both fronts.
+    fn fills_all(&mut self, grid: &Grid, piece: u32) -> bool {
+        let mut lines = (0..2 * FRONT).flat_map(|from| (0..2 * FRONT).map(move |to| (from, to)));
+        lines.all(|(from, to)| {
+            grid[from][to] == piece || {
+                self.cost += 1;
+                let at = [(from / 2) as f32, (from % 2) as f32, (to / 2) as f32, (to % 2) as f32];
+                self.statics.stands_on(piece, &self.line(at))
+            }
+        })
+    }
+
+    /// What stands on the lines between all corners of both fronts, or nothing if one is clear. Corner 2i is the lower
+    /// and 2i + 1 the upper end of edge i.
+    fn grid(&mut self) -> Option<Grid> {
+        let mut grid = [[StaticWorld::NOTHING; 2 * FRONT]; 2 * FRONT];
+        let mut hint = self.memory.piece;
+        // Upper ends first: more is seen from above.
+        for from in (0..2 * FRONT).rev() {
+            for to in (0..2 * FRONT).rev() {
+                let at = [(from / 2) as f32, (from % 2) as f32, (to / 2) as f32, (to % 2) as f32];
+                hint = self.blocker(at, hint);
+                if hint == StaticWorld::NOTHING {
+                    return None;
+                }
+                grid[from][to] = hint;
+            }
+        }
+        Some(grid)
+    }
+
+    fn halve_all(&mut self, grid: &Grid) -> Verdict {
+        let mut waiting = [Shaft { ranges: [[0.0; 2]; 4], blockers: [0; 16] }; SHAFTS_MAX];
+        let mut count = 0;
+        for from in 0..FRONT - 1 {
+            for to in 0..FRONT - 1 {
+                let edge = |at: usize| [at as f32, (at + 1) as f32];
+                let blockers = core::array::from_fn(|corner: usize| {
+                    let bit = |number: usize| corner >> number & 1;
+                    grid[2 * (from + bit(0)) + bit(1)][2 * (to + bit(2)) + bit(3)]
+                });
+                waiting[count] = Shaft { ranges: [edge(from), [0.0, 1.0], edge(to), [0.0, 1.0]], blockers };
+                count += 1;
+            }
+        }
+        while count > 0 {
+            count -= 1;
+            let shaft = waiting[count];
+            if self.is_filled(&shaft) {
+                continue;
+            }
+            let Some(range) = self.range_to_halve(&shaft) else { continue };
+            if self.cost > self.cost_max || count + 2 > SHAFTS_MAX {
+                return Verdict::Unsure;
+            }
+            match self.halve(&shaft, range) {
+                Some(halves) => {
+                    waiting[count..count + 2].copy_from_slice(&halves);
+                    count += 2;
+                }
+                None => return Verdict::Seen,
+            }
+        }
+        Verdict::Hidden
+    }
+
+    fn corner(shaft: &Shaft, corner: usize) -> [f32; 4] {
+        core::array::from_fn(|range| shaft.ranges[range][corner >> range & 1])
+    }
+
+    /// Whether one piece stands on the lines between all corners.
+    fn is_filled(&mut self, shaft: &Shaft) -> bool {
+        let mut tried = [StaticWorld::NOTHING; 2];
+        for at in 0..tried.len() {
+            let fresh = |blocker: &&u32| !tried[..at].contains(*blocker);
+            let Some(piece) = shaft.blockers.iter().find(fresh).copied() else { return false };
+            tried[at] = piece;
+            let stands = |search: &mut Self, corner: usize| {
+                search.cost += 1;
+                search.statics.stands_on(piece, &search.line(Self::corner(shaft, corner)))
+            };
+            if (0..16).all(|corner| shaft.blockers[corner] == piece || stands(self, corner)) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The longest range across which what blocks is not the same; `None` if all such ranges are short.
+    fn range_to_halve(&self, shaft: &Shaft) -> Option<usize> {
+        let [r0, r1, r2, r3] = shaft.ranges;
+        let ([a, b], [c, d]) = (self.eyes.extent([r0, r1]), self.body.extent([r2, r3]));
+        let lengths = [a, b, c, d];
+        let differs =
+            |range: usize| (0..16_usize).any(|corner| shaft.blockers[corner] != shaft.blockers[corner ^ (1 << range)]);
+        let long = (0..4).filter(|range| lengths[*range] > GAP_M && differs(*range));
+        long.max_by(|a, b| lengths[*a].total_cmp(&lengths[*b]))
+    }
+
+    /// The two halves, or nothing if a line between them is clear.
+    fn halve(&mut self, shaft: &Shaft, range: usize) -> Option<[Shaft; 2]> {
+        let middle = 0.5 * (shaft.ranges[range][0] + shaft.ranges[range][1]);
+        let (mut low, mut high) = (*shaft, *shaft);
+        (low.ranges[range][1], high.ranges[range][0]) = (middle, middle);
+        for corner in 0..16_usize {
+            if corner >> range & 1 == 1 {
+                let other = corner ^ (1 << range);
+                let blocker = self.blocker(Self::corner(&low, corner), shaft.blockers[corner]);
+                if blocker == StaticWorld::NOTHING {
+                    return None;
+                }
+                (low.blockers[corner], high.blockers[other]) = (blocker, blocker);
+            }
+        }
+        Some([low, high])
+    }
+}

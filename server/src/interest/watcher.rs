@@ -1,0 +1,411 @@
+//! One client's eyes: who is relevant to it, in which order, and who went out of sight.
+//!
+//! A pair of viewer and entity is judged only when it may have changed. A judgement that looks further ahead than the
+//! horizon and still sees nothing holds until that time has passed: the slack. Slacks are tried from long to short, so that
+//! whoever is deep behind walls costs next to nothing and whoever is about to come round a corner is looked at every tick.
+
+use arbiter_schema::StableId;
+use arbiter_sim::index::Kind;
+use glam::Vec2;
+
+use super::pairs::{Pairs, RELEVANT, SEEN, TOLD};
+use super::rank::{self, URGENT};
+use super::reach::Prism;
+use super::scene::{Body, Hot, Scene, Secrecy};
+use super::settings::{HORIZON_MS_MAX, InterestSettings};
+use super::shaft::{COST_MAX, Memory, THING_COST_MAX, Verdict, judge};
+
+/// Milliseconds that a judgement may look beyond the horizon, and for which it then holds.
+const SLACKS_MS: [u32; 4] = [16, 66, 200, 500];
+
+/// Milliseconds for which what was seen counts as seen.
+const SEEN_MS: u32 = 33;
+
+/// The same for what is no player.
+const THING_SEEN_MS: u32 = 250;
+
+/// Milliseconds for which at least what is nobody's counts as hidden: it is still told before it comes into view.
+const NEUTRAL_HIDDEN_MS: u32 = 100;
+
+/// What judgements of one client may cost in a tick, in lines to one piece of some 20 ns. What is not spent is kept for
+/// [`COST_TICKS`] ticks. What is due and cannot be paid counts as seen, since nobody may miss what is in sight.
+pub const COST_PER_TICK: u32 = 1_500;
+
+/// The same for all clients of a room together: 2 ms of a tick.
+pub const COST_PER_TICK_ALL: u32 = 100_000;
+
+/// See [`COST_PER_TICK`].
+const COST_TICKS: u32 = 8;
+
+/// Ticks after which what could not be paid is tried again, and as many more by turns.
+const UNPAID_TICKS: u32 = 4;
+
+/// Entities of a list at most: several times what a datagram holds. The rest waits and gathers urgency.
+pub const WANTED_MAX: usize = 256;
+
+/// Whoever is out of range is looked at again after so many ticks.
+const FAR_TICKS: u32 = 8;
+
+/// Metres beyond the range at which one is out of it: two who run at each other come no nearer in [`FAR_TICKS`].
+const FAR_SLACK_M: f32 = 6.0;
+
+/// Weights of what is far are looked up anew by turns, each in this many ticks.
+const TURNS: u32 = 8;
+
+/// Metres within which weights are looked up every tick.
+const FRESH_M: f32 = 30.0;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Watcher {
+    slot: u16,
+    horizon_s: f32,
+    team: u8,
+    id: StableId,
+    pairs: Pairs,
+    purse: u32,
+    purse_max: u32,
+    /// Places of `wanted` and `gone` in the pairs.
+    wanted_places: Vec<u32>,
+    gone_places: Vec<u32>,
+    wanted: Vec<StableId>,
+    gone: Vec<StableId>,
+    keys: Vec<(u64, u32)>,
+    /// On foot and by a dash, for each slack.
+    eyes: [[Prism; 2]; SLACKS_MS.len()],
+    /// Judgements, and what they cost, since the watcher was made.
+    pub judgements: u64,
+    /// See `judgements`.
+    pub cost: u64,
+    /// Judgements that could not be paid or were not sure.
+    pub unsure: u64,
+}
+
+impl Watcher {
+    /// For the player in a slot.
+    pub fn new(slot: u16, settings: &InterestSettings) -> Self {
+        let nowhere = Prism { centre: Vec2::ZERO, ring: [Vec2::ZERO; 8], low: 0.0, high: 0.0 };
+        let mut watcher = Self {
+            slot,
+            horizon_s: 0.0,
+            team: 0,
+            id: StableId::NONE,
+            pairs: Pairs::default(),
+            purse: 0,
+            purse_max: 0,
+            wanted_places: Vec::with_capacity(WANTED_MAX),
+            gone_places: Vec::new(),
+            wanted: Vec::with_capacity(WANTED_MAX + 1),
+            gone: Vec::new(),
+            keys: Vec::new(),
+            eyes: [[nowhere; 2]; SLACKS_MS.len()],
+            judgements: 0,
+            cost: 0,
+            unsure: 0,
+        };
+        watcher.set_horizon(settings.horizon_ms);
+        watcher
+    }
+
+    /// Sets the horizon in milliseconds, at most [`HORIZON_MS_MAX`]: the client's round trip, the delay with which it shows
+    /// others, and a lost snapshot.
+    pub fn set_horizon(&mut self, ms: u32) {
+        self.horizon_s = ms.min(HORIZON_MS_MAX) as f32 * 0.001;
+    }
+
+    /// What the client may know, the most urgent first, [`StableId::NONE`] for the match itself at the head. At most
+    /// [`WANTED_MAX`] and that; what is left out is more urgent with the next tick.
+    pub fn wanted(&self) -> &[StableId] {
+        &self.wanted
+    }
+
+    /// What the client was told of and may not know any more, by stable id. Stays in the list until [`Self::forgotten`].
+    pub fn gone(&self) -> &[StableId] {
+        &self.gone
+    }
+
+    /// The entity at this place of [`Self::wanted`] is in the snapshot of `tick`, or there is nothing new to tell of it.
+    pub fn told(&mut self, at: usize, tick: u32) {
+        let Some(place) = at.checked_sub(1).and_then(|at| self.wanted_places.get(at)) else { return };
+        let place = *place as usize;
+        self.pairs.told[place] = tick;
+        self.pairs.flags[place] |= TOLD;
+    }
+
+    /// The client is told that the entity at this place of [`Self::gone`] is out of sight.
+    pub fn forgotten(&mut self, at: usize, tick: u32) {
+        let Some(place) = self.gone_places.get(at) else { return };
+        self.pairs.flags[*place as usize] &= !TOLD;
+        self.pairs.judged[*place as usize].lost = tick;
+    }
+
+    /// Whether the client may know an entity now.
+    pub fn may_know(&self, scene: &Scene, id: StableId) -> bool {
+        self.place(scene, id).is_some_and(|place| self.pairs.flags[place] & RELEVANT != 0)
+    }
+
+    /// Whether the client may hit an entity: it was told of it, and less than `rewind` ticks ago that it is out of sight.
+    /// Made for the room, which records it; a simulation must not ask it, since it would not be there in a replay.
+    pub fn may_hit(&self, scene: &Scene, id: StableId, rewind: u32) -> bool {
+        self.place(scene, id).is_some_and(|place| {
+            let lost = self.pairs.judged[place].lost;
+            self.pairs.flags[place] & TOLD != 0 || (lost != 0 && scene.tick.saturating_sub(lost) < rewind)
+        })
+    }
+
+    fn place(&self, scene: &Scene, id: StableId) -> Option<usize> {
+        let place = scene.body(id)?.place as usize;
+        (self.pairs.ids.get(place) == Some(&id)).then_some(place)
+    }
+
+    /// The client has nothing and is told everything anew: after it joined, came back or changed teams.
+    pub fn reset(&mut self) {
+        self.pairs.clear();
+    }
+
+    /// Judges what is due and makes the lists. `mates_see` says of a place whether a team mate sees what stands there.
+    pub fn look(&mut self, scene: &Scene, settings: &InterestSettings, mates_see: &dyn Fn(u32) -> bool) {
+        self.wanted.clear();
+        self.wanted_places.clear();
+        self.gone.clear();
+        self.gone_places.clear();
+        self.wanted.push(StableId::NONE);
+        let Some(me) = scene.player(self.slot) else { return };
+        let is_new = (me.id, me.team) != (self.id, self.team);
+        if is_new {
+            self.reset();
+            (self.id, self.team) = (me.id, me.team);
+        }
+        self.make_room(scene.places());
+        let players = scene.players.iter().flatten().count().max(1) as u32;
+        let pay = COST_PER_TICK.min(COST_PER_TICK_ALL / players);
+        self.purse_max = pay * COST_TICKS;
+        // The first look is at everything.
+        self.purse = if is_new { self.purse_max } else { (self.purse + pay).min(self.purse_max) };
+        for (slack, eyes) in SLACKS_MS.iter().zip(&mut self.eyes) {
+            let seconds = self.horizon_s + ticks(*slack, scene.rate) as f32 / f32::from(scene.rate);
+            *eyes = [false, true].map(|dash| me.shape.eyes_within(seconds, dash));
+        }
+        self.note_contacts(scene, me);
+        self.keys.clear();
+        for at in 0..scene.hot.len() {
+            self.look_at(scene, settings, me, at, mates_see);
+        }
+        self.rank();
+    }
+
+    /// Room for every place in use, so that a busy tick allocates nothing.
+    fn make_room(&mut self, places: usize) {
+        self.pairs.reserve(places);
+        let places = self.pairs.ids.len();
+        for list in [&mut self.gone_places, &mut self.wanted_places] {
+            list.reserve(places);
+        }
+        self.gone.reserve(places);
+        self.keys.clear();
+        self.keys.reserve(places);
+    }
+
+    /// Whoever hurts, or is hurt by, the viewer.
+    fn note_contacts(&mut self, scene: &Scene, me: &Body) {
+        let until = scene.tick + (rank::CONTACT_S * f32::from(scene.rate)) as u32;
+        for contact in &scene.contacts {
+            let other = match (contact.by == me.id, contact.target == me.id) {
+                (true, false) => contact.target,
+                (false, true) => contact.by,
+                _ => continue,
+            };
+            if let Some(place) = self.place(scene, other) {
+                self.pairs.judged[place].contact_until = until;
+                self.pairs.weights[place] = 0;
+            }
+        }
+    }
+
+    fn look_at(
+        &mut self,
+        scene: &Scene,
+        settings: &InterestSettings,
+        me: &Body,
+        at: usize,
+        mates_see: &dyn Fn(u32) -> bool,
+    ) {
+        let hot = &scene.hot[at];
+        let place = hot.place as usize;
+        if self.pairs.ids[place] != hot.id {
+            self.pairs.begin(place, hot.id, scene.tick);
+        }
+        if self.pairs.due[place] <= scene.tick || hot.jolted || me.jolted {
+            self.judge(scene, settings, me, &scene.bodies[at], hot);
+        }
+        let mut flags = self.pairs.flags[place];
+        if settings.team_sight && flags & RELEVANT == 0 && mates_see(hot.place) {
+            flags |= RELEVANT;
+        }
+        if flags & RELEVANT != 0 {
+            let weight = self.weigh(scene, me, at, hot);
+            let age = scene.tick.saturating_sub(self.pairs.told[place]);
+            self.keys.push((rank::key(scene, hot.id, weight, age), hot.place));
+        } else if flags & TOLD != 0 && scene.bodies[at].secrecy != Secrecy::Remembered {
+            self.gone.push(hot.id);
+            self.gone_places.push(hot.place);
+        }
+    }
+
+    fn weigh(&mut self, scene: &Scene, me: &Body, at: usize, hot: &Hot) -> u16 {
+        let place = hot.place as usize;
+        let old = self.pairs.weights[place];
+        let apart = hot.position - me.shape.position;
+        let ahead = me.look.dot(apart);
+        // What may be aimed at, or was, is looked at every tick.
+        let fresh = apart.length_squared() < FRESH_M * FRESH_M
+            || old == URGENT
+            || old == 0
+            || (hot.is_target && ahead > 0.0 && ahead * ahead > 0.9 * apart.length_squared());
+        if !fresh && !(hot.place + scene.tick).is_multiple_of(TURNS) {
+            return old;
+        }
+        let body = &scene.bodies[at];
+        let contact = self.pairs.judged[place].contact_until > scene.tick;
+        let weight = rank::weight(me, body, is_hostile(me, body), contact);
+        self.pairs.weights[place] = weight;
+        weight
+    }
+
+    /// Renews what is known of one entity.
+    fn judge(&mut self, scene: &Scene, settings: &InterestSettings, me: &Body, body: &Body, hot: &Hot) {
+        let place = hot.place as usize;
+        let range = settings.range_m + FAR_SLACK_M;
+        let (seen, due) = if is_open(me, body) {
+            (true, u32::MAX)
+        } else if !body.shape.is_finite() || !me.shape.is_finite() {
+            (false, scene.tick + 1)
+        } else if hot.position.distance_squared(me.shape.position) > range * range {
+            (false, scene.tick + FAR_TICKS)
+        } else if body.area > 0.0 && body.shape.position.distance(me.shape.position) < body.area + 1.0 {
+            // Whoever stands in it feels it.
+            (true, scene.tick + 1)
+        } else {
+            self.judge_sight(scene, me, body, place)
+        };
+        self.pairs.due[place] = due;
+        let flags = &mut self.pairs.flags[place];
+        *flags = if seen { *flags | RELEVANT | SEEN } else { *flags & !(RELEVANT | SEEN) };
+    }
+
+    /// Whether an entity is to be seen within the horizon, and until when that holds.
+    fn judge_sight(&mut self, scene: &Scene, me: &Body, body: &Body, place: usize) -> (bool, u32) {
+        let judged = &mut self.pairs.judged[place];
+        let mut memory = judged.memory;
+        let mut level = (usize::from(judged.level) + 1).min(SLACKS_MS.len() - 1);
+        if self.pairs.flags[place] & SEEN != 0 {
+            // Most likely it still is.
+            level = 0;
+        }
+        let mut verdict = Verdict::Unsure;
+        let mut slack;
+        // What is nobody's comes first in the order of ids, and must leave something for players and what is theirs.
+        let kept_for_players = if body.owner != 0 { 0 } else { self.purse_max / 2 };
+        loop {
+            slack = ticks(SLACKS_MS[level], scene.rate);
+            if self.purse <= kept_for_players {
+                break;
+            }
+            let seconds = self.horizon_s + slack as f32 / f32::from(scene.rate);
+            verdict = self.judge_within(scene, me, body, seconds, level, &mut memory);
+            if verdict == Verdict::Hidden || level == 0 {
+                break;
+            }
+            level -= 1;
+        }
+        self.unsure += u64::from(verdict == Verdict::Unsure);
+        let judged = &mut self.pairs.judged[place];
+        (judged.memory, judged.level) = (memory, level as u8);
+        let held = |ms: u32| ticks(ms, scene.rate).max(1);
+        match verdict {
+            // It holds for the slack, the tick behind it not included.
+            Verdict::Hidden if body.owner == 0 => (false, scene.tick + held(NEUTRAL_HIDDEN_MS).max(slack + 1)),
+            Verdict::Hidden => (false, scene.tick + slack + 1),
+            Verdict::Unsure if body.kind == Kind::Player && self.purse > 0 => (true, scene.tick + 1),
+            Verdict::Unsure => (true, scene.tick + UNPAID_TICKS + place as u32 % UNPAID_TICKS),
+            Verdict::Seen if body.kind == Kind::Player => (true, scene.tick + held(SEEN_MS)),
+            Verdict::Seen => (true, scene.tick + held(THING_SEEN_MS)),
+        }
+    }
+
+    /// Judges all ways of getting about of both within some seconds.
+    fn judge_within(
+        &mut self,
+        scene: &Scene,
+        me: &Body,
+        body: &Body,
+        seconds: f32,
+        level: usize,
+        memory: &mut Memory,
+    ) -> Verdict {
+        let cost_max = if body.kind == Kind::Player { COST_MAX } else { THING_COST_MAX };
+        let mut all = Verdict::Hidden;
+        for by_dash in 0..=usize::from(body.shape.dashes()) {
+            let target = body.shape.body_within(seconds, by_dash == 1);
+            for eyes in &self.eyes[level][..=usize::from(me.shape.dashes())] {
+                let (verdict, cost) = judge(&scene.statics, eyes, &target, memory, cost_max);
+                self.purse = self.purse.saturating_sub(cost);
+                self.cost += u64::from(cost);
+                self.judgements += 1;
+                match verdict {
+                    Verdict::Seen => return verdict,
+                    Verdict::Unsure => all = verdict,
+                    Verdict::Hidden => {}
+                }
+            }
+        }
+        all
+    }
+
+    /// The most urgent first.
+    fn rank(&mut self) {
+        let by_key = |a: &(u64, u32), b: &(u64, u32)| b.0.cmp(&a.0);
+        if self.keys.len() > WANTED_MAX {
+            self.keys.select_nth_unstable_by(WANTED_MAX, by_key);
+            self.keys.truncate(WANTED_MAX);
+        }
+        self.keys.sort_unstable_by(by_key);
+        for (key, place) in &self.keys {
+            self.wanted.push(StableId(u32::MAX - (*key & u64::from(u32::MAX)) as u32));
+            self.wanted_places.push(*place);
+        }
+    }
+
+    /// Calls `visit` with the place of everything that this client's own eyes see.
+    pub fn for_each_seen(&self, scene: &Scene, mut visit: impl FnMut(u32)) {
+        for hot in &scene.hot {
+            let place = hot.place as usize;
+            if self.pairs.ids.get(place) == Some(&hot.id) && self.pairs.flags[place] & SEEN != 0 {
+                visit(hot.place);
+            }
+        }
+    }
+
+    /// The team that the client is on; 0 where each plays alone.
+    pub fn team(&self) -> u8 {
+        self.team
+    }
+}
+
+fn ticks(ms: u32, rate: u16) -> u32 {
+    (ms * u32::from(rate) + 500) / 1_000
+}
+
+/// Whether a player may always know an entity.
+fn is_open(me: &Body, body: &Body) -> bool {
+    let own = body.owner != 0 && body.owner == me.owner;
+    let mates = me.team != 0 && body.team == me.team;
+    own || mates || !body.placed || body.secrecy == Secrecy::Open
+}
+
+/// Whether an entity belongs to an enemy; what is nobody's does not.
+fn is_hostile(me: &Body, body: &Body) -> bool {
+    let own = body.owner == me.owner;
+    let mates = me.team != 0 && body.team == me.team;
+    !own && !mates && (body.owner != 0 || body.team != 0 || body.kind == Kind::Player)
+}

@@ -1,0 +1,333 @@
+//! What clients are told of matches with walls: the contract of `arbiter_server::interest`, on real simulations.
+
+use std::sync::Arc;
+
+use arbiter_schema::StableId;
+use arbiter_server::interest::hearing::{COARSE_M, Heard, heard};
+use arbiter_server::interest::rank::STALE_MAX_S;
+use arbiter_server::interest::{Interest, InterestSettings};
+use arbiter_sim::collide::{DynamicWorld, MoverState, StaticWorld, World};
+use arbiter_sim::index::{Index, Kind};
+use arbiter_sim::map::{Map, Shape, Solid, Spawn, Volume};
+use arbiter_sim::rules::MatchSettings;
+use arbiter_sim::{Command, Cue, Input, Loadout, Rules, Simulation, button};
+use glam::{Quat, Vec3};
+
+const RATE: u16 = 60;
+
+fn block(name: &str, position: Vec3, half: Vec3) -> Solid {
+    Solid { name: name.to_owned(), shape: Shape::Box { half }, position, rotation: Quat::IDENTITY }
+}
+
+/// A floor of 200 m, team 1 at x = -10 and below, team 2 at x = 10 and above, and whatever stands between.
+fn ground(solids: Vec<Solid>, each: usize) -> Map {
+    let bounds = Volume { centre: Vec3::Y * 10.0, half: Vec3::new(110.0, 40.0, 110.0) };
+    let mut map = Map::empty("ground", bounds);
+    map.solids = vec![block("floor", Vec3::Y * -0.5, Vec3::new(100.0, 0.5, 100.0))];
+    map.solids.extend(solids);
+    for at in 0..each {
+        let away = 10.0 + 2.0 * (at / 16) as f32;
+        let z = if each == 1 { 0.0 } else { 2.5 * (at % 16) as f32 - 18.0 };
+        // Yaw 0 looks along -z; team 1 looks along +x.
+        let quarter = core::f32::consts::FRAC_PI_2;
+        map.spawns.push(Spawn { team: 1, position: Vec3::new(-away, 0.05, z), yaw: -quarter });
+        map.spawns.push(Spawn { team: 2, position: Vec3::new(away, 0.05, z), yaw: quarter });
+    }
+    map
+}
+
+struct Match {
+    simulation: Simulation,
+    inputs: Vec<Input>,
+    interest: Interest,
+}
+
+impl Match {
+    /// Even slots are in team 1, odd ones in team 2; all stand and look at the other team.
+    fn new(map: Map, players: u16, hero: u8, settings: InterestSettings) -> Self {
+        let mut rules = Rules::shipped();
+        for mode in &mut rules.modes {
+            (mode.score_limit, mode.round_seconds, mode.warmup_seconds) = (0, 7_200, 0);
+        }
+        let chosen = MatchSettings { players_max: players, tick_rate: RATE, ..MatchSettings::default() };
+        let mut simulation = Simulation::new(Arc::new(rules), Arc::new(map), 1, chosen).unwrap();
+        let join = |slot: u16| Command::Join { slot, loadout: Loadout { hero, team: (slot % 2) as u8 + 1 } };
+        simulation.step(&(0..players).map(join).collect::<Vec<_>>());
+        let interest = Interest::new(&simulation, settings);
+        let yaw = |slot: u16| if slot.is_multiple_of(2) { 49_152 } else { 16_384 };
+        let inputs = (0..players).map(|slot| Input { yaw: yaw(slot), ..Input::default() }).collect();
+        Self { simulation, inputs, interest }
+    }
+
+    fn step(&mut self) {
+        let inputs = self.inputs.iter().zip(0..);
+        let commands: Vec<Command> =
+            inputs.map(|(input, slot)| Command::Input { slot, input: *input, substituted: false }).collect();
+        self.simulation.step(&commands);
+        self.interest.look(&self.simulation);
+        for slot in 0..self.inputs.len() as u16 {
+            self.interest.watch(slot);
+        }
+    }
+
+    fn run(&mut self, ticks: u32) {
+        (0..ticks).for_each(|_| self.step());
+    }
+
+    fn player(&self, slot: u16) -> StableId {
+        self.simulation.view().player(slot).unwrap()
+    }
+
+    fn wants(&mut self, slot: u16, id: StableId) -> bool {
+        self.interest.watcher(slot).unwrap().wanted().contains(&id)
+    }
+
+    fn feet(&self, slot: u16) -> Vec3 {
+        self.simulation.view().get::<MoverState>(self.player(slot)).unwrap().position
+    }
+}
+
+fn wall() -> Vec<Solid> {
+    vec![block("wall", Vec3::new(0.0, 3.0, 0.0), Vec3::new(0.3, 3.0, 12.0))]
+}
+
+#[test]
+fn an_enemy_behind_a_wall_is_not_told_and_one_in_the_open_is() {
+    let mut hidden = Match::new(ground(wall(), 1), 2, 0, InterestSettings::default());
+    let mut open = Match::new(ground(vec![], 1), 2, 0, InterestSettings::default());
+    hidden.run(5);
+    open.run(5);
+    let (enemy, me) = (hidden.player(1), hidden.player(0));
+    assert!(!hidden.wants(0, enemy) && hidden.wants(0, me));
+    let enemy = open.player(1);
+    assert!(open.wants(0, enemy));
+}
+
+#[test]
+fn the_match_and_oneself_come_first_and_whoever_is_aimed_at_next() {
+    let mut game = Match::new(ground(vec![], 1), 2, 0, InterestSettings::default());
+    game.run(3);
+    let (me, enemy) = (game.player(0), game.player(1));
+    for _ in 0..30 {
+        game.step();
+        let tick = game.simulation.tick();
+        let watcher = game.interest.watcher(0).unwrap();
+        assert_eq!(watcher.wanted()[0], StableId::NONE);
+        let mut first: Vec<StableId> = watcher.wanted()[1..3].to_vec();
+        first.sort_unstable();
+        assert_eq!(first, [me, enemy], "told in the tick before, and urgent all the same");
+        (1..watcher.wanted().len()).for_each(|at| watcher.told(at, tick));
+    }
+}
+
+#[test]
+fn a_team_mate_behind_a_wall_is_told() {
+    let solids = vec![block("wall", Vec3::new(-10.0, 3.0, 0.0), Vec3::new(30.0, 3.0, 0.3))];
+    let mut game = Match::new(ground(solids, 2), 4, 0, InterestSettings::default());
+    game.run(5);
+    let mate = game.player(2);
+    assert!(game.wants(0, mate));
+}
+
+#[test]
+fn what_a_hidden_enemy_sends_is_told_when_it_comes_into_view() {
+    // The demolisher's rockets fly along the wall, out of its end and into the open.
+    let mut game = Match::new(ground(wall(), 1), 2, 1, InterestSettings::default());
+    game.run(2);
+    // Along +z, past the end of the wall at z = 12 and into the sight of slot 0.
+    game.inputs[1] = Input { yaw: 32_768, buttons: button::FIRE, ..Input::default() };
+    let (mut before, mut after) = (0, 0);
+    for _ in 0..240 {
+        game.step();
+        let view = game.simulation.view();
+        let flying: Vec<StableId> =
+            view.resource::<Index>().unwrap().of(Kind::Projectile).iter().map(|entry| entry.0).collect();
+        for id in flying {
+            let z = game.interest.scene().body(id).unwrap().shape.position.z;
+            let told = game.wants(0, id);
+            assert!(!told || z > 5.0, "told at z = {z}");
+            assert!(told || z < 25.0, "not told at z = {z}");
+            before += u32::from(z < 5.0);
+            after += u32::from(z > 25.0);
+        }
+    }
+    assert!(before > 10 && after > 10, "{before} {after}");
+}
+
+#[test]
+fn one_who_comes_round_a_corner_is_told_a_horizon_before() {
+    // Medics: they have no dash, with which the corner would be nearer.
+    let mut game = Match::new(ground(wall(), 1), 2, 3, InterestSettings::default());
+    game.run(5);
+    // Look along +z and walk.
+    game.inputs[1] = Input { yaw: 32_768, move_forward: 127, ..Input::default() };
+    let statics = StaticWorld::new(&game.simulation.map().solids).unwrap();
+    let mut nothing = DynamicWorld::default();
+    nothing.build();
+    let (mut told_at, mut seen_at) = (None, None);
+    for tick in 0..600 {
+        game.step();
+        let enemy = game.player(1);
+        if game.wants(0, enemy) {
+            told_at = told_at.or(Some(tick));
+        }
+        let eye = game.feet(0) + Vec3::Y * 1.65;
+        let body = game.feet(1) + Vec3::new(0.0, 1.2, 0.36);
+        if (World { statics: &statics, dynamics: &nothing }).sees(eye, body) {
+            seen_at = Some(tick);
+            break;
+        }
+    }
+    let early = seen_at.unwrap() - told_at.unwrap();
+    // 150 ms are 9 ticks, and both may walk: two horizons, and a little for the width of a body.
+    assert!((9..=30).contains(&early), "{early} ticks");
+}
+
+#[test]
+fn who_goes_out_of_sight_is_gone_until_that_was_said() {
+    let mut game = Match::new(ground(wall(), 1), 2, 0, InterestSettings::default());
+    game.inputs[1] = Input { yaw: 32_768, move_forward: 127, ..Input::default() };
+    let enemy = game.player(1);
+    (0..300).any(|_| {
+        game.step();
+        game.wants(0, enemy)
+    });
+    let tick = game.simulation.tick();
+    let watcher = game.interest.watcher(0).unwrap();
+    (1..watcher.wanted().len()).for_each(|at| watcher.told(at, tick));
+    // And back.
+    game.inputs[1].yaw = 0;
+    game.run(120);
+    let tick = game.simulation.tick();
+    let watcher = game.interest.watcher(0).unwrap();
+    assert_eq!(watcher.gone(), [enemy]);
+    watcher.forgotten(0, tick);
+    game.step();
+    let watcher = game.interest.watcher(0).unwrap();
+    assert!(watcher.gone().is_empty());
+    let may_hit = |game: &Match| game.interest.watchers()[0].may_hit(game.interest.scene(), enemy, 15);
+    assert!(may_hit(&game), "a shot at where they were seen still counts");
+    game.run(20);
+    assert!(!may_hit(&game));
+}
+
+#[test]
+fn team_mates_share_sight_only_if_that_is_set() {
+    for team_sight in [false, true] {
+        // Slot 0 is behind a wall of its own, slot 2 is not.
+        let solids = vec![block("wall", Vec3::new(-5.0, 3.0, -18.0), Vec3::new(0.3, 3.0, 2.0))];
+        let settings = InterestSettings { team_sight, ..InterestSettings::default() };
+        let mut map = ground(solids, 2);
+        map.spawns = [(1, -10.0, -18.0), (2, 10.0, -18.0), (1, -10.0, 18.0)]
+            .map(|(team, x, z)| Spawn { team, position: Vec3::new(x, 0.05, z), yaw: 0.0 })
+            .to_vec();
+        let mut game = Match::new(map, 3, 3, settings);
+        game.run(10);
+        let enemy = game.player(1);
+        let hidden = if game.feet(0).z < 0.0 { 0 } else { 2 };
+        assert!(game.wants(2 - hidden, enemy));
+        assert_eq!(game.wants(hidden, enemy), team_sight);
+    }
+}
+
+#[test]
+fn nobody_starves() {
+    let players = 64;
+    let mut game = Match::new(ground(vec![], 32), players, 0, InterestSettings::default());
+    const TOLD: usize = 12;
+    let mut last = std::collections::BTreeMap::new();
+    let mut worst = 0;
+    game.run(2);
+    let begun = game.simulation.tick();
+    for _ in 0..600 {
+        game.step();
+        let tick = game.simulation.tick();
+        let ids: Vec<StableId> = game.interest.scene().bodies.iter().map(|body| body.id).collect();
+        let watcher = game.interest.watcher(0).unwrap();
+        // Slot 0 looks along the line of its own team, so that few are aimed at.
+        game.inputs[0].yaw = 0;
+        for at in 1..watcher.wanted().len().min(TOLD + 1) {
+            let id = watcher.wanted()[at];
+            watcher.told(at, tick);
+            last.insert(id, tick);
+        }
+        for id in ids {
+            worst = worst.max(tick - last.get(&id).copied().unwrap_or(begun));
+        }
+    }
+    let entities = game.interest.scene().bodies.len();
+    // Oneself and those within arm's reach are urgent: at most six here.
+    let bound = (STALE_MAX_S * f32::from(RATE)) as u32 + entities.div_ceil(TOLD - 6) as u32 + 1;
+    assert!(worst <= bound, "{worst} ticks, bound {bound}");
+}
+
+#[test]
+fn a_far_crowd_is_told_less_often_than_a_near_one() {
+    let mut map = ground(vec![], 16);
+    map.spawns.retain(|spawn| spawn.team == 1);
+    for at in 0..16 {
+        let (x, z) = if at < 8 { (0.0, at as f32 * 2.0 - 18.0) } else { (85.0, at as f32 * 2.0 - 30.0) };
+        map.spawns.push(Spawn { team: 2, position: Vec3::new(x, 0.05, z), yaw: 0.0 });
+    }
+    // Medics: the beam in their hands reaches 18 m, so that few are aimed at.
+    let mut game = Match::new(map, 32, 3, InterestSettings::default());
+    let (mut near, mut far) = (0, 0);
+    for _ in 0..240 {
+        game.step();
+        let tick = game.simulation.tick();
+        let watcher = game.interest.watcher(0).unwrap();
+        let first: Vec<StableId> = watcher.wanted().iter().skip(1).take(10).copied().collect();
+        (1..=first.len()).for_each(|at| watcher.told(at, tick));
+        for id in first {
+            let x = game.interest.scene().body(id).unwrap().shape.position.x;
+            near += u32::from(x.abs() < 5.0);
+            far += u32::from(x > 50.0);
+        }
+    }
+    assert!(near > 4 * far && far > 0, "{near} {far}");
+}
+
+#[test]
+fn two_rooms_tell_the_same_and_the_order_of_clients_makes_no_difference() {
+    let make = || Match::new(ground(wall(), 8), 16, 0, InterestSettings::default());
+    let (mut one, mut two) = (make(), make());
+    for tick in 0..60 {
+        for game in [&mut one, &mut two] {
+            for (slot, input) in game.inputs.iter_mut().enumerate() {
+                input.move_forward = 127;
+                input.yaw = input.yaw.wrapping_add((slot as u16 * 37 + tick) % 600);
+            }
+        }
+        one.step();
+        let inputs = two.inputs.iter().zip(0..);
+        let commands: Vec<Command> =
+            inputs.map(|(input, slot)| Command::Input { slot, input: *input, substituted: false }).collect();
+        two.simulation.step(&commands);
+        two.interest.look(&two.simulation);
+        {
+            let (watch, watchers) = two.interest.split();
+            let (low, high) = watchers.split_at_mut(8);
+            std::thread::scope(|threads| {
+                threads.spawn(|| high.iter_mut().rev().for_each(&watch));
+                threads.spawn(|| low.iter_mut().for_each(&watch));
+            });
+        }
+        for slot in 0..16 {
+            let wanted = one.interest.watcher(slot).unwrap().wanted().to_vec();
+            assert_eq!(wanted, two.interest.watcher(slot).unwrap().wanted());
+        }
+    }
+}
+
+#[test]
+fn a_shot_behind_a_wall_is_heard_from_roughly_where_it_was_and_not_by_whom() {
+    let mut game = Match::new(ground(wall(), 1), 2, 0, InterestSettings::default());
+    game.run(5);
+    let (me, enemy, from) = (game.player(0), game.player(1), game.feet(1) + Vec3::Y * 1.65);
+    let shot = |by, from| Cue::Fired { by, weapon: 0, from, to: from + Vec3::Z };
+    let hear = |cue: &Cue| heard(game.interest.scene(), &game.interest.watchers()[0], 0, cue);
+    assert_eq!(hear(&shot(me, from)), Heard::All);
+    let Heard::From(place) = hear(&shot(enemy, from)) else { panic!("not heard") };
+    assert!(place != from && (place - from).abs().max_element() <= COARSE_M);
+    assert_eq!(hear(&shot(enemy, from + Vec3::X * 80.0)), Heard::Nothing);
+}

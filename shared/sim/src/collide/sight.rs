@@ -1,0 +1,123 @@
+//! Lines of sight through what never moves: asked by the thousand each tick, so that nothing is looked for that is not asked.
+//!
+//! A line that a large wall blocked is most likely blocked by it again: whoever asks keeps the piece and names it the next
+//! time, which saves the walk through the tree.
+
+use glam::Vec3;
+
+use super::bvh::Ray;
+use super::shape::{Form, Piece};
+use super::world::StaticWorld;
+
+/// The straight line between two points.
+#[derive(Debug, Clone, Copy)]
+pub struct SightLine {
+    from: Vec3,
+    to: Vec3,
+}
+
+impl SightLine {
+    /// From one point to another, both finite.
+    #[inline(always)]
+    pub fn between(from: Vec3, to: Vec3) -> Self {
+        Self { from, to }
+    }
+}
+
+/// What keeps the test of axes safe from rounding where a line runs along a box's edge.
+const PARALLEL: f32 = 1e-6;
+
+impl Piece {
+    /// Whether a line touches the piece. Without a division for boxes, which most pieces are.
+    #[inline]
+    fn touches(&self, line: &SightLine) -> bool {
+        let (from, along) = (line.from - self.position, line.to - line.from);
+        match &self.form {
+            Form::Box { half } => {
+                // After Ericson, Real-Time Collision Detection, 5.3.3: a line and a box are apart if they are along one of
+                // six axes.
+                let reach = self.to_local(along) * 0.5;
+                let middle = self.to_local(from) + reach;
+                let length = reach.abs() + Vec3::splat(PARALLEL);
+                let apart = middle.abs().cmpgt(*half + length).any();
+                let around = middle.cross(reach).abs();
+                let (x, y, z) = (length.x, length.y, length.z);
+                !apart
+                    && around.x <= half.y * z + half.z * y
+                    && around.y <= half.z * x + half.x * z
+                    && around.z <= half.x * y + half.y * x
+            }
+            Form::Ball { radius } => {
+                let length = along.length_squared();
+                let at = if length > 0.0 { (-from.dot(along) / length).clamp(0.0, 1.0) } else { 0.0 };
+                (from + along * at).length_squared() <= radius * radius
+            }
+            // In multiples of the line: none of these needs a unit direction.
+            _ => self.ray(from, along, 1.0).is_some(),
+        }
+    }
+}
+
+impl StaticWorld {
+    /// Stands for no piece.
+    pub const NOTHING: u32 = u32::MAX;
+
+    /// Whether one piece stands on a line; a piece that is not there does not. Pieces are numbered from 0 to
+    /// [`Self::len`], and each is convex: one that stands on all lines between two sets of points stands on all lines
+    /// between their convex hulls.
+    #[inline]
+    pub fn stands_on(&self, piece: u32, line: &SightLine) -> bool {
+        self.pieces().get(piece as usize).is_some_and(|piece| piece.touches(line))
+    }
+
+    /// A piece that stands on a line, not always the nearest; [`Self::NOTHING`] if it is clear.
+    pub fn blocker(&self, line: &SightLine) -> u32 {
+        let ray = Ray::new(line.from, line.to - line.from, 0.0);
+        self.tree().any_along(&ray, 1.0, |item| self.stands_on(item, line)).unwrap_or(Self::NOTHING)
+    }
+
+    /// Metres from a point along a unit direction to the first piece, at most `max`; 0 inside one.
+    pub fn clearance(&self, from: Vec3, direction: Vec3, max: f32) -> f32 {
+        let ray = Ray::new(from, direction, 0.0);
+        let mut best = max;
+        self.tree().along(&ray, &mut best, |item, best| {
+            let piece = &self.pieces()[item as usize];
+            if let Some((distance, _)) = piece.ray(from - piece.position, direction, *best) {
+                *best = best.min(distance);
+            }
+        });
+        best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::map::{Shape, Solid};
+    use glam::Quat;
+
+    fn wall_at(x: f32) -> Solid {
+        let shape = Shape::Box { half: Vec3::new(0.1, 2.0, 3.0) };
+        Solid { name: "wall".to_owned(), shape, position: Vec3::new(x, 2.0, 0.0), rotation: Quat::IDENTITY }
+    }
+
+    #[test]
+    fn a_wall_stands_on_lines_that_cross_it_and_on_no_other() {
+        let world = StaticWorld::new(&[wall_at(5.0), wall_at(9.0)]).unwrap();
+        let eye = Vec3::new(0.0, 1.6, 0.0);
+        let line = |x: f32, y: f32| SightLine::between(eye, Vec3::new(x, y, 0.0));
+        assert_eq!(world.blocker(&line(7.0, 1.0)), 0);
+        assert_eq!(world.blocker(&line(4.0, 1.0)), StaticWorld::NOTHING);
+        assert_eq!(world.blocker(&line(5.2, 9.0)), StaticWorld::NOTHING);
+        assert!(world.stands_on(1, &line(12.0, 1.0)) && !world.stands_on(1, &line(7.0, 1.0)));
+        assert!(!world.stands_on(7, &line(12.0, 1.0)), "no such piece");
+    }
+
+    #[test]
+    fn clearance_ends_at_the_first_piece() {
+        let world = StaticWorld::new(&[wall_at(9.0), wall_at(5.0)]).unwrap();
+        let clear = |direction| world.clearance(Vec3::new(0.0, 1.0, 0.0), direction, 20.0);
+        assert!((clear(Vec3::X) - 4.9).abs() < 1e-4);
+        assert_eq!(clear(Vec3::NEG_X), 20.0);
+    }
+}
