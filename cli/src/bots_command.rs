@@ -67,7 +67,7 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
         .next()
         .with_context(|| format!("--server: {:?} has no address", args.server))?;
     let assets = Assets::from_folder(args.assets.clone())?;
-    let content = Content::with_plugins(Arc::new(assets.rules()?), Arc::new(assets.map(&args.map)?), &*plugins)?;
+    let content = Content::with_plugins(Arc::new(assets.rules()?), Arc::new(assets.map(&args.map)?), plugins)?;
     let seed = args.seed.map_or_else(random_seed, Ok)?;
     let config = BotsConfig {
         server,

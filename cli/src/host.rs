@@ -406,7 +406,7 @@ pub struct Bots {
 impl Bots {
     /// Starts them, each on a link of its own.
     pub fn start(count: u16, server: SocketAddr, key: Key, seed: u64, link: Profile, play: &Play) -> Result<Self> {
-        let content = Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), &*play.plugins)?;
+        let content = Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), Arc::clone(&play.plugins))?;
         let config = BotsConfig { server, key, count, seed, duration: None, link, content };
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);

@@ -20,12 +20,12 @@ use arbiter_sim::collide::SolidError;
 use arbiter_sim::{BuildError, Map, MatchSettings, Rules, Simulation};
 use arbiter_transport::conditioner::Profile;
 use arbiter_transport::{Key, PAYLOAD_BYTES_MAX, TokenError, UDP_BYTES_MAX};
-use bevy_app::App;
 use thiserror::Error;
 
 use self::seat::Seat;
 use crate::bots::brain::Surroundings;
 use crate::client::Counts;
+use crate::prediction::{Plugins, PredictionCounts};
 
 /// Bots of one run: the most players that a match may have.
 pub const BOTS_MAX: u16 = 1_000;
@@ -33,6 +33,9 @@ pub const BOTS_MAX: u16 = 1_000;
 const THREADS_MAX: usize = 4;
 /// Bots that one thread serves before there is a second one.
 const BOTS_PER_THREAD: usize = 64;
+/// Bots of a run that predict their own heroes as players do; of a crowd, each guesses a little ahead instead, since it is the
+/// server that is to be loaded.
+pub const PREDICTING_BOTS_MAX: u16 = 64;
 /// A thread waits this long between two rounds for few bots; with many, rounds take time themselves.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 /// See [`WAIT_MIN`]: longer would make inputs late at 128 Hz.
@@ -51,21 +54,23 @@ pub struct Content {
     pub rules: Arc<Rules>,
     /// The map.
     pub map: Arc<Map>,
+    /// A studio's own plugins.
+    pub plugins: Plugins,
 }
 
 impl Content {
     /// From rules and a map, with the built-in components.
     pub fn new(rules: Arc<Rules>, map: Arc<Map>) -> Result<Self, BuildError> {
-        Self::with_plugins(rules, map, &|_| ())
+        Self::with_plugins(rules, map, Arc::new(|_| ()))
     }
 
     /// With a studio's own plugins, which must be the server's: components are numbered in the order of plugins.
-    pub fn with_plugins(rules: Arc<Rules>, map: Arc<Map>, plugins: &dyn Fn(&mut App)) -> Result<Self, BuildError> {
+    pub fn with_plugins(rules: Arc<Rules>, map: Arc<Map>, plugins: Plugins) -> Result<Self, BuildError> {
         // Any mode will do, since the components are the same in all; but a map need not suit every mode.
         let mut made = None;
         for mode in &rules.modes {
             let settings = MatchSettings { mode: mode.name.clone(), ..MatchSettings::default() };
-            let simulation = Simulation::with_plugins(rules.clone(), map.clone(), 0, settings, plugins);
+            let simulation = Simulation::with_plugins(rules.clone(), map.clone(), 0, settings, &*plugins);
             let good = simulation.is_ok();
             made = Some(simulation);
             if good {
@@ -74,7 +79,7 @@ impl Content {
         }
         let none = BuildError::Mode { wanted: String::new(), known: String::new() };
         let registry = Arc::new(made.ok_or(none)??.registry().clone());
-        Ok(Self { registry, rules, map })
+        Ok(Self { registry, rules, map, plugins })
     }
 }
 
@@ -108,6 +113,8 @@ pub struct BotsReport {
     pub comebacks: u32,
     /// Sums over all bots.
     pub counts: Counts,
+    /// What their predictions came to, over all bots.
+    pub predicted: PredictionCounts,
     /// Bytes of datagrams that all bots received, without UDP and IP headers.
     pub bytes_down: u64,
     /// Bytes of datagrams that all bots sent, without UDP and IP headers.

@@ -9,7 +9,7 @@ use arbiter_transport::conditioner::Profile;
 use arbiter_transport::{Body, ClientConnection, ClientEvent, DisconnectReason, Key, TokenError, mint_token, token};
 
 use super::line::Line;
-use super::{BUILD, BotsConfig, BotsError, hero_of};
+use super::{BUILD, BotsConfig, BotsError, PREDICTING_BOTS_MAX, hero_of};
 use crate::bots::Bot;
 use crate::bots::brain::Surroundings;
 use crate::client::Stage;
@@ -71,7 +71,10 @@ impl Seat {
         let seed = config.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(number));
         let ticket = Ticket { player, server: config.server, key: config.key.clone(), link: config.link, seed };
         let line = ticket.connect(number, now)?;
-        let bot = Bot::new(&content.registry, content.rules.clone(), Loadout { hero, team: 0 }, seed);
+        let mut bot = Bot::new(&content.registry, content.rules.clone(), Loadout { hero, team: 0 }, seed);
+        if config.count <= PREDICTING_BOTS_MAX {
+            bot.own.predict(content.rules.clone(), content.map.clone(), content.plugins.clone());
+        }
         Ok(Self {
             number,
             bot,
@@ -131,8 +134,10 @@ impl Seat {
                 tracing::debug!(bot = *number, %error, "bytes of the server were dropped");
             }
         });
-        if let Some(round_trip) = line.connection.path().round_trip {
+        let path = line.connection.path();
+        if let Some(round_trip) = path.round_trip {
             client.set_round_trip(round_trip);
+            client.set_loss(path.loss_out);
         }
     }
 

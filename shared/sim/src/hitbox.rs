@@ -90,7 +90,8 @@ pub struct WallBody {
 }
 
 impl WallBody {
-    fn new(id: StableId, identity: &Identity, place: &Place, wall: &Wall, fell: u32) -> Self {
+    /// A wall; `fell` is `u32::MAX` while it stands.
+    pub fn new(id: StableId, identity: &Identity, place: &Place, wall: &Wall, fell: u32) -> Self {
         Self {
             id,
             owner: identity.owner,

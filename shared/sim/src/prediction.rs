@@ -13,6 +13,7 @@ use bevy_ecs::prelude::*;
 use glam::Vec3;
 
 use crate::event::Cue;
+use crate::hitbox::PlayerBody;
 use crate::index::{Identity, Index, Kind, NextId};
 use crate::input::{Command, Input, Loadout};
 use crate::map::Map;
@@ -156,13 +157,13 @@ impl Prediction {
 
     /// Takes what stands about and is solid as it was told: props and doors, and platforms if `platforms` are to be where they
     /// were at the tick that is restored; else they are ahead by themselves. What is told no more is gone.
-    pub fn place_bodies<'a>(&mut self, platforms: bool, told: impl Iterator<Item = Told<'a>> + Clone) {
+    pub fn place_bodies<'a, I: Iterator<Item = Told<'a>>>(&mut self, platforms: bool, told: impl Fn() -> I) {
         let world = &mut self.simulation.world;
         let identity = self.identity;
         let mut changed = false;
         world.resource_scope(|world, descriptions: Mut<'_, Descriptions>| {
             let mut solid = None;
-            for (id, component, lanes) in told.clone() {
+            for (id, component, lanes) in told() {
                 if component == identity {
                     let told = Identity { id, ..Identity::from_lanes(lanes) };
                     let known = world.resource::<Index>().entity(id).is_some();
@@ -180,7 +181,7 @@ impl Prediction {
                 changed |= before != world.get::<Place>(entity).copied();
             }
         });
-        self.bodies_changed |= changed | self.forget_bodies(told);
+        self.bodies_changed |= changed | self.forget_bodies(told());
     }
 
     /// Takes away bodies that are told no more.
@@ -294,6 +295,11 @@ impl Prediction {
     pub fn hits(&self) -> impl Iterator<Item = &Damage> {
         let damage = self.simulation.world.resource::<DamageQueue>();
         damage.0.iter().filter(|damage| damage.source.id == self.mine.player)
+    }
+
+    /// The others as they were shown to the last step.
+    pub fn bodies(&self) -> impl Iterator<Item = PlayerBody> + '_ {
+        self.simulation.world.resource::<Shown>().players.iter().map(|player| player.body)
     }
 
     /// What one saw and heard of one's own in the last step.

@@ -71,7 +71,7 @@ impl Pair {
         let rows = self.rows();
         let told = || rows.iter().map(|(id, component, lanes)| (*id, *component, lanes.as_slice()));
         self.prediction.restore(self.server.tick(), &self.input, told());
-        self.prediction.place_bodies(true, told());
+        self.prediction.place_bodies(true, told);
     }
 
     /// What a restless player presses.
