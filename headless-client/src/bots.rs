@@ -65,6 +65,7 @@ pub struct Bot {
     pub own: OwnHero,
     view: WorldView,
     thought: Option<Duration>,
+    last_input: u32,
 }
 
 impl Bot {
@@ -77,12 +78,18 @@ impl Bot {
             own: OwnHero::new(registry),
             view: WorldView::default(),
             thought: None,
+            last_input: 0,
         }
     }
 
     /// What it knows.
     pub fn view(&self) -> &WorldView {
         &self.view
+    }
+
+    /// The tick that it made its last input for; 0 before the first.
+    pub fn last_input(&self) -> u32 {
+        self.last_input
     }
 
     /// Makes the inputs that are due and appends the body that carries them; `false` if none was due.
@@ -94,6 +101,7 @@ impl Bot {
             self.thought = Some(now);
             let input = self.brain.think(&self.view, around, since.clamp(0.001, THINK_MAX_S));
             self.client.push_input(tick, input);
+            self.last_input = tick;
             let Self { client, reader, own, view, .. } = self;
             own.step(tick, sent(tick, input), client.clock().tick_s() as f32, |shown| {
                 reader.show(client, view, tick, shown);

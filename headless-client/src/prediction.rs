@@ -292,7 +292,9 @@ impl OwnHero {
 
     fn note_correction(&mut self, moved: Vec3, from_outside: bool) {
         let metres = moved.length();
-        if metres > CORRECTION_MIN {
+        // Who is put somewhere else by others comes back to life or was teleported: that is news and not an error.
+        let placed = from_outside && metres > SNAP;
+        if metres > CORRECTION_MIN && !placed {
             if from_outside {
                 self.counts.pushed += 1;
                 self.counts.pushed_m += metres;
@@ -352,7 +354,7 @@ impl OwnHero {
 
     fn note_shots(&mut self, tick: u32, prediction: &Prediction) {
         let mut made = arrayvec::ArrayVec::<Shot, 4>::new();
-        for pull in prediction.pulls().filter(|pull| pull.fresh).take(4) {
+        for pull in prediction.pulls().take(4) {
             made.push(shot_of(tick, pull, prediction));
         }
         for shot in made {

@@ -104,9 +104,10 @@ impl Prespawned {
             let told = Identity::from_lanes(lanes);
             let same = told.kind == made.kind && told.slot() == Some(slot);
             same && (made.kind != Kind::Projectile
-                || frame.lanes(id, projectile).map(Projectile::from_lanes).is_some_and(|flying| {
-                    flying.origin == made.origin && flying.number == made.number
-                }))
+                || frame
+                    .lanes(id, projectile)
+                    .map(Projectile::from_lanes)
+                    .is_some_and(|flying| flying.origin == made.origin && flying.number == made.number))
         };
         let rows = frame.rows().filter(|row| row.component == identity && row.id.is_some());
         let mut free = rows.filter(|row| self.pairs.iter().all(|pair| pair.told != row.id));

@@ -4,10 +4,11 @@
 //! silent (`seat`). A thread serves its share of the bots in turn: receives, thinks where a tick is due, sends, and waits a
 //! little.
 
+pub mod feel;
 mod line;
 mod seat;
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,10 +23,11 @@ use arbiter_transport::conditioner::Profile;
 use arbiter_transport::{Key, PAYLOAD_BYTES_MAX, TokenError, UDP_BYTES_MAX};
 use thiserror::Error;
 
+use self::feel::FeelLog;
 use self::seat::Seat;
 use crate::bots::brain::Surroundings;
 use crate::client::Counts;
-use crate::prediction::{Plugins, PredictionCounts};
+use crate::prediction::Plugins;
 
 /// Bots of one run: the most players that a match may have.
 pub const BOTS_MAX: u16 = 1_000;
@@ -99,6 +101,8 @@ pub struct BotsConfig {
     pub link: Profile,
     /// What is played.
     pub content: Content,
+    /// Whether it is logged how it feels to each of them.
+    pub feel: bool,
 }
 
 /// How a run of bots ended.
@@ -113,8 +117,10 @@ pub struct BotsReport {
     pub comebacks: u32,
     /// Sums over all bots.
     pub counts: Counts,
-    /// What their predictions came to, over all bots.
-    pub predicted: PredictionCounts,
+    /// How it felt to each, where that was asked for.
+    pub feel: Vec<FeelLog>,
+    /// Time of a processor that all bots took together, heads and links included; zero where the system does not tell.
+    pub cpu: Duration,
     /// Bytes of datagrams that all bots received, without UDP and IP headers.
     pub bytes_down: u64,
     /// Bytes of datagrams that all bots sent, without UDP and IP headers.
@@ -178,18 +184,29 @@ pub fn run_bots(config: &BotsConfig, stop: &AtomicBool) -> Result<BotsReport, Bo
         (0..config.count).map(|number| Seat::new(config, number, epoch.now())).collect::<Result<Vec<_>, _>>()?;
     let per_thread = seats.len().div_ceil(threads(seats.len()));
     let end = config.duration.map(|duration| start + duration);
+    let cpu_ns = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for share in seats.chunks_mut(per_thread) {
-            let (around, epoch) = (&around, &epoch);
-            scope.spawn(move || serve(share, around, epoch, end, stop));
+            let (around, epoch, cpu_ns) = (&around, &epoch, &cpu_ns);
+            scope.spawn(move || {
+                serve(share, around, epoch, end, stop);
+                cpu_ns.fetch_add(thread_cpu_ns(), Ordering::Relaxed);
+            });
         }
     });
-    Ok(report(&seats))
+    let feel = seats.iter_mut().filter_map(|seat| seat.feel.take()).collect();
+    Ok(BotsReport { feel, cpu: Duration::from_nanos(cpu_ns.into_inner()), ..report(&seats) })
 }
 
 fn threads(bots: usize) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     bots.div_ceil(BOTS_PER_THREAD).min(cores).clamp(1, THREADS_MAX)
+}
+
+/// What this thread has taken of a processor; 0 where the system does not tell.
+fn thread_cpu_ns() -> u64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    told.split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or(0)
 }
 
 /// The hero of a bot: all of them in turn, shifted by one in every round if their number is even, so that each of two teams

@@ -23,6 +23,8 @@ pub struct Shot {
     pub tick: u32,
     /// Weapon by number in the rules.
     pub weapon: u8,
+    /// Whether a round was used: always, but for a beam between two rounds.
+    pub fresh: bool,
     /// Players that it hit on the screen.
     pub hit: ArrayVec<StableId, TARGETS_MAX>,
     /// Players that it hit or did not clearly miss.
@@ -31,7 +33,7 @@ pub struct Shot {
 
 /// What a pull of the last step met.
 pub fn shot_of(tick: u32, pull: &Pull, prediction: &Prediction) -> Shot {
-    let mut shot = Shot { tick, weapon: pull.weapon, hit: ArrayVec::new(), near: ArrayVec::new() };
+    let mut shot = Shot { tick, weapon: pull.weapon, fresh: pull.fresh, hit: ArrayVec::new(), near: ArrayVec::new() };
     let add = |list: &mut ArrayVec<StableId, TARGETS_MAX>, id| {
         if !list.contains(&id) {
             let _ = list.try_push(id);

@@ -104,14 +104,7 @@ impl WorldReader {
 
     /// Fills `view` with what the client knows when it makes the input for `input_tick` at local time `now`. Leaves it as it
     /// was if there is no snapshot yet.
-    pub fn read(
-        &self,
-        client: &mut ClientCore,
-        own: &OwnHero,
-        now: Duration,
-        input_tick: u32,
-        view: &mut WorldView,
-    ) {
+    pub fn read(&self, client: &mut ClientCore, own: &OwnHero, now: Duration, input_tick: u32, view: &mut WorldView) {
         let ticks = client.view_time(now);
         let Some(welcome) = client.welcome() else { return };
         let (slot, me) = (welcome.slot, welcome.player);
@@ -141,7 +134,9 @@ impl WorldReader {
                         .map(|me| PlayerView { position: me.position + me.velocity.with_y(0.0) * ahead, ..me });
                     self.read_own(newest, row.id, view);
                 }
-                Kind::Player => view.others.extend(self.player_at(ticks, tick_s, (before, after, share), &identity, row.id)),
+                Kind::Player => {
+                    view.others.extend(self.player_at(ticks, tick_s, (before, after, share), &identity, row.id))
+                }
                 Kind::Point => view.points.extend(self.control_point(newest, &identity, row.id)),
                 Kind::Projectile => {
                     let seconds = (after.tick().saturating_sub(before.tick())).max(1) as f32 * tick_s;
@@ -201,10 +196,8 @@ impl WorldReader {
         id: StableId,
         view: &mut WorldView,
     ) -> bool {
-        let Some((body, me)) = own
-            .predicted()
-            .and_then(|predicted| predicted.own::<MoverState>())
-            .zip(self.player(frame, identity, id))
+        let Some((body, me)) =
+            own.predicted().and_then(|predicted| predicted.own::<MoverState>()).zip(self.player(frame, identity, id))
         else {
             return false;
         };

@@ -8,6 +8,7 @@ use arbiter_sim::Loadout;
 use arbiter_transport::conditioner::Profile;
 use arbiter_transport::{Body, ClientConnection, ClientEvent, DisconnectReason, Key, TokenError, mint_token, token};
 
+use super::feel::FeelLog;
 use super::line::Line;
 use super::{BUILD, BotsConfig, BotsError, PREDICTING_BOTS_MAX, hero_of};
 use crate::bots::Bot;
@@ -58,6 +59,7 @@ pub(super) struct Seat {
     pub done: bool,
     pub deaths: u32,
     pub outcome: Option<Outcome>,
+    pub feel: Option<FeelLog>,
     /// Of connections that it came back from.
     earlier_bytes: (u64, u64),
 }
@@ -88,6 +90,7 @@ impl Seat {
             done: false,
             deaths: 0,
             outcome: None,
+            feel: config.feel.then(FeelLog::default),
             earlier_bytes: (0, 0),
         })
     }
@@ -112,6 +115,9 @@ impl Seat {
             && let Err(error) = self.line.send_body(now, Body { kind: KIND_INPUT, tag: 0, bytes: out })
         {
             tracing::debug!(bot = self.number, %error, "an input could not be sent");
+        }
+        if let Some(feel) = &mut self.feel {
+            feel.note(&mut self.bot, now);
         }
     }
 
