@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use arbiter_headless_client::prediction::WATCHED;
 use arbiter_headless_client::runner::feel::FeelLog;
 use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content};
 use arbiter_schema::{ComponentId, StableId};
@@ -241,6 +242,9 @@ fn tell(round_trip_ms: u64, report: &BotsReport, verdict: &Verdict, memory: f64)
     figure(&name("pushed"), pushed / minutes, "per_player_minute");
     figure(&name("pushed.mean"), sum(&|log| log.predicted.pushed_m.into()) / pushed.max(1.0), "m");
     figure(&name("again"), sum(&|log| log.predicted.again as f64) / minutes, "per_player_minute");
+    let wrong: Vec<u64> = (0..WATCHED).map(|at| logs.iter().map(|log| log.predicted.wrong[at]).sum()).collect();
+    println!("first not as predicted (movement, mobility, weapons, abilities, effects, life): {wrong:?}");
+    figure(&name("late_inputs"), report.counts.late_inputs as f64 / minutes, "per_player_minute");
     let made = sum(&|log| (log.predicted.matched + log.predicted.unmatched) as f64);
     figure(&name("prespawned.matched"), sum(&|log| log.predicted.matched as f64) * 100.0 / made.max(1.0), "percent");
     // What is made in one tick is in the picture of the next.

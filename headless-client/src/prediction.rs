@@ -41,6 +41,8 @@ const SNAP: f32 = 2.0;
 const FADE_S: f32 = 0.1;
 /// Shots that wait to be read; older ones go first.
 const SHOTS_MAX: usize = 256;
+/// Components whose prediction is compared.
+pub const WATCHED: usize = 6;
 /// Buttons that act when they go down; where an input is missing they are not pressed.
 const HELD: u16 = button::CROUCH | button::FIRE;
 
@@ -65,6 +67,9 @@ pub struct PredictionCounts {
     pub pushed: u64,
     /// Metres of all of them.
     pub pushed_m: f32,
+    /// Times that each component was the first that was not as predicted: movement, mobility, weapons, abilities, effects,
+    /// life.
+    pub wrong: [u64; WATCHED],
     /// Things that were shown before the server told of them, and that it did tell of.
     pub matched: u64,
     /// Things that it never told of.
@@ -214,7 +219,8 @@ impl OwnHero {
         }
         prediction.place_bodies(false, || told(frame));
         self.prespawned.compare(prediction, frame);
-        if !self.is_right(frame, mine.player) {
+        if let Some(wrong) = self.first_wrong(frame, mine.player) {
+            self.counts.wrong[wrong.min(WATCHED - 1)] += 1;
             self.again(frame, from_outside);
         }
     }
@@ -250,22 +256,23 @@ impl OwnHero {
         changed
     }
 
-    fn is_right(&self, frame: &Frame, me: StableId) -> bool {
+    /// The first watched component that is not as it was predicted.
+    fn first_wrong(&self, frame: &Frame, me: StableId) -> Option<usize> {
         let tick = frame.tick();
         let Some(past) = self.past.get(tick as usize % PAST_TICKS).filter(|past| past.tick == tick) else {
-            return false;
+            return Some(0);
         };
         let mut at = 0;
-        for watched in &self.watched {
+        for (number, watched) in self.watched.iter().enumerate() {
             let ours = past.lanes.get(at..at + watched.slack.len());
-            let (Some(ours), Some(theirs)) = (ours, frame.lanes(me, watched.id)) else { return false };
+            let (Some(ours), Some(theirs)) = (ours, frame.lanes(me, watched.id)) else { return Some(number) };
             let close = |((one, two), slack): ((&i32, &i32), &u32)| one.abs_diff(*two) <= *slack;
             if !ours.iter().zip(theirs).zip(&watched.slack).all(close) {
-                return false;
+                return Some(number);
             }
             at += watched.slack.len();
         }
-        true
+        None
     }
 
     /// Takes a state of the past and simulates everything since again.
