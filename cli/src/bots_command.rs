@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, run_bots};
 use arbiter_transport::conditioner::{Loss, Profile};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::assets::Assets;
 use crate::keys::{random_seed, read_key};
@@ -56,10 +56,23 @@ pub struct BotsArgs {
     /// Percent of datagrams that are lost each way, 0 to 90, in place of what the link loses
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=90))]
     pub loss: u8,
+    /// Instead of playing on a server, start one here and tell figures: feel
+    #[arg(long, value_name = "WHAT")]
+    pub report: Option<Report>,
+}
+
+/// What `arbiter bots --report` can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Report {
+    /// How it feels to play over links of 30, 100 and 200 ms that lose 2 % in bursts: what is shown against what the server says
+    Feel,
 }
 
 /// Runs bots. Fails if any of them did not get to play to the end.
 pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
+    if let Some(Report::Feel) = args.report {
+        return crate::feel::run(args, plugins, stop);
+    }
     let server = args
         .server
         .to_socket_addrs()
@@ -67,7 +80,7 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
         .next()
         .with_context(|| format!("--server: {:?} has no address", args.server))?;
     let assets = Assets::from_folder(args.assets.clone())?;
-    let content = Content::with_plugins(Arc::new(assets.rules()?), Arc::new(assets.map(&args.map)?), &*plugins)?;
+    let content = Content::with_plugins(Arc::new(assets.rules()?), Arc::new(assets.map(&args.map)?), plugins)?;
     let seed = args.seed.map_or_else(random_seed, Ok)?;
     let config = BotsConfig {
         server,
@@ -77,6 +90,7 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
         duration: args.duration.map(|seconds| Duration::from_secs(seconds.into())),
         link: link_of(args),
         content,
+        feel: false,
     };
     println!("{} bots, seed {seed}, on {server}", args.count);
     let report = run_until_told(&config, stop)?;
@@ -95,7 +109,7 @@ fn link_of(args: &BotsArgs) -> Profile {
     }
 }
 
-fn run_until_told(config: &BotsConfig, stop: &Stop) -> Result<BotsReport> {
+pub(crate) fn run_until_told(config: &BotsConfig, stop: &Stop) -> Result<BotsReport> {
     let (told, done) = (AtomicBool::new(false), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| {

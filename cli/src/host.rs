@@ -13,7 +13,7 @@ use anyhow::{Result, anyhow};
 use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, run_bots};
 use arbiter_replay::{ReplayError, VerifyReport};
 use arbiter_server::stats::UnwrittenRecording;
-use arbiter_server::{OnStop, Server, ServerConfig, ServerHandle, SocketKind};
+use arbiter_server::{Observer, OnStop, Server, ServerConfig, ServerHandle, SocketKind};
 use arbiter_sim::rules::{MatchSettings, Rules};
 use arbiter_sim::{BuildError, Map, Simulation};
 use arbiter_transport::conditioner::Profile;
@@ -222,7 +222,7 @@ impl Host {
         config.matches = settings.matches;
         config.plugins = Arc::clone(&play.plugins);
         config.observer = watch.map(|watch| {
-            let observer: arbiter_server::Observer = Arc::new(move |room, simulation| {
+            let observer: Observer = Arc::new(move |room, simulation| {
                 if room == 0 {
                     watch.ticked(simulation);
                 }
@@ -241,6 +241,16 @@ impl Host {
         }
         let server = Server::start(config)?;
         Ok(Self { server, verified, verifies: settings.verify, meter: Mutex::new(Meter::new()) })
+    }
+
+    /// Starts a server of one room that records nothing, for reports; `observer` sees each of its ticks.
+    pub fn observed(settings: MatchSettings, play: &Play, key: Key, observer: Observer) -> Result<Self> {
+        let mut config = ServerConfig::new(key, Arc::clone(&play.rules), Arc::clone(&play.map), settings);
+        config.plugins = Arc::clone(&play.plugins);
+        config.observer = Some(observer);
+        let verified = Arc::new(Mutex::new(Vec::new()));
+        let server = Server::start(config)?;
+        Ok(Self { server, verified, verifies: false, meter: Mutex::new(Meter::new()) })
     }
 
     /// Where it listens.
@@ -412,8 +422,8 @@ pub struct Bots {
 impl Bots {
     /// Starts them, each on a link of its own.
     pub fn start(count: u16, server: SocketAddr, key: Key, seed: u64, link: Profile, play: &Play) -> Result<Self> {
-        let content = Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), &*play.plugins)?;
-        let config = BotsConfig { server, key, count, seed, duration: None, link, content };
+        let content = Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), Arc::clone(&play.plugins))?;
+        let config = BotsConfig { server, key, count, seed, duration: None, link, content, feel: false };
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         let thread =

@@ -7,6 +7,7 @@ pub mod assets;
 pub mod bots_command;
 pub mod config;
 pub mod demo;
+pub mod feel;
 pub mod fight;
 pub mod host;
 pub mod keys;

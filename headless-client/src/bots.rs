@@ -14,10 +14,11 @@ use std::sync::Arc;
 
 use arbiter_schema::Registry;
 use arbiter_sim::collide::{DynamicWorld, SolidError, StaticWorld, World};
-use arbiter_sim::{Loadout, Map, Rules};
+use arbiter_sim::{Input, Loadout, Map, Rules, button};
 use glam::Vec3;
 
 use crate::client::ClientCore;
+use crate::prediction::OwnHero;
 use crate::view::WorldView;
 use crate::world::WorldReader;
 use brain::{Brain, Surroundings};
@@ -60,8 +61,11 @@ pub struct Bot {
     pub client: ClientCore,
     brain: Brain,
     reader: WorldReader,
+    /// Its own hero, ahead of the server.
+    pub own: OwnHero,
     view: WorldView,
     thought: Option<Duration>,
+    last_input: u32,
 }
 
 impl Bot {
@@ -71,8 +75,10 @@ impl Bot {
             client: ClientCore::new(registry, loadout),
             brain: Brain::new(seed),
             reader: WorldReader::new(registry, rules),
+            own: OwnHero::new(registry),
             view: WorldView::default(),
             thought: None,
+            last_input: 0,
         }
     }
 
@@ -81,15 +87,37 @@ impl Bot {
         &self.view
     }
 
+    /// The tick that it made its last input for; 0 before the first.
+    pub fn last_input(&self) -> u32 {
+        self.last_input
+    }
+
     /// Makes the inputs that are due and appends the body that carries them; `false` if none was due.
     pub fn think(&mut self, around: &Surroundings, now: Duration, out: &mut Vec<u8>) -> bool {
         while let Some(tick) = self.client.next_input(now) {
-            self.reader.read(&mut self.client, now, tick, &mut self.view);
+            self.own.follow(&self.client);
+            self.reader.read(&mut self.client, &self.own, now, tick, &mut self.view);
             let since = self.thought.map_or(0.0, |thought| now.saturating_sub(thought).as_secs_f32());
             self.thought = Some(now);
             let input = self.brain.think(&self.view, around, since.clamp(0.001, THINK_MAX_S));
             self.client.push_input(tick, input);
+            self.last_input = tick;
+            let Self { client, reader, own, view, .. } = self;
+            own.step(tick, sent(tick, input), client.clock().tick_s() as f32, |shown| {
+                reader.show(client, view, tick, shown);
+            });
         }
         self.client.write_datagram(out)
+    }
+}
+
+/// An input as the server will apply it.
+fn sent(tick: u32, input: Input) -> Input {
+    Input {
+        buttons: input.buttons & button::ALL,
+        move_right: input.move_right.max(-127),
+        move_forward: input.move_forward.max(-127),
+        view_tick: input.view_tick.min(tick.saturating_sub(1)),
+        ..input
     }
 }

@@ -19,13 +19,14 @@ use arbiter_snapshot::{Frame, Received, SnapshotDecoder, SnapshotError};
 use thiserror::Error;
 
 use crate::clock::ServerClock;
+use crate::interpolation::ViewClock;
 
 /// Facts of the match that wait to be read; older ones go first, since only the newest interest somebody who reads so late.
 const NOTICES_MAX: usize = 256;
-/// Ticks behind the newest snapshot at least that the world is shown at: one for interpolation and half for its jitter.
-const VIEW_DELAY_TICKS: f64 = 1.5;
-/// The world is never shown further back than this many ticks, however bad the link.
-const VIEW_DELAY_TICKS_MAX: f64 = 12.0;
+/// Inputs in a datagram on a link that loses nothing: two may be lost before one is missing.
+const INPUTS_AT_LEAST: usize = 3;
+/// Inputs more for each share of loss: all of them from two in a hundred on, since losses come in bursts.
+const INPUTS_BY_LOSS: f32 = 250.0;
 
 /// Why bytes from the server were refused. They are dropped; a client goes on.
 #[derive(Debug, Error)]
@@ -69,9 +70,9 @@ pub struct ClientCore {
     inputs: VecDeque<WireInput>,
     unsent: bool,
     round_trip: Option<Duration>,
-    snapshot_gap: f64,
     newest_tick: u32,
-    view_ticks: f64,
+    view: ViewClock,
+    inputs_sent: usize,
     notices: VecDeque<MatchMessage>,
     counts: Counts,
 }
@@ -105,9 +106,9 @@ impl ClientCore {
             inputs: VecDeque::with_capacity(INPUTS_PER_PACKET_MAX),
             unsent: false,
             round_trip: None,
-            snapshot_gap: 1.0,
             newest_tick: 0,
-            view_ticks: 0.0,
+            view: ViewClock::new(1.0 / 60.0),
+            inputs_sent: INPUTS_PER_PACKET_MAX,
             notices: VecDeque::new(),
             counts: Counts::default(),
         }
@@ -212,9 +213,8 @@ impl ClientCore {
         self.clock = ServerClock::new(welcome.tick_rate);
         self.inputs.clear();
         self.unsent = false;
-        self.snapshot_gap = 1.0;
         self.newest_tick = 0;
-        self.view_ticks = 0.0;
+        self.view = ViewClock::new(self.clock.tick_s());
         self.stage = Stage::Playing;
         self.welcome = Some(welcome);
     }
@@ -243,12 +243,11 @@ impl ClientCore {
 
     fn measure(&mut self, header: SnapshotHeader, tick: u32, now: Duration) {
         if tick > self.newest_tick {
+            self.clock.snapshot_arrived(tick, now);
             if self.newest_tick > 0 {
-                let gap = f64::from(tick - self.newest_tick).min(VIEW_DELAY_TICKS_MAX);
-                self.snapshot_gap += (gap - self.snapshot_gap) * 0.1;
+                self.view.snapshot_arrived(self.newest_tick, tick, self.clock.arriving(now));
             }
             self.newest_tick = tick;
-            self.clock.snapshot_arrived(tick, now);
         }
         if let Some(margin) = header.input_margin {
             self.counts.late_inputs += u64::from(margin < 0);
@@ -291,18 +290,28 @@ impl ClientCore {
             return false;
         }
         self.unsent = false;
-        let inputs = self.inputs.iter().copied().collect();
+        let inputs = self.inputs.iter().take(self.inputs_sent).copied().collect();
         Datagram::Input(InputPacket { inputs, state: self.decoder.ack() }).encode(out);
         true
     }
 
-    /// The tick, with its fraction, that the world is shown at: far enough behind the newest snapshot that the next one is
-    /// there in time, and never going back.
+    /// The share of its datagrams that is lost, as the transport measures it: how often inputs are repeated follows it.
+    pub fn set_loss(&mut self, share: f32) {
+        let more = (share.clamp(0.0, 1.0) * INPUTS_BY_LOSS) as usize;
+        self.inputs_sent = (INPUTS_AT_LEAST + more).min(INPUTS_PER_PACKET_MAX);
+    }
+
+    /// The tick, with its fraction in steps of 1/256, that the others are shown at: far enough behind what arrives that the
+    /// next one is there in time, and never going back.
     pub fn view_time(&mut self, now: Duration) -> f64 {
-        let behind = (VIEW_DELAY_TICKS * self.snapshot_gap + self.clock.jitter_ticks()).min(VIEW_DELAY_TICKS_MAX);
-        let wanted = (self.clock.arriving(now) - behind).max(0.0);
-        self.view_ticks = self.view_ticks.max(wanted);
-        self.view_ticks
+        let arriving = self.clock.arriving(now);
+        // What is told of a shot is exactly what was shown.
+        (self.view.advance(now, arriving, self.newest_tick) * 256.0).floor() / 256.0
+    }
+
+    /// What shows the others.
+    pub fn view_clock(&self) -> &ViewClock {
+        &self.view
     }
 
     /// The states around a time in ticks, and where between them it lies: before the first or behind the last both are the

@@ -4,10 +4,11 @@
 //! silent (`seat`). A thread serves its share of the bots in turn: receives, thinks where a tick is due, sends, and waits a
 //! little.
 
+pub mod feel;
 mod line;
 mod seat;
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,12 +21,13 @@ use arbiter_sim::collide::SolidError;
 use arbiter_sim::{BuildError, Map, MatchSettings, Rules, Simulation};
 use arbiter_transport::conditioner::Profile;
 use arbiter_transport::{Key, PAYLOAD_BYTES_MAX, TokenError, UDP_BYTES_MAX};
-use bevy_app::App;
 use thiserror::Error;
 
+use self::feel::FeelLog;
 use self::seat::Seat;
 use crate::bots::brain::Surroundings;
 use crate::client::Counts;
+use crate::prediction::Plugins;
 
 /// Bots of one run: the most players that a match may have.
 pub const BOTS_MAX: u16 = 1_000;
@@ -33,6 +35,9 @@ pub const BOTS_MAX: u16 = 1_000;
 const THREADS_MAX: usize = 4;
 /// Bots that one thread serves before there is a second one.
 const BOTS_PER_THREAD: usize = 64;
+/// Bots of a run that predict their own heroes as players do; of a crowd, each guesses a little ahead instead, since it is the
+/// server that is to be loaded.
+pub const PREDICTING_BOTS_MAX: u16 = 64;
 /// A thread waits this long between two rounds for few bots; with many, rounds take time themselves.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 /// See [`WAIT_MIN`]: longer would make inputs late at 128 Hz.
@@ -51,21 +56,23 @@ pub struct Content {
     pub rules: Arc<Rules>,
     /// The map.
     pub map: Arc<Map>,
+    /// A studio's own plugins.
+    pub plugins: Plugins,
 }
 
 impl Content {
     /// From rules and a map, with the built-in components.
     pub fn new(rules: Arc<Rules>, map: Arc<Map>) -> Result<Self, BuildError> {
-        Self::with_plugins(rules, map, &|_| ())
+        Self::with_plugins(rules, map, Arc::new(|_| ()))
     }
 
     /// With a studio's own plugins, which must be the server's: components are numbered in the order of plugins.
-    pub fn with_plugins(rules: Arc<Rules>, map: Arc<Map>, plugins: &dyn Fn(&mut App)) -> Result<Self, BuildError> {
+    pub fn with_plugins(rules: Arc<Rules>, map: Arc<Map>, plugins: Plugins) -> Result<Self, BuildError> {
         // Any mode will do, since the components are the same in all; but a map need not suit every mode.
         let mut made = None;
         for mode in &rules.modes {
             let settings = MatchSettings { mode: mode.name.clone(), ..MatchSettings::default() };
-            let simulation = Simulation::with_plugins(rules.clone(), map.clone(), 0, settings, plugins);
+            let simulation = Simulation::with_plugins(rules.clone(), map.clone(), 0, settings, &*plugins);
             let good = simulation.is_ok();
             made = Some(simulation);
             if good {
@@ -74,7 +81,7 @@ impl Content {
         }
         let none = BuildError::Mode { wanted: String::new(), known: String::new() };
         let registry = Arc::new(made.ok_or(none)??.registry().clone());
-        Ok(Self { registry, rules, map })
+        Ok(Self { registry, rules, map, plugins })
     }
 }
 
@@ -94,6 +101,8 @@ pub struct BotsConfig {
     pub link: Profile,
     /// What is played.
     pub content: Content,
+    /// Whether it is logged how it feels to each of them.
+    pub feel: bool,
 }
 
 /// How a run of bots ended.
@@ -108,6 +117,10 @@ pub struct BotsReport {
     pub comebacks: u32,
     /// Sums over all bots.
     pub counts: Counts,
+    /// How it felt to each, where that was asked for.
+    pub feel: Vec<FeelLog>,
+    /// Time of a processor that all bots took together, heads and links included; zero where the system does not tell.
+    pub cpu: Duration,
     /// Bytes of datagrams that all bots received, without UDP and IP headers.
     pub bytes_down: u64,
     /// Bytes of datagrams that all bots sent, without UDP and IP headers.
@@ -171,18 +184,29 @@ pub fn run_bots(config: &BotsConfig, stop: &AtomicBool) -> Result<BotsReport, Bo
         (0..config.count).map(|number| Seat::new(config, number, epoch.now())).collect::<Result<Vec<_>, _>>()?;
     let per_thread = seats.len().div_ceil(threads(seats.len()));
     let end = config.duration.map(|duration| start + duration);
+    let cpu_ns = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for share in seats.chunks_mut(per_thread) {
-            let (around, epoch) = (&around, &epoch);
-            scope.spawn(move || serve(share, around, epoch, end, stop));
+            let (around, epoch, cpu_ns) = (&around, &epoch, &cpu_ns);
+            scope.spawn(move || {
+                serve(share, around, epoch, end, stop);
+                cpu_ns.fetch_add(thread_cpu_ns(), Ordering::Relaxed);
+            });
         }
     });
-    Ok(report(&seats))
+    let feel = seats.iter_mut().filter_map(|seat| seat.feel.take()).collect();
+    Ok(BotsReport { feel, cpu: Duration::from_nanos(cpu_ns.into_inner()), ..report(&seats) })
 }
 
 fn threads(bots: usize) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     bots.div_ceil(BOTS_PER_THREAD).min(cores).clamp(1, THREADS_MAX)
+}
+
+/// What this thread has taken of a processor; 0 where the system does not tell.
+fn thread_cpu_ns() -> u64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    told.split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or(0)
 }
 
 /// The hero of a bot: all of them in turn, shifted by one in every round if their number is even, so that each of two teams

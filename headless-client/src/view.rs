@@ -127,13 +127,15 @@ pub struct MatchView {
 pub struct WorldView {
     /// Tick of the newest snapshot.
     pub tick: u32,
+    /// The moment in ticks that the others are shown at: `view_tick` and `view_fraction`.
+    pub view_ticks: f64,
     /// Tick that the positions of others are shown at, and 1/256 ticks more.
     pub view_tick: u32,
     /// See `view_tick`.
     pub view_fraction: u8,
     /// Seconds that the positions of others are behind the tick for which the next input is made.
     pub view_lag_s: f32,
-    /// Oneself, from the newest snapshot; `None` before entering.
+    /// Oneself, as predicted, else from the newest snapshot; `None` before entering.
     pub me: Option<PlayerView>,
     /// What only oneself knows.
     pub own: OwnView,

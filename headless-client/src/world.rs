@@ -10,26 +10,34 @@ use arbiter_sim::abilities::Kit;
 use arbiter_sim::collide::MoverState;
 use arbiter_sim::deployables::{AreaState, Turret, Wall, area_of};
 use arbiter_sim::effects::{Afflictions, SILENCED, STUNNED};
+use arbiter_sim::hitbox::{PlayerBody, TurretBody, WallBody};
 use arbiter_sim::index::{Identity, Kind};
+use arbiter_sim::input::angle_steps;
 use arbiter_sim::modes::{ControlPoint, MatchState, Phase};
 use arbiter_sim::physics::{Place, Prop};
 use arbiter_sim::pickups::PickupState;
-use arbiter_sim::players::{Life, Look, Player};
+use arbiter_sim::players::{Life, Look, Player, PoseSample};
+use arbiter_sim::prediction::{Shown, ShownPlayer};
 use arbiter_sim::projectiles::{Origin, Projectile};
 use arbiter_sim::rules::{Act, Behaviour, Flight, Side};
 use arbiter_sim::vitals::Vitals;
 use arbiter_sim::weapons::Arsenal;
 use arbiter_snapshot::Frame;
 
+use bevy_ecs::entity::Entity;
 use glam::Vec3;
 
 use crate::client::ClientCore;
+use crate::interpolation::EXTRAPOLATED_MAX_S;
+use crate::prediction::OwnHero;
 use crate::view::{PlayerView, PointView, ThingView, WorldView};
 
 /// Metres that nobody walks between two snapshots: whoever did was put somewhere else, and is not drawn out in between.
-const JUMP: f32 = 4.0;
-/// One's own movement is guessed ahead by this many seconds at most.
+const JUMP: f32 = 2.0;
+/// Without prediction one's own movement is guessed ahead by this many seconds at most.
 const GUESS_MAX_S: f32 = 0.15;
+/// Others are thought to have gone on as they went for this many seconds at most.
+const AHEAD_MAX_S: f32 = 0.25;
 const STEP: f32 = core::f32::consts::TAU / 65_536.0;
 
 /// The numbers of the components that are read.
@@ -96,7 +104,7 @@ impl WorldReader {
 
     /// Fills `view` with what the client knows when it makes the input for `input_tick` at local time `now`. Leaves it as it
     /// was if there is no snapshot yet.
-    pub fn read(&self, client: &mut ClientCore, now: Duration, input_tick: u32, view: &mut WorldView) {
+    pub fn read(&self, client: &mut ClientCore, own: &OwnHero, now: Duration, input_tick: u32, view: &mut WorldView) {
         let ticks = client.view_time(now);
         let Some(welcome) = client.welcome() else { return };
         let (slot, me) = (welcome.slot, welcome.player);
@@ -104,6 +112,7 @@ impl WorldReader {
         let (Some(newest), Some((before, after, share))) = (client.newest(), client.around(ticks)) else { return };
         clear(view);
         view.tick = newest.tick();
+        view.view_ticks = ticks;
         view.view_tick = ticks as u32;
         view.view_fraction = (ticks.fract() * 256.0) as u8;
         view.view_lag_s = (f64::from(input_tick) - ticks).max(0.0) as f32 * tick_s;
@@ -117,6 +126,7 @@ impl WorldReader {
             let Some(identity) = read::<Identity>(newest, row.id, self.identity) else { continue };
             let mine = row.id == me || (identity.kind == Kind::Player && identity.slot() == Some(slot));
             match identity.kind {
+                Kind::Player if mine && self.read_predicted(newest, own, &identity, row.id, view) => {}
                 Kind::Player if mine => {
                     let ahead = (input_tick.saturating_sub(newest.tick()) as f32 * tick_s).min(GUESS_MAX_S);
                     view.me = self
@@ -124,11 +134,14 @@ impl WorldReader {
                         .map(|me| PlayerView { position: me.position + me.velocity.with_y(0.0) * ahead, ..me });
                     self.read_own(newest, row.id, view);
                 }
-                Kind::Player => view.others.extend(self.player_between(before, after, share, &identity, row.id)),
+                Kind::Player => {
+                    view.others.extend(self.player_at(ticks, tick_s, (before, after, share), &identity, row.id))
+                }
                 Kind::Point => view.points.extend(self.control_point(newest, &identity, row.id)),
                 Kind::Projectile => {
                     let seconds = (after.tick().saturating_sub(before.tick())).max(1) as f32 * tick_s;
-                    view.projectiles.extend(self.projectile(newest, (before, after, seconds), &identity, row.id));
+                    let flying = self.projectile(newest, (before, after, seconds), &identity, row.id);
+                    view.projectiles.extend(flying.map(|flying| as_predicted(flying, own)));
                 }
                 kind => self.read_thing(newest, kind, &identity, row.id, view),
             }
@@ -174,6 +187,103 @@ impl WorldReader {
         })
     }
 
+    /// Oneself as predicted; `false` while nothing is.
+    fn read_predicted(
+        &self,
+        frame: &Frame,
+        own: &OwnHero,
+        identity: &Identity,
+        id: StableId,
+        view: &mut WorldView,
+    ) -> bool {
+        let Some((body, me)) =
+            own.predicted().and_then(|predicted| predicted.own::<MoverState>()).zip(self.player(frame, identity, id))
+        else {
+            return false;
+        };
+        let movement = &self.rules.movement;
+        let height = if body.crouched { movement.crouch_height } else { movement.height };
+        view.me = Some(PlayerView {
+            position: body.position + own.offset(),
+            velocity: body.velocity,
+            eye: height - movement.eye_below_top,
+            crouching: body.crouched,
+            grounded: body.grounded,
+            ..me
+        });
+        self.read_own(frame, id, view);
+        if let Some(predicted) = own.predicted() {
+            let (arsenal, kit) = (predicted.own::<Arsenal>(), predicted.own::<Kit>());
+            self.note_own(frame, id, view, &arsenal.cloned().unwrap_or_default(), &kit.cloned().unwrap_or_default());
+        }
+        true
+    }
+
+    /// A player at a moment; moved on along their velocity where nothing newer is known, for a little while.
+    fn player_at(
+        &self,
+        ticks: f64,
+        tick_s: f32,
+        (before, after, share): (&Frame, &Frame, f32),
+        identity: &Identity,
+        id: StableId,
+    ) -> Option<PlayerView> {
+        let player = self.player_between(before, after, share, identity, id)?;
+        let unknown_s = (ticks - f64::from(after.tick())).max(0.0) * f64::from(tick_s);
+        let seconds = unknown_s.min(EXTRAPOLATED_MAX_S) as f32;
+        Some(PlayerView { position: player.position + player.velocity.with_y(0.0) * seconds, ..player })
+    }
+
+    /// Shows the others to one's own shots as `view` shows them, and where they are by now to one's own feet.
+    pub fn show(&self, client: &ClientCore, view: &WorldView, input_tick: u32, shown: &mut Shown) {
+        shown.players.clear();
+        shown.walls.clear();
+        shown.turrets.clear();
+        let Some((before, ..)) = client.around(view.view_ticks) else { return };
+        let tick_s = client.clock().tick_s() as f32;
+        for other in view.others.iter().filter(|other| other.alive) {
+            let (yaw, _) = angle_steps(other.yaw, 0.0);
+            let now = PoseSample { position: other.position, yaw, crouched: other.crouching, alive: true };
+            let owner = other.slot.map_or(0, |slot| slot + 1);
+            let entity = Entity::PLACEHOLDER;
+            let body = PlayerBody { id: other.id, entity, owner, team: other.team, now, shown: true };
+            let newest = client.newest().and_then(|newest| {
+                let body = read::<MoverState>(newest, other.id, self.mover)?;
+                let seconds = (input_tick.saturating_sub(newest.tick()) as f32 * tick_s).min(AHEAD_MAX_S);
+                Some(body.position + body.velocity.with_y(0.0) * seconds)
+            });
+            shown.players.push(ShownPlayer { body, ahead: newest.unwrap_or(other.position) });
+        }
+        for row in before.rows().filter(|row| row.id.is_some() && Some(row.component) == self.identity) {
+            let identity = Identity { id: row.id, ..Identity::from_lanes(row.lanes) };
+            match identity.kind {
+                Kind::Shield => shown.walls.extend(self.shown_wall(before, &identity)),
+                Kind::Deployable => shown.turrets.extend(self.shown_turret(before, &identity)),
+                _ => {}
+            }
+        }
+    }
+
+    fn shown_wall(&self, frame: &Frame, identity: &Identity) -> Option<WallBody> {
+        let place = read::<Place>(frame, identity.id, self.place)?;
+        let wall = read::<Wall>(frame, identity.id, self.wall)?;
+        Some(WallBody::new(identity.id, identity, &place, &wall, u32::MAX))
+    }
+
+    fn shown_turret(&self, frame: &Frame, identity: &Identity) -> Option<TurretBody> {
+        let place = read::<Place>(frame, identity.id, self.place)?;
+        let turret = read::<Turret>(frame, identity.id, self.turret)?;
+        let Act::Deploy(rule) = &self.rules.abilities.get(usize::from(turret.ability))?.act else { return None };
+        Some(TurretBody {
+            id: identity.id,
+            owner: identity.owner,
+            team: identity.team,
+            foot: place.position,
+            radius: rule.radius,
+            height: rule.height,
+        })
+    }
+
     /// A player between two snapshots; as in either one where the other does not know them.
     fn player_between(
         &self,
@@ -204,8 +314,14 @@ impl WorldReader {
     }
 
     fn read_own(&self, frame: &Frame, id: StableId, view: &mut WorldView) {
-        let hero = self.rules.hero(view.me.map_or(0, |me| me.hero));
         let arsenal = read::<Arsenal>(frame, id, self.arsenal).unwrap_or_default();
+        let kit = read::<Kit>(frame, id, self.kit).unwrap_or_default();
+        self.note_own(frame, id, view, &arsenal, &kit);
+    }
+
+    fn note_own(&self, frame: &Frame, id: StableId, view: &mut WorldView, arsenal: &Arsenal, kit: &Kit) {
+        let hero = self.rules.hero(view.me.map_or(0, |me| me.hero));
+        view.me = view.me.map(|me| PlayerView { weapon: arsenal.current, ..me });
         for (at, ammo) in view.own.ammo.iter_mut().enumerate() {
             let weapon = hero.weapons.get(at).and_then(|link| self.rules.weapons.get(link.index()));
             *ammo = weapon.filter(|weapon| weapon.magazine > 0).map(|_| arsenal.rounds[at]);
@@ -213,7 +329,6 @@ impl WorldReader {
         view.own.reloading = arsenal.reloading;
         let flags = read::<Afflictions>(frame, id, self.afflictions).map_or(0, |afflictions| afflictions.flags);
         view.own.able = flags & STUNNED == 0;
-        let kit = read::<Kit>(frame, id, self.kit).unwrap_or_default();
         view.own.casting = kit.acting != 0;
         view.own.ability_ready = kit.charges.map(|charges| charges > 0 && flags & (STUNNED | SILENCED) == 0);
     }
@@ -305,6 +420,13 @@ fn thing(identity: &Identity, id: StableId, position: Vec3) -> ThingView {
         harms: false,
         health: 0.0,
     }
+}
+
+/// One's own that flies, where it is predicted: as far ahead as oneself.
+fn as_predicted(flying: ThingView, own: &OwnHero) -> ThingView {
+    let pair = own.prespawned().pairs().iter().find(|pair| pair.told == flying.id);
+    let place = pair.and_then(|pair| own.predicted()?.place_of(pair.made));
+    ThingView { position: place.unwrap_or(flying.position), ..flying }
 }
 
 /// How far the burst of what flies reaches.

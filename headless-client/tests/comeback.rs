@@ -79,6 +79,7 @@ fn play(seconds: u64, script: &[(Duration, u8)]) -> BotsReport {
         duration: Some(Duration::from_secs(seconds)),
         link: PERFECT,
         content,
+        feel: false,
     };
     let (does, stop) = (AtomicU8::new(FORWARDS), AtomicBool::new(false));
     let report = std::thread::scope(|scope| {

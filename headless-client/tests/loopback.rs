@@ -57,6 +57,7 @@ impl Run {
             duration: Some(Duration::from_secs(seconds)),
             link,
             content: self.content.clone(),
+            feel: false,
         };
         run_bots(&config, &AtomicBool::new(false)).unwrap()
     }

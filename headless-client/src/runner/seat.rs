@@ -8,8 +8,9 @@ use arbiter_sim::Loadout;
 use arbiter_transport::conditioner::Profile;
 use arbiter_transport::{Body, ClientConnection, ClientEvent, DisconnectReason, Key, TokenError, mint_token, token};
 
+use super::feel::FeelLog;
 use super::line::Line;
-use super::{BUILD, BotsConfig, BotsError, hero_of};
+use super::{BUILD, BotsConfig, BotsError, PREDICTING_BOTS_MAX, hero_of};
 use crate::bots::Bot;
 use crate::bots::brain::Surroundings;
 use crate::client::Stage;
@@ -58,6 +59,7 @@ pub(super) struct Seat {
     pub done: bool,
     pub deaths: u32,
     pub outcome: Option<Outcome>,
+    pub feel: Option<FeelLog>,
     /// Of connections that it came back from.
     earlier_bytes: (u64, u64),
 }
@@ -71,7 +73,10 @@ impl Seat {
         let seed = config.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(number));
         let ticket = Ticket { player, server: config.server, key: config.key.clone(), link: config.link, seed };
         let line = ticket.connect(number, now)?;
-        let bot = Bot::new(&content.registry, content.rules.clone(), Loadout { hero, team: 0 }, seed);
+        let mut bot = Bot::new(&content.registry, content.rules.clone(), Loadout { hero, team: 0 }, seed);
+        if config.count <= PREDICTING_BOTS_MAX {
+            bot.own.predict(content.rules.clone(), content.map.clone(), content.plugins.clone());
+        }
         Ok(Self {
             number,
             bot,
@@ -85,6 +90,7 @@ impl Seat {
             done: false,
             deaths: 0,
             outcome: None,
+            feel: config.feel.then(FeelLog::default),
             earlier_bytes: (0, 0),
         })
     }
@@ -110,6 +116,9 @@ impl Seat {
         {
             tracing::debug!(bot = self.number, %error, "an input could not be sent");
         }
+        if let Some(feel) = &mut self.feel {
+            feel.note(&mut self.bot, now);
+        }
     }
 
     pub fn exchange(&mut self, now: Duration, buffer: &mut [u8]) {
@@ -131,8 +140,10 @@ impl Seat {
                 tracing::debug!(bot = *number, %error, "bytes of the server were dropped");
             }
         });
-        if let Some(round_trip) = line.connection.path().round_trip {
+        let path = line.connection.path();
+        if let Some(round_trip) = path.round_trip {
             client.set_round_trip(round_trip);
+            client.set_loss(path.loss_out);
         }
     }
 

@@ -27,6 +27,7 @@ use crate::weapons::{eye, sweep};
 
 const SMALL: Spec = Spec::new(0.0, 255.0, 1.0, Predictor::Hold, Audience::Everyone);
 const CHARGES: Spec = Spec::new(0.0, 15.0, 1.0, Predictor::Hold, Audience::Owner);
+const OWN: Spec = Spec::new(0.0, 255.0, 1.0, Predictor::Hold, Audience::Owner);
 const TICK: Spec = Spec::new(0.0, 2_000_000_000.0, 1.0, Predictor::Hold, Audience::Owner);
 
 describe! {
@@ -40,7 +41,7 @@ describe! {
         /// Number + 1 in the rules of what is cast or channelled; 0 is nothing.
         pub acting: u8 => SMALL,
         /// Its place in the hero's list.
-        pub acting_slot: u8,
+        pub acting_slot: u8 => OWN,
         /// Tick at which the cast is done.
         pub cast_tick: u32 => TICK,
         /// Tick at which the channel ends; 0 while it is still a cast.

@@ -47,6 +47,7 @@ describe! {
 
     /// A wall that stops the shots of enemies. Its centre stands in [`Place`].
     #[derive(Component, Debug, Clone, PartialEq)]
+    #[component(on_remove = crate::hitbox::note_fallen_wall)]
     pub struct Wall {
         /// Across, in metres.
         pub width: f32 => SIZE,
@@ -56,6 +57,8 @@ describe! {
         pub health: f32 => POINTS,
         /// Tick at which it falls.
         pub until: u32,
+        /// Tick in which it was raised.
+        pub raised: u32,
     }
 
     /// A place that gives an effect. Its centre stands in [`Place`].
@@ -79,7 +82,10 @@ pub struct DeployablesPlugin;
 
 impl Plugin for DeployablesPlugin {
     fn build(&self, app: &mut App) {
-        app.describe::<Turret>().describe::<Wall>().describe::<AreaState>();
+        app.describe::<Turret>()
+            .describe::<Wall>()
+            .describe::<AreaState>()
+            .describe_resource::<crate::hitbox::FallenWalls>();
     }
 }
 
@@ -139,6 +145,7 @@ pub fn raise_wall(
             height: rule.height,
             health: rule.health,
             until: scene.clock.tick + some_ticks(&scene.clock, rule.life_ms),
+            raised: scene.clock.tick,
         },
     ));
 }
@@ -225,6 +232,7 @@ pub fn aim_turrets(
                 spread_deg: spread_degrees(weapon.spread.as_ref(), 0.0, 0.0, true, false),
                 seen: None,
                 fresh: true,
+                luck: None,
             });
         }
     }

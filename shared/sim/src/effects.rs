@@ -21,6 +21,8 @@ use crate::vitals::{Damage, DamageQueue, Heal, HealQueue};
 
 const SMALL: Spec = Spec::new(0.0, 255.0, 1.0, Predictor::Hold, Audience::Everyone);
 
+const TICK: Spec = Spec::new(0.0, 2_000_000_000.0, 1.0, Predictor::Hold, Audience::Owner);
+
 /// Bit of [`Afflictions::flags`]: can do nothing.
 pub const STUNNED: u8 = 1;
 /// Bit of [`Afflictions::flags`]: cannot move from the spot.
@@ -32,8 +34,6 @@ describe! {
     /// One running effect, as its giver left it.
     #[derive(Debug, Clone, Copy, PartialEq)]
     pub struct Running {
-        /// Tick at which it ends.
-        pub until: u32,
         /// Tick of its next beat.
         pub beat_tick: u32,
         /// Slot + 1 of who gave it.
@@ -51,6 +51,8 @@ describe! {
         pub kinds: [u8; EFFECTS_PER_PLAYER_MAX] => SMALL,
         /// How often each counts.
         pub stacks: [u8; EFFECTS_PER_PLAYER_MAX] => SMALL,
+        /// Tick at which each ends.
+        pub until: [u32; EFFECTS_PER_PLAYER_MAX] => TICK,
         /// The rest of each.
         pub running: [Running; EFFECTS_PER_PLAYER_MAX],
         /// What they forbid: [`STUNNED`], [`ROOTED`], [`SILENCED`].
@@ -163,18 +165,18 @@ impl Afflictions {
             Some(row) => {
                 let most = if let Stacking::Stack { max } = rule.stacking { max } else { 1 };
                 self.stacks[row] = (self.stacks[row] + 1).min(most);
-                self.running[row].until = self.running[row].until.max(until);
+                self.until[row] = self.until[row].max(until);
                 row
             }
             None => {
                 if self.len() == EFFECTS_PER_PLAYER_MAX {
-                    let first = (0..EFFECTS_PER_PLAYER_MAX).min_by_key(|row| self.running[*row].until);
+                    let first = (0..EFFECTS_PER_PLAYER_MAX).min_by_key(|row| self.until[*row]);
                     self.remove_row(first.unwrap_or(0));
                 }
                 let row = self.len();
                 self.kinds[row] = effect + 1;
                 self.stacks[row] = 1;
-                self.running[row].until = until;
+                self.until[row] = until;
                 self.running[row].beat_tick = clock.tick + clock.ticks(rule.beat_ms).max(1);
                 row
             }
@@ -198,8 +200,10 @@ impl Afflictions {
         let last = EFFECTS_PER_PLAYER_MAX - 1;
         self.kinds.copy_within(row + 1.., row);
         self.stacks.copy_within(row + 1.., row);
+        self.until.copy_within(row + 1.., row);
         self.running.copy_within(row + 1.., row);
-        (self.kinds[last], self.stacks[last], self.running[last]) = (0, 0, Running::default());
+        (self.kinds[last], self.stacks[last], self.until[last]) = (0, 0, 0);
+        self.running[last] = Running::default();
     }
 
     /// Comes to flags and factors.
@@ -292,7 +296,7 @@ fn run(
                     heals.0.push(Heal { target: id, source, amount: rule.beat_heal * times, cause });
                 }
             }
-            if clock.tick >= running.until {
+            if clock.tick >= afflictions.until[row] {
                 afflictions.remove_row(row);
             }
         }
@@ -327,7 +331,7 @@ mod tests {
     #[test]
     fn refreshing_starts_the_time_again_and_counts_once() {
         let (afflictions, _) = given(&[("boosted", 0), ("boosted", 60)]);
-        assert_eq!((afflictions.len(), afflictions.stacks[0], afflictions.running[0].until), (1, 1, 60 + 480));
+        assert_eq!((afflictions.len(), afflictions.stacks[0], afflictions.until[0]), (1, 1, 60 + 480));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What can be hit, and where: analytic capsules of players at any time that the pose history holds, turrets, shield walls,
 //! and the solid world. Hitboxes are not Rapier colliders, so that rewinding time costs nothing but arithmetic.
 
-use arbiter_schema::StableId;
+use arbiter_schema::{StableId, describe};
+use arrayvec::ArrayVec;
+use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
+use bevy_ecs::world::DeferredWorld;
 use glam::{Quat, Vec3};
 
 use crate::collide::MoverState;
@@ -61,6 +64,8 @@ pub struct PlayerBody {
     pub team: u8,
     /// Where they are now.
     pub now: PoseSample,
+    /// Whether that is where a client shows them, so that there is nothing to rewind.
+    pub shown: bool,
 }
 
 /// One shield wall.
@@ -78,6 +83,31 @@ pub struct WallBody {
     pub rotation: Quat,
     /// Half of its size.
     pub half: Vec3,
+    /// Tick behind which it stood.
+    pub raised: u32,
+    /// Tick behind which it stood no more; `u32::MAX` while it stands.
+    pub fell: u32,
+}
+
+impl WallBody {
+    /// A wall; `fell` is `u32::MAX` while it stands.
+    pub fn new(id: StableId, identity: &Identity, place: &Place, wall: &Wall, fell: u32) -> Self {
+        Self {
+            id,
+            owner: identity.owner,
+            team: identity.team,
+            centre: place.position,
+            rotation: place.rotation,
+            half: Vec3::new(wall.width * 0.5, wall.height * 0.5, WALL_HALF_DEPTH),
+            raised: wall.raised,
+            fell,
+        }
+    }
+
+    /// Whether it was there at a time that someone saw; now, if nobody looks into the past.
+    fn stood(&self, seen: Option<u32>) -> bool {
+        seen.map_or(self.fell == u32::MAX, |tick| self.raised <= tick && tick < self.fell)
+    }
 }
 
 /// One turret: an upright capsule.
@@ -103,8 +133,10 @@ pub struct TurretBody {
 pub struct Bodies {
     /// Living players by slot.
     pub players: Vec<PlayerBody>,
-    /// Walls by id.
+    /// Walls that stand, by id.
     pub walls: Vec<WallBody>,
+    /// Walls that fell a moment ago, in that order: who still sees them is stopped by them.
+    pub fallen: Vec<WallBody>,
     /// Turrets by id.
     pub turrets: Vec<TurretBody>,
     /// Props and their centres, by id.
@@ -116,6 +148,8 @@ pub fn gather_bodies(
     index: Res<'_, Index>,
     rules: Res<'_, RulesRef>,
     mut bodies: ResMut<'_, Bodies>,
+    fallen: Res<'_, FallenWalls>,
+    shown: Option<Res<'_, Shown>>,
     players: Query<'_, '_, (&Identity, &Life, &MoverState, &Controls)>,
     walls: Query<'_, '_, (&Identity, &Place, &Wall)>,
     turrets: Query<'_, '_, (&Identity, &Place, &Turret)>,
@@ -123,6 +157,8 @@ pub fn gather_bodies(
 ) {
     bodies.players.clear();
     bodies.walls.clear();
+    bodies.fallen.clear();
+    bodies.fallen.extend(fallen.list.iter().map(FallenWall::body));
     bodies.turrets.clear();
     bodies.props.clear();
     for &(id, entity) in index.of(Kind::Prop) {
@@ -135,19 +171,18 @@ pub fn gather_bodies(
         if life.alive {
             let now =
                 PoseSample { position: state.position, yaw: controls.input.yaw, crouched: state.crouched, alive: true };
-            bodies.players.push(PlayerBody { id, entity, owner: identity.owner, team: identity.team, now });
+            let (owner, team) = (identity.owner, identity.team);
+            bodies.players.push(PlayerBody { id, entity, owner, team, now, shown: false });
         }
+    }
+    if let Some(shown) = shown {
+        bodies.players.extend(shown.players.iter().map(|player| player.body));
+        bodies.walls.extend_from_slice(&shown.walls);
+        bodies.turrets.extend_from_slice(&shown.turrets);
     }
     for &(id, entity) in index.of(Kind::Shield) {
         let Ok((identity, place, wall)) = walls.get(entity) else { continue };
-        bodies.walls.push(WallBody {
-            id,
-            owner: identity.owner,
-            team: identity.team,
-            centre: place.position,
-            rotation: place.rotation,
-            half: Vec3::new(wall.width * 0.5, wall.height * 0.5, WALL_HALF_DEPTH),
-        });
+        bodies.walls.push(WallBody::new(id, identity, place, wall, u32::MAX));
     }
     for &(id, entity) in index.of(Kind::Deployable) {
         let Ok((identity, place, turret)) = turrets.get(entity) else { continue };
@@ -164,6 +199,99 @@ pub fn gather_bodies(
             height: rule.height,
         });
     }
+}
+
+describe! {
+    /// A shield wall that fell.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub struct FallenWall {
+        /// Which it was.
+        pub id: StableId,
+        /// Slot + 1 of its owner.
+        pub owner: u16,
+        /// Team.
+        pub team: u8,
+        /// Where it stood.
+        pub place: Place,
+        /// Half of its size.
+        pub half: Vec3,
+        /// Tick behind which it stood.
+        pub raised: u32,
+        /// Tick behind which it stood no more.
+        pub fell: u32,
+    }
+
+    /// Walls that fell lately, for those who still see them; of too many the one that fell first is forgotten.
+    #[derive(Resource, Debug, Clone, PartialEq)]
+    pub struct FallenWalls {
+        /// In the order of falling.
+        pub list: ArrayVec<FallenWall, FALLEN_WALLS_MAX>,
+    }
+}
+
+/// Walls that are remembered: a fight of ten players has two or three at a time.
+pub const FALLEN_WALLS_MAX: usize = 16;
+
+impl FallenWall {
+    fn body(&self) -> WallBody {
+        WallBody {
+            id: self.id,
+            owner: self.owner,
+            team: self.team,
+            centre: self.place.position,
+            rotation: self.place.rotation,
+            half: self.half,
+            raised: self.raised,
+            fell: self.fell,
+        }
+    }
+}
+
+/// Remembers a wall that goes, however it went.
+pub(crate) fn note_fallen_wall(mut world: DeferredWorld<'_>, context: HookContext) {
+    let entity = context.entity;
+    let parts = (world.get::<Wall>(entity), world.get::<Place>(entity), world.get::<Identity>(entity));
+    let (Some(wall), Some(place), Some(identity)) = parts else { return };
+    let tick = world.resource::<Clock>().tick;
+    let body = WallBody::new(identity.id, identity, place, wall, tick);
+    let fallen = FallenWall {
+        id: body.id,
+        owner: body.owner,
+        team: body.team,
+        place: *place,
+        half: body.half,
+        raised: body.raised,
+        fell: body.fell,
+    };
+    // Room that is made before the first tick is no wall.
+    let real = wall.width > 0.0;
+    let list = &mut world.resource_mut::<FallenWalls>().list;
+    if real {
+        if list.is_full() {
+            list.remove(0);
+        }
+        list.push(fallen);
+    }
+}
+
+/// A player as a client shows them to its own shots.
+#[derive(Debug, Clone, Copy)]
+pub struct ShownPlayer {
+    /// Who, and where they are shown.
+    pub body: PlayerBody,
+    /// Where they are likely to be on the server by now: who stands in the way is pushed aside.
+    pub ahead: Vec3,
+}
+
+/// What a client shows of the others. Only where one player is predicted: see [`crate::prediction`].
+#[derive(Resource, Debug, Default)]
+pub struct Shown {
+    /// The living others, by stable id.
+    pub players: Vec<ShownPlayer>,
+    /// Their walls.
+    pub walls: Vec<WallBody>,
+    /// Their turrets.
+    pub turrets: Vec<TurretBody>,
 }
 
 /// Half of a shield wall's thickness in metres: thick enough that nothing starts inside by rounding.
@@ -212,12 +340,16 @@ pub struct Scene<'w, 's> {
 impl Scene<'_, '_> {
     /// Where a player was at a time that someone saw, never further back than the rules allow. `None` if dead then.
     pub fn pose(&self, body: &PlayerBody, seen: Option<ViewTime>) -> Option<PoseSample> {
-        let Some(seen) = seen else { return Some(body.now) };
+        let (Some((tick, fraction)), false) = (self.rewound(seen), body.shown) else { return Some(body.now) };
         let now = self.clock.tick;
-        let oldest = now.saturating_sub(self.clock.ticks(self.rules.combat.rewind_max_ms));
-        let (tick, fraction) = if seen.tick < oldest { (oldest, 0) } else { (seen.tick, seen.fraction) };
         let pose = self.histories.get(body.entity).ok().and_then(|history| history.at(tick, fraction, now));
         pose.filter(|pose| pose.alive)
+    }
+
+    /// A time that someone saw, as far back as the rules allow.
+    fn rewound(&self, seen: Option<ViewTime>) -> Option<(u32, u8)> {
+        let oldest = self.clock.tick.saturating_sub(self.clock.ticks(self.rules.combat.rewind_max_ms));
+        seen.map(|seen| if seen.tick < oldest { (oldest, 0) } else { (seen.tick, seen.fraction) })
     }
 
     /// Whether shots of `source` meet a player: never oneself; friends only where they can be hurt.
@@ -243,8 +375,10 @@ impl Scene<'_, '_> {
         };
         let mut best = solid.map(|hit| Trace { distance: hit.distance, normal: hit.normal, met: Met::Solid(hit.id) });
         let reach = |best: &Option<Trace>| best.map_or(max, |trace| trace.distance);
-        for wall in &self.bodies.walls {
-            if !source.hostile(wall.team, wall.owner) {
+        // On a client what is shown is what was seen.
+        let then = self.rewound(seen).map(|(tick, _)| tick);
+        for wall in self.bodies.walls.iter().chain(&self.bodies.fallen) {
+            if !source.hostile(wall.team, wall.owner) || !wall.stood(then) {
                 continue;
             }
             if let Some(distance) = ray_box(from, direction, reach(&best), wall, radius) {

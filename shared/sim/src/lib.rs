@@ -19,6 +19,7 @@ pub mod movement;
 pub mod physics;
 pub mod pickups;
 pub mod players;
+pub mod prediction;
 pub mod projectiles;
 pub mod rules;
 pub mod rules_load;

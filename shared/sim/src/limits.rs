@@ -98,6 +98,7 @@ pub(crate) fn make_room(world: &mut World) {
     bodies.players.reserve(players);
     bodies.turrets.reserve(turrets);
     bodies.walls.reserve(walls);
+    bodies.fallen.reserve(crate::hitbox::FALLEN_WALLS_MAX);
     bodies.props.reserve(props);
 }
 

@@ -8,6 +8,7 @@ use bevy_ecs::prelude::*;
 use glam::Vec3;
 
 use crate::collide::{MoverParams, MoverState, MoverWish, Push, Separation, move_character};
+use crate::hitbox::Shown;
 use crate::index::Index;
 use crate::input::{Input, button};
 use crate::map::TriggerAction;
@@ -21,6 +22,8 @@ use crate::time::Clock;
 
 const FACTOR: Spec = Spec::new(0.0, 4.0, 1.0 / 64.0, Predictor::Hold, Audience::Owner);
 const FLAG: Spec = Spec::new(0.0, 1.0, 1.0, Predictor::Hold, Audience::Owner);
+const TICK: Spec = Spec::new(0.0, 2_000_000_000.0, 1.0, Predictor::Hold, Audience::Owner);
+const SPEED: Spec = Spec::new(-64.0, 64.0, 1.0 / 64.0, Predictor::Hold, Audience::Owner);
 
 describe! {
     /// What effects and abilities do to a player's movement. Written by them, read by the next tick's movement.
@@ -31,9 +34,9 @@ describe! {
         /// Cannot walk or jump.
         pub rooted: bool => FLAG,
         /// Until this tick the velocity is `forced`, whatever is intended: a dash.
-        pub forced_until: u32,
+        pub forced_until: u32 => TICK,
         /// That velocity in m/s.
-        pub forced: Vec3,
+        pub forced: Vec3 => SPEED,
     }
 }
 
@@ -121,6 +124,7 @@ fn move_players(
     tuning: Res<'_, Tuning>,
     index: Res<'_, Index>,
     solids: Res<'_, Solids>,
+    shown: Option<Res<'_, Shown>>,
     mut crowd: ResMut<'_, Crowd>,
     mut impulses: ResMut<'_, Impulses>,
     mut players: Query<'_, '_, (&Player, &Controls, &Life, &Mobility, &mut MoverState)>,
@@ -135,6 +139,9 @@ fn move_players(
         {
             crowd.0.push(id, state.position, params.radius);
         }
+    }
+    for other in shown.iter().flat_map(|shown| &shown.players) {
+        crowd.0.push(other.body.id, other.ahead, params.radius);
     }
     crowd.0.solve(clock.dt);
     for (_, id, entity) in index.players() {

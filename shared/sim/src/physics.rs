@@ -32,6 +32,8 @@ const BODY_REACH: f32 = 4_000.0;
 const AREA: Spec = Spec::new(-1_024.0, 1_024.0, 1.0 / 256.0, Predictor::Linear, Audience::Everyone);
 const TURN: Spec = Spec::new(-1.0, 1.0, 1.0 / 2_047.0, Predictor::Linear, Audience::Everyone);
 const SMALL: Spec = Spec::new(0.0, 255.0, 1.0, Predictor::Hold, Audience::Everyone);
+const WAY: Spec = Spec::new(0.0, 2_048.0, 1.0 / 256.0, Predictor::Linear, Audience::Everyone);
+const TICK: Spec = Spec::new(0.0, 2_000_000_000.0, 1.0, Predictor::Hold, Audience::Everyone);
 const WIDE: Spec = Spec::new(0.0, 65_535.0, 1.0, Predictor::Hold, Audience::Everyone);
 
 describe! {
@@ -76,13 +78,13 @@ describe! {
         /// Number on the map.
         pub number: u16 => WIDE,
         /// The leg of the path that it is on, by its lower end.
-        pub leg: u16,
+        pub leg: u16 => WIDE,
         /// Metres travelled on it.
-        pub travelled: f32,
+        pub travelled: f32 => WAY,
         /// Whether it goes back.
-        pub back: bool,
+        pub back: bool => SMALL,
         /// Waits until this tick.
-        pub wait_until: u32,
+        pub wait_until: u32 => TICK,
         /// Rapier's handle, first half.
         pub body: u32,
         /// Rapier's handle, second half.
@@ -314,7 +316,12 @@ pub fn populate(world: &mut World) -> Result<(), BuildError> {
 
 /// Moves a ride on by one tick and returns where it is then.
 fn ride(ride: &mut PlatformRide, platform: &Platform, clock: &Clock) -> Vec3 {
-    let ends = |leg: u16| (platform.path[usize::from(leg)], platform.path[usize::from(leg) + 1]);
+    // What was told from outside may name a leg that is not there.
+    ride.leg = ride.leg.min(platform.path.len().saturating_sub(2) as u16);
+    let ends = |leg: u16| {
+        let leg = usize::from(leg);
+        (platform.path[leg], platform.path[(leg + 1).min(platform.path.len() - 1)])
+    };
     if clock.tick >= ride.wait_until && platform.path.len() > 1 {
         let (from, to) = ends(ride.leg);
         let length = from.distance(to).max(0.01);
@@ -336,6 +343,27 @@ fn ride(ride: &mut PlatformRide, platform: &Platform, clock: &Clock) -> Vec3 {
     let length = low.distance(high).max(0.01);
     let part = (ride.travelled / length).clamp(0.0, 1.0);
     if ride.back { high.lerp(low, part) } else { low.lerp(high, part) }
+}
+
+/// Moves platforms alone, where Rapier does not run: see [`crate::prediction`].
+pub(crate) fn carry(world: &mut World) {
+    let platforms = world.resource::<Index>().of(Kind::Platform).len();
+    if platforms == 0 {
+        return;
+    }
+    let (clock, map) = (world.resource::<Clock>().clone(), world.resource::<MapRef>().0.clone());
+    for at in 0..platforms {
+        let (_, entity) = world.resource::<Index>().of(Kind::Platform)[at];
+        let Some(mut riding) = world.get_mut::<PlatformRide>(entity) else { continue };
+        let Some(platform) = map.platforms.get(usize::from(riding.number)) else { continue };
+        let next = ride(&mut riding, platform, &clock);
+        if let Some(mut place) = world.get_mut::<Place>(entity) {
+            let linear = (next - place.position) / clock.dt;
+            place.position = next;
+            world.entity_mut(entity).insert(Motion { linear, ..Motion::default() });
+        }
+    }
+    refresh_geometry(world);
 }
 
 fn step(world: &mut World) {

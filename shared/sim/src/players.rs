@@ -18,6 +18,7 @@ const FLAG: Spec = Spec::new(0.0, 1.0, 1.0, Predictor::Hold, Audience::Everyone)
 const TICK_FOR_OWNER: Spec = Spec::new(0.0, 2_000_000_000.0, 1.0, Predictor::Hold, Audience::Owner);
 const ANGLE: Spec = Spec::new(0.0, 65_535.0, 1.0, Predictor::Linear, Audience::Everyone);
 const PITCH: Spec = Spec::new(-16_384.0, 16_384.0, 1.0, Predictor::Linear, Audience::Everyone);
+const FACTOR: Spec = Spec::new(0.0, 4.0, 1.0 / 256.0, Predictor::Hold, Audience::Everyone);
 const TALLY: Spec = Spec::new(0.0, 65_535.0, 1.0, Predictor::Hold, Audience::Everyone);
 const SCORE: Spec = Spec::new(-1_000_000.0, 1_000_000.0, 1.0, Predictor::Hold, Audience::Everyone);
 
@@ -120,9 +121,9 @@ describe! {
         /// All healing.
         pub heal: f32,
         /// Speed of all players.
-        pub speed: f32,
+        pub speed: f32 => FACTOR,
         /// Gravity.
-        pub gravity: f32,
+        pub gravity: f32 => FACTOR,
         /// Seconds between respawn waves.
         pub respawn: f32,
     }

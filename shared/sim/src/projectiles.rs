@@ -19,7 +19,7 @@ use crate::state::DescribeApp;
 use crate::tick::Tick;
 use crate::time::SimRng;
 use crate::vitals::{Damage, DamageQueue};
-use crate::weapons::{Pulls, WeaponSet, stray};
+use crate::weapons::{Pulls, WeaponSet};
 
 /// Bounces and pieces of way that one tick may have. At 300 m/s and 10 Hz a tick is 30 m, which between two walls could be
 /// hundreds of bounces.
@@ -118,7 +118,8 @@ pub fn launch(
     for pull in &pulls.0 {
         let weapon = &scene.rules.weapons[usize::from(pull.weapon)];
         let Behaviour::Projectile(flight) = &weapon.behaviour else { continue };
-        let aim = stray(pull.aim, pull.spread_deg, &mut rng);
+        let mut aim = pull.aim;
+        pull.strays(1, &mut rng, &mut |direction| aim = direction);
         let what = (Origin::Weapon, pull.weapon);
         send(&mut commands, &mut next_id, &scene, (pull.from, aim), &pull.source, pull.seen, flight, what);
         cues.0.push(Cue::Fired { by: pull.source.id, weapon: pull.weapon, from: pull.from, to: pull.from + aim });
@@ -187,7 +188,7 @@ fn fly(
         let source = Source { id: projectile.by, owner: identity.owner, team: identity.team };
         let shows = projectile.fresh && projectile.view_tick != 0;
         let seen = shows.then_some(ViewTime { tick: projectile.view_tick, fraction: projectile.view_fraction });
-        projectile.fresh = false;
+        let fresh = core::mem::take(&mut projectile.fresh);
         let pull = scene.rules.movement.gravity * tuning.gravity * load.flight.gravity_factor;
         projectile.velocity.y -= pull * scene.clock.dt;
         let mut left = scene.clock.dt;
@@ -200,7 +201,8 @@ fn fly(
                 break;
             }
             let direction = projectile.velocity / speed;
-            let shootable = |body: &PlayerBody| scene.shootable(&source, body);
+            // Those that a client shows are in the past: only what is fired at them flies there.
+            let shootable = |body: &PlayerBody| (fresh || !body.shown) && scene.shootable(&source, body);
             let hit = scene.trace(&source, (place.position, direction), way, load.flight.radius, seen, &shootable);
             let Some(hit) = hit else {
                 place.position += direction * way;

@@ -151,7 +151,7 @@ pub struct MatchSetup {
 
 /// A match: its world and its tick.
 pub struct Simulation {
-    world: World,
+    pub(crate) world: World,
     schedule: Schedule,
     rules: Arc<Rules>,
     map: Arc<Map>,
@@ -214,7 +214,9 @@ impl Simulation {
     pub fn step(&mut self, commands: &[Command]) {
         let mut clock = self.world.resource_mut::<Clock>();
         clock.number += 1;
-        if !clock.stands() {
+        if clock.stands() {
+            clock.stood += 1;
+        } else {
             clock.tick += 1;
         }
         self.world.resource_mut::<Events>().0.clear();

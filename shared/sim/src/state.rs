@@ -23,6 +23,7 @@ struct Column {
     insert: fn(&mut World, Entity, &mut Reader<'_>) -> Result<(), DecodeError>,
     dump: fn(&World, Entity) -> Option<Vec<Leaf>>,
     to_lanes: fn(&World, Entity, &mut Vec<i32>) -> bool,
+    from_lanes: fn(&mut World, Entity, &[i32]),
 }
 
 /// The list of everything that is state.
@@ -83,6 +84,9 @@ impl DescribeApp for App {
                 }
                 found.is_some()
             },
+            from_lanes: |world, entity, lanes| {
+                world.entity_mut(entity).insert(C::from_lanes(lanes));
+            },
         });
         self
     }
@@ -119,6 +123,7 @@ impl DescribeApp for App {
                 world.resource::<R>().to_lanes(out);
                 true
             },
+            from_lanes: |world, _, lanes| *world.resource_mut::<R>() = R::from_lanes(lanes),
         });
         self
     }
@@ -218,6 +223,21 @@ impl Descriptions {
             }
         }
         Ok(())
+    }
+
+    /// Gives an entity a component as it was told; nothing for components that are not told.
+    pub(crate) fn tell(&self, world: &mut World, entity: Entity, component: ComponentId, lanes: &[i32]) {
+        if let Some(column) = self.columns.get(usize::from(component))
+            && column.lanes == lanes.len()
+            && column.lanes > 0
+        {
+            (column.from_lanes)(world, entity, lanes);
+        }
+    }
+
+    /// Appends the lanes of an entity's component; false if it has none.
+    pub(crate) fn lanes(&self, world: &World, entity: Entity, component: ComponentId, out: &mut Vec<i32>) -> bool {
+        self.columns.get(usize::from(component)).is_some_and(|column| (column.to_lanes)(world, entity, out))
     }
 
     /// All described state as text, singletons first, then entities by stable id.

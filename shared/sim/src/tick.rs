@@ -6,6 +6,7 @@
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel, SingleThreadedExecutor};
 
+use crate::hitbox::Shown;
 use crate::time::Clock;
 
 /// The schedule of one tick.
@@ -72,5 +73,8 @@ pub fn schedule() -> Schedule {
         TickSet::MatchRules,
     );
     schedule.configure_sets(moving.run_if(|clock: Res<'_, Clock>| !clock.stands()));
+    // What only the server decides, a client does not foresee.
+    let decided = (TickSet::Physics, TickSet::Vitals, TickSet::MatchRules);
+    schedule.configure_sets(decided.run_if(not(resource_exists::<Shown>)));
     schedule
 }

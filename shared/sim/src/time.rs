@@ -1,7 +1,9 @@
 //! The tick as a clock, and the one source of chance.
 
-use arbiter_schema::describe;
+use arbiter_schema::{Audience, Predictor, Spec, describe};
 use bevy_ecs::prelude::*;
+
+const TICKS: Spec = Spec::new(0.0, 2_000_000_000.0, 1.0, Predictor::Hold, Audience::Everyone);
 
 describe! {
     /// Which tick it is. All durations are whole ticks.
@@ -11,14 +13,16 @@ describe! {
         pub number: u32,
         /// The same less the ticks that the match stood still: all timers of the simulation count these.
         pub tick: u32,
+        /// Ticks that it stood still.
+        pub stood: u32 => TICKS,
         /// Ticks in a second.
         pub rate: u16,
         /// Seconds of one tick.
         pub dt: f32,
         /// Whether the match is paused.
-        pub paused: bool,
+        pub paused: bool => TICKS,
         /// Whether the match has ended.
-        pub over: bool,
+        pub over: bool => TICKS,
     }
 
     /// The seeded random stream: PCG-XSH-RR 64/32 (O'Neill 2014). Whoever draws must draw in stable order.

@@ -26,6 +26,8 @@ use crate::vitals::{Damage, DamageQueue, Heal, HealQueue};
 const SMALL: Spec = Spec::new(0.0, 255.0, 1.0, Predictor::Hold, Audience::Everyone);
 const ROUNDS: Spec = Spec::new(0.0, 10_000.0, 1.0, Predictor::Hold, Audience::Owner);
 const TICK: Spec = Spec::new(0.0, 2_000_000_000.0, 1.0, Predictor::Hold, Audience::Owner);
+const DEGREES: Spec = Spec::new(0.0, 90.0, 1.0 / 256.0, Predictor::Hold, Audience::Owner);
+const LUCK: Spec = Spec::new(0.0, 16_777_215.0, 1.0, Predictor::Hold, Audience::Owner);
 const RELOADING: Spec = Spec::new(0.0, 1.0, 1.0, Predictor::Hold, Audience::Everyone);
 
 describe! {
@@ -45,7 +47,10 @@ describe! {
         /// Tick at which the reload is done.
         pub reload_tick: u32 => TICK,
         /// Degrees that shots have added to the spread.
-        pub bloom: f32,
+        pub bloom: f32 => DEGREES,
+        /// From which the strays of this life's shots are drawn, with the tick: 24 bits. Its owner knows it and so shows shots
+        /// where they go; nobody else can foresee them.
+        pub luck: u32 => LUCK,
     }
 }
 
@@ -79,6 +84,8 @@ pub struct Pull {
     pub seen: Option<ViewTime>,
     /// Whether a round was used: always, but for a beam between two rounds.
     pub fresh: bool,
+    /// What its strays are drawn from; `None` draws from the match's own stream.
+    pub luck: Option<u64>,
 }
 
 /// Pulls of this tick, by slot, then turrets by id. Made anew each tick.
@@ -115,7 +122,8 @@ impl Plugin for WeaponsPlugin {
 fn rearm(world: &mut World, player: Entity) {
     let Some(hero) = world.get::<Player>(player).map(|player| player.hero) else { return };
     let rules = world.resource::<RulesRef>().0.clone();
-    let mut arsenal = Arsenal::default();
+    let luck = world.resource_mut::<SimRng>().next_u32() >> 8;
+    let mut arsenal = Arsenal { luck, ..Arsenal::default() };
     for (slot, link) in rules.hero(hero).weapons.iter().take(WEAPONS_PER_HERO_MAX).enumerate() {
         let weapon = &rules.weapons[link.index()];
         (arsenal.rounds[slot], arsenal.reserve[slot]) = (weapon.magazine, weapon.reserve);
@@ -239,7 +247,28 @@ fn pull_triggers(
             spread_deg,
             seen: Some(ViewTime { tick: controls.input.view_tick, fraction: controls.input.view_fraction }),
             fresh,
+            luck: Some(luck_of(arsenal.luck, now)),
         });
+    }
+}
+
+/// What the strays of a player's shots at a tick are drawn from: SplitMix64's mix (Steele et al. 2014), so that neighbouring
+/// ticks have nothing in common.
+fn luck_of(luck: u32, tick: u32) -> u64 {
+    let mut mixed = (u64::from(luck) << 32 | u64::from(tick)).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}
+
+impl Pull {
+    /// The directions of its pellets, one after the other, drawn from its own luck or else from `stream`.
+    pub fn strays(&self, pellets: u8, stream: &mut SimRng, each: &mut dyn FnMut(Vec3)) {
+        let mut own = self.luck.map(SimRng::seeded);
+        let rng = own.as_mut().unwrap_or(stream);
+        for _ in 0..pellets {
+            each(stray(self.aim, self.spread_deg, rng));
+        }
     }
 }
 
@@ -283,11 +312,10 @@ fn fire_hitscan(
         let weapon = &scene.rules.weapons[usize::from(pull.weapon)];
         let Behaviour::Hitscan(rule) = &weapon.behaviour else { continue };
         let mut end = pull.from + pull.aim * rule.range;
-        for _ in 0..rule.pellets {
-            let direction = stray(pull.aim, pull.spread_deg, &mut rng);
+        pull.strays(rule.pellets, &mut rng, &mut |direction| {
             let shootable = |body: &crate::hitbox::PlayerBody| scene.shootable(&pull.source, body);
             let hit = scene.trace(&pull.source, (pull.from, direction), rule.range, 0.0, pull.seen, &shootable);
-            let Some(hit) = hit else { continue };
+            let Some(hit) = hit else { return };
             let at = pull.from + direction * hit.distance;
             end = at;
             let mut amount = weapon.damage * falloff(weapon.falloff.as_ref(), hit.distance);
@@ -314,7 +342,7 @@ fn fire_hitscan(
                     knock: direction * weapon.knockback,
                 });
             }
-        }
+        });
         cues.0.push(Cue::Fired { by: pull.source.id, weapon: pull.weapon, from: pull.from, to: end });
     }
 }
@@ -424,7 +452,7 @@ fn hold_beams(
             }
         };
         // A thick ray meets players; walls only stop what is really behind them, so they are asked with a thin one.
-        let solid = scene.trace(&pull.source, (pull.from, pull.aim), rule.range, 0.0, None, &|_| false);
+        let solid = scene.trace(&pull.source, (pull.from, pull.aim), rule.range, 0.0, pull.seen, &|_| false);
         let reach = solid.map_or(rule.range, |hit| hit.distance);
         let thick = scene.trace_players((pull.from, pull.aim), reach, rule.radius, pull.seen, &meets);
         let hit = thick.or(solid);

@@ -7,6 +7,7 @@ use arbiter_sim::abilities::Kit;
 use arbiter_sim::collide::MoverState;
 use arbiter_sim::deployables::{AreaState, Turret, Wall};
 use arbiter_sim::effects::Afflictions;
+use arbiter_sim::index::Kind;
 use arbiter_sim::map::{PickupSpot, PropSpot, Shape, Solid, Spawn, Volume};
 use arbiter_sim::pickups::PickupState;
 use arbiter_sim::players::{Life, Tally};
@@ -362,6 +363,29 @@ fn a_dash_is_fast_and_costs_a_charge() {
     duel.run(11);
     assert!(duel.position(0).distance(before) > 2.5, "{}", duel.position(0).distance(before));
     assert_eq!(duel.get::<Kit>(0).charges[0], 1);
+}
+
+#[test]
+fn a_shield_wall_that_has_fallen_stops_those_who_still_see_it() {
+    let mut game = Match::duel(["ranger", "guardian"]);
+    game.press(1, button::ABILITY[0]);
+    game.run(20);
+    let seen = game.sim.tick();
+    let wall = game.sim.view().resource::<arbiter_sim::index::Index>().expect("there").of(Kind::Shield)[0].0;
+    let until = game.sim.view().get::<Wall>(wall).expect("it stands").until;
+    game.run(until - seen + 2);
+    let tick = game.sim.tick();
+    let fire = |view_tick| Command::Input {
+        slot: 0,
+        input: Input { buttons: button::FIRE, view_tick, ..Input::default() },
+        substituted: false,
+    };
+    let whole = game.health(1);
+    game.sim.step(&[fire(until - 2)]);
+    assert_eq!(game.health(1), whole, "shot through a wall that was seen at tick {}", until - 2);
+    game.run(8);
+    game.sim.step(&[fire(tick + 8)]);
+    assert!(game.health(1) < whole, "the wall that is gone for the shooter too stopped the shot");
 }
 
 #[test]

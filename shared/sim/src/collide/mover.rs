@@ -48,6 +48,9 @@ const WEDGED: f32 = 0.1;
 const AREA: Spec = Spec::new(-1_024.0, 1_024.0, 1.0 / 256.0, Predictor::Linear, Audience::Everyone);
 const SPEED: Spec = Spec::new(-64.0, 64.0, 1.0 / 64.0, Predictor::Hold, Audience::Everyone);
 const FLAG: Spec = Spec::new(0.0, 1.0, 1.0, Predictor::Hold, Audience::Everyone);
+/// What only the one who predicts the next move must know.
+const OWN_SPEED: Spec = Spec::new(-64.0, 64.0, 1.0 / 64.0, Predictor::Hold, Audience::Owner);
+const OWN: Spec = Spec::new(0.0, 255.0, 1.0, Predictor::Hold, Audience::Owner);
 
 describe! {
     /// Where a character is and how it moves.
@@ -62,15 +65,15 @@ describe! {
         /// Whether it is crouched: wished, or no room to stand.
         pub crouched: bool => FLAG,
         /// The moving solid that it stands on; none for the map.
-        pub ground: StableId,
+        pub ground: StableId => OWN,
         /// How fast the ground moves, in m/s: what one takes along when leaving it.
-        pub ground_velocity: Vec3,
+        pub ground_velocity: Vec3 => OWN_SPEED,
         /// Ticks in which it may still jump although the ground is gone.
-        pub coyote: u8,
+        pub coyote: u8 => OWN,
         /// Ticks that a pressed jump still waits for ground.
-        pub jump_buffer: u8,
+        pub jump_buffer: u8 => OWN,
         /// Whether jump was held in the last tick: holding it jumps once.
-        pub jump_held: bool,
+        pub jump_held: bool => OWN,
     }
 }
 

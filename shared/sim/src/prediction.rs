@@ -1,0 +1,344 @@
+//! One's own hero ahead of the server: a [`Simulation`] of the same rules, map and plugins that holds one player, what that
+//! player collides with and what it has made, and runs the same systems in the same order.
+//!
+//! What only the server decides is left out of its tick: bodies that Rapier moves, damage, death, the match. The others stand
+//! in it as [`Shown`]: solid to one's shots where they are drawn, and in one's way where they are by now. Everything that the
+//! server was wrong or right about comes in through [`Prediction::restore`]; when to do that is the client's business.
+
+use std::sync::Arc;
+
+use arbiter_schema::{ComponentId, Describe, StableId};
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+use glam::Vec3;
+
+use crate::event::Cue;
+use crate::hitbox::PlayerBody;
+use crate::index::{Identity, Index, Kind, NextId};
+use crate::input::{Command, Input, Loadout};
+use crate::map::Map;
+use crate::physics::{Motion, Place, PlatformRide, Prop, carry, refresh_geometry};
+use crate::players::{Controls, Tuning};
+use crate::projectiles::{Origin, Projectile};
+use crate::rules::{MatchSettings, Rules};
+use crate::simulation::{BuildError, Simulation};
+use crate::state::Descriptions;
+use crate::tick::{Tick, TickSet};
+use crate::time::Clock;
+use crate::vitals::{Damage, DamageQueue, HealQueue};
+use crate::weapons::{Pull, Pulls};
+
+pub use crate::hitbox::{Shown, ShownPlayer};
+
+/// Ids from here on are those of what was only predicted; no match gives away so many.
+const PREDICTED_IDS: u32 = 1 << 30;
+/// Things of one's own that are predicted at a time; the oldest is forgotten. Nobody fires so many in a second.
+const MADE_MAX: usize = 64;
+
+/// Something that one's own hero made and that the server has not told of yet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Made {
+    /// Its predicted id, which has nothing to do with the server's.
+    pub id: StableId,
+    /// Tick in which it was made.
+    pub tick: u32,
+    /// What it is.
+    pub kind: Kind,
+    /// What sent it, for what flies.
+    pub origin: Origin,
+    /// Number of the weapon or ability, for what flies; else 0.
+    pub number: u8,
+}
+
+/// What is known of one entity at one tick: a component and its lanes.
+pub type Told<'a> = (StableId, ComponentId, &'a [i32]);
+
+/// What a step is taken with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mine {
+    /// The slot of the one who is predicted.
+    pub slot: u16,
+    /// Their stable id.
+    pub player: StableId,
+}
+
+/// See the module.
+pub struct Prediction {
+    simulation: Simulation,
+    mine: Mine,
+    entity: Entity,
+    made: Vec<Made>,
+    aside: Vec<(Entity, Place, Projectile)>,
+    clock: ComponentId,
+    tuning: ComponentId,
+    identity: ComponentId,
+    bodies_changed: bool,
+}
+
+impl Prediction {
+    /// For one player of a match. Rules, map and plugins must be the server's; of the settings, mode and tick rate count.
+    pub fn new(
+        rules: Arc<Rules>,
+        map: Arc<Map>,
+        settings: MatchSettings,
+        mine: Mine,
+        plugins: &dyn Fn(&mut App),
+    ) -> Result<Self, BuildError> {
+        let foresee = |app: &mut App| {
+            app.init_resource::<Shown>().add_systems(Tick, carry.after(TickSet::Physics).before(TickSet::Weapons));
+            plugins(app);
+        };
+        let settings = MatchSettings { players_max: mine.slot + 1, ..settings };
+        let mut simulation = Simulation::with_plugins(rules, map, 0, settings, &foresee)?;
+        let given = mine.player.0.saturating_sub(1);
+        // What the map brings has the server's ids already; the player gets theirs.
+        simulation.world.resource_mut::<NextId>().given = given;
+        simulation.step(&[Command::Join { slot: mine.slot, loadout: Loadout::default() }]);
+        simulation.world.resource_mut::<NextId>().given = PREDICTED_IDS;
+        let entity = simulation.world.resource::<Index>().slot(mine.slot).unwrap_or(Entity::PLACEHOLDER);
+        let registry = simulation.registry();
+        let number = |name| registry.find(name).map_or(ComponentId::MAX, |component| component.id);
+        let (clock, tuning, identity) = (number(Clock::NAME), number(Tuning::NAME), number(Identity::NAME));
+        Ok(Self {
+            simulation,
+            mine,
+            entity,
+            made: Vec::with_capacity(MADE_MAX),
+            aside: Vec::with_capacity(MADE_MAX),
+            clock,
+            tuning,
+            identity,
+            bodies_changed: false,
+        })
+    }
+
+    /// Whose.
+    pub fn mine(&self) -> Mine {
+        self.mine
+    }
+
+    /// The last tick that was simulated or restored.
+    pub fn tick(&self) -> u32 {
+        self.simulation.tick()
+    }
+
+    /// What the others look like and where they are in the way; to be brought up to date before each step.
+    pub fn shown(&mut self) -> Mut<'_, Shown> {
+        self.simulation.world.resource_mut::<Shown>()
+    }
+
+    /// Takes one's own state behind `tick` as the server told it, with `input` of that tick, which tells presses.
+    pub fn restore<'a>(&mut self, tick: u32, input: &Input, told: impl Iterator<Item = Told<'a>>) {
+        let Self { simulation, mine, entity, clock, tuning, identity, .. } = self;
+        let world = &mut simulation.world;
+        world.resource_scope(|world, descriptions: Mut<'_, Descriptions>| {
+            for (id, component, lanes) in told {
+                if id == mine.player && component == *identity {
+                    let told = Identity::from_lanes(lanes);
+                    if let Some(mut own) = world.get_mut::<Identity>(*entity) {
+                        own.team = told.team;
+                    }
+                } else if id == mine.player || (!id.is_some() && component == *tuning) {
+                    descriptions.tell(world, *entity, component, lanes);
+                } else if !id.is_some() && component == *clock && Clock::lane_descs().len() == lanes.len() {
+                    let told = Clock::from_lanes(lanes);
+                    let mut clock = world.resource_mut::<Clock>();
+                    (clock.stood, clock.paused, clock.over) = (told.stood, told.paused, told.over);
+                }
+            }
+        });
+        let mut clock = world.resource_mut::<Clock>();
+        clock.number = tick;
+        clock.tick = tick.saturating_sub(clock.stood);
+        if let Some(mut controls) = world.get_mut::<Controls>(*entity) {
+            controls.input = *input;
+        }
+    }
+
+    /// Takes what stands about and is solid as it was told: props and doors, and platforms if `platforms` are to be where they
+    /// were at the tick that is restored; else they are ahead by themselves. What is told no more is gone.
+    pub fn place_bodies<'a, I: Iterator<Item = Told<'a>>>(&mut self, platforms: bool, told: impl Fn() -> I) {
+        let world = &mut self.simulation.world;
+        let identity = self.identity;
+        let mut changed = false;
+        world.resource_scope(|world, descriptions: Mut<'_, Descriptions>| {
+            let mut solid = None;
+            for (id, component, lanes) in told() {
+                if component == identity {
+                    let told = Identity { id, ..Identity::from_lanes(lanes) };
+                    let known = world.resource::<Index>().entity(id).is_some();
+                    let moves = told.kind == Kind::Platform && (platforms || !known);
+                    let is_solid = id.is_some() && (told.kind == Kind::Prop || moves);
+                    solid = is_solid.then(|| entity_of(world, told));
+                    continue;
+                }
+                let Some(entity) = solid.filter(|entity| world.get::<Identity>(*entity).is_some_and(|it| it.id == id))
+                else {
+                    continue;
+                };
+                let before = world.get::<Place>(entity).copied();
+                descriptions.tell(world, entity, component, lanes);
+                changed |= before != world.get::<Place>(entity).copied();
+            }
+        });
+        self.bodies_changed |= changed | self.forget_bodies(told());
+    }
+
+    /// Takes away bodies that are told no more.
+    fn forget_bodies<'a>(&mut self, told: impl Iterator<Item = Told<'a>>) -> bool {
+        let world = &mut self.simulation.world;
+        let mut there = told.filter(|(_, component, _)| *component == self.identity).map(|(id, ..)| id).peekable();
+        let mut gone = arrayvec::ArrayVec::<Entity, 64>::new();
+        // Both go by stable id, so that one walk along both finds what is missing.
+        for &(id, entity) in world.resource::<Index>().all() {
+            while there.peek().is_some_and(|other| *other < id) {
+                there.next();
+            }
+            let body = world.get::<Identity>(entity).is_some_and(|it| matches!(it.kind, Kind::Prop | Kind::Platform));
+            if body && there.peek() != Some(&id) && !gone.is_full() {
+                gone.push(entity);
+            }
+        }
+        for entity in &gone {
+            world.despawn(*entity);
+        }
+        !gone.is_empty()
+    }
+
+    /// Simulates the next tick. Ask [`Self::pulls`], [`Self::hits`] and [`Self::cues`] behind it.
+    pub fn step(&mut self, input: Input) {
+        let world = &mut self.simulation.world;
+        if core::mem::take(&mut self.bodies_changed) {
+            refresh_geometry(world);
+        }
+        // The server's vitals empty these; here nobody is hurt.
+        world.resource_mut::<DamageQueue>().0.clear();
+        world.resource_mut::<HealQueue>().0.clear();
+        let before = world.resource::<NextId>().given;
+        self.simulation.step(&[Command::Input { slot: self.mine.slot, input, substituted: false }]);
+        self.note_made(before);
+    }
+
+    fn note_made(&mut self, before: u32) {
+        let world = &self.simulation.world;
+        let tick = world.resource::<Clock>().number;
+        let given = world.resource::<NextId>().given;
+        for id in (before + 1..=given).map(StableId) {
+            let Some(entity) = world.resource::<Index>().entity(id) else { continue };
+            let Some(kind) = world.get::<Identity>(entity).map(|identity| identity.kind) else { continue };
+            let (origin, number) = match world.get::<Projectile>(entity) {
+                Some(flying) => (flying.origin, flying.number),
+                None => (Origin::default(), 0),
+            };
+            if self.made.len() == MADE_MAX {
+                self.made.remove(0);
+            }
+            self.made.push(Made { id, tick, kind, origin, number });
+        }
+    }
+
+    /// What was made and not yet matched with the server's or taken back, oldest first.
+    pub fn made(&self) -> &[Made] {
+        &self.made
+    }
+
+    /// Where something flies that was made; `None` once it has burst.
+    pub fn place_of(&self, id: StableId) -> Option<Vec3> {
+        self.simulation.view().get::<Place>(id).map(|place| place.position)
+    }
+
+    /// Takes back something that was made: the server has told of it, or never will.
+    pub fn take_back(&mut self, id: StableId) {
+        let world = &mut self.simulation.world;
+        if let Some(entity) = world.resource::<Index>().entity(id) {
+            world.despawn(entity);
+        }
+        self.made.retain(|made| made.id != id);
+    }
+
+    /// Before ticks behind `tick` are simulated again: what was made in them is taken back, since it will be made again, and
+    /// what was made before stands aside, since it has flown through them.
+    pub fn begin_again(&mut self, tick: u32) {
+        let later = |made: &&Made| made.tick > tick;
+        while let Some(id) = self.made.iter().find(later).map(|made| made.id) {
+            self.take_back(id);
+        }
+        let world = &mut self.simulation.world;
+        self.aside.clear();
+        for made in &self.made {
+            let Some(entity) = world.resource::<Index>().entity(made.id) else { continue };
+            if let (Some(place), Some(flying)) = (world.get::<Place>(entity), world.get::<Projectile>(entity)) {
+                self.aside.push((entity, *place, flying.clone()));
+            }
+        }
+        for (entity, ..) in &self.aside {
+            world.entity_mut(*entity).remove::<Projectile>();
+        }
+    }
+
+    /// Behind them: what stood aside flies on.
+    pub fn go_on(&mut self) {
+        for (entity, place, flying) in self.aside.drain(..) {
+            if let Ok(mut entity) = self.simulation.world.get_entity_mut(entity) {
+                entity.insert((place, flying));
+            }
+        }
+    }
+
+    /// One's own triggers that were pulled in the last step.
+    pub fn pulls(&self) -> impl Iterator<Item = &Pull> {
+        let pulls = self.simulation.world.resource::<Pulls>();
+        pulls.0.iter().filter(|pull| pull.source.id == self.mine.player)
+    }
+
+    /// What one's own deeds of the last step have met, as it is shown.
+    pub fn hits(&self) -> impl Iterator<Item = &Damage> {
+        let damage = self.simulation.world.resource::<DamageQueue>();
+        damage.0.iter().filter(|damage| damage.source.id == self.mine.player)
+    }
+
+    /// The others as they were shown to the last step.
+    pub fn bodies(&self) -> impl Iterator<Item = PlayerBody> + '_ {
+        self.simulation.world.resource::<Shown>().players.iter().map(|player| player.body)
+    }
+
+    /// What one saw and heard of one's own in the last step.
+    pub fn cues(&self) -> &[Cue] {
+        self.simulation.cues()
+    }
+
+    /// A component of one's own.
+    pub fn own<C: Component>(&self) -> Option<&C> {
+        self.simulation.world.get::<C>(self.entity)
+    }
+
+    /// Appends the lanes of a component of one's own, as the server would tell them; false if there is none.
+    pub fn own_lanes(&self, component: ComponentId, out: &mut Vec<i32>) -> bool {
+        let world = &self.simulation.world;
+        world.resource::<Descriptions>().lanes(world, self.entity, component, out)
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &Arc<Rules> {
+        self.simulation.rules()
+    }
+
+    /// What is solid, for tools that look.
+    pub fn sees(&self, from: Vec3, to: Vec3) -> bool {
+        self.simulation.world.resource::<crate::physics::Solids>().world().sees(from, to)
+    }
+}
+
+/// The entity that stands for what was told; made if there is none.
+fn entity_of(world: &mut World, told: Identity) -> Entity {
+    if let Some(entity) = world.resource::<Index>().entity(told.id) {
+        return entity;
+    }
+    let kind = told.kind;
+    let entity = world.spawn((told, Place::default(), Motion::default())).id();
+    match kind {
+        Kind::Platform => world.entity_mut(entity).insert(PlatformRide::default()),
+        _ => world.entity_mut(entity).insert(Prop::default()),
+    };
+    entity
+}

@@ -1,0 +1,162 @@
+//! Contract: a prediction that was restored to one tick of the server and is stepped with the same inputs is where the server
+//! is, without being told more; and whoever goes back and simulates again arrives at the same place.
+
+use std::sync::Arc;
+
+use arbiter_schema::{ComponentId, StableId};
+use arbiter_sim::collide::MoverState;
+use arbiter_sim::input::button;
+use arbiter_sim::map::{Shape, Solid, Spawn, Volume};
+use arbiter_sim::prediction::{Mine, Prediction};
+use arbiter_sim::time::SimRng;
+use arbiter_sim::weapons::Arsenal;
+use arbiter_sim::{Command, Input, Loadout, Map, MatchSettings, Rules, Simulation};
+use glam::{Quat, Vec3};
+
+fn hall() -> Map {
+    let cuboid = |name: &str, position, half| Solid {
+        name: name.to_owned(),
+        shape: Shape::Box { half },
+        position,
+        rotation: Quat::IDENTITY,
+    };
+    let spawn = |team, x: f32| Spawn { team, position: Vec3::new(x, 0.0, 0.0), yaw: 0.0 };
+    Map {
+        solids: vec![
+            cuboid("floor", Vec3::NEG_Y, Vec3::new(200.0, 1.0, 200.0)),
+            cuboid("step", Vec3::new(2.0, 0.1, -6.0), Vec3::new(2.0, 0.2, 2.0)),
+            cuboid("pillar", Vec3::new(-4.0, 2.0, -3.0), Vec3::new(0.5, 2.0, 0.5)),
+        ],
+        spawns: vec![spawn(1, 0.0), spawn(2, 25.0)],
+        ..Map::empty("hall", Volume { centre: Vec3::Y * 20.0, half: Vec3::splat(200.0) })
+    }
+}
+
+struct Pair {
+    server: Simulation,
+    prediction: Prediction,
+    rng: SimRng,
+    input: Input,
+}
+
+impl Pair {
+    fn new(hero: &str, seed: u64) -> Self {
+        let mut rules = Rules::shipped();
+        for mode in &mut rules.modes {
+            mode.warmup_seconds = 0;
+        }
+        let hero = rules.hero_named(hero).expect("a shipped hero");
+        let (rules, map) = (Arc::new(rules), Arc::new(hall()));
+        let settings = MatchSettings::default();
+        let mut server = Simulation::new(rules.clone(), map.clone(), seed, settings.clone()).expect("it plays");
+        let join = |slot, hero| Command::Join { slot, loadout: Loadout { hero, team: slot as u8 + 1 } };
+        server.step(&[join(0, hero), join(1, 0)]);
+        for _ in 0..10 {
+            server.step(&[]);
+        }
+        let mine = Mine { slot: 0, player: server.view().player(0).expect("joined") };
+        let prediction = Prediction::new(rules, map, settings, mine, &|_| ()).expect("it plays");
+        let mut made = Self { server, prediction, rng: SimRng::seeded(seed), input: Input::default() };
+        made.restore();
+        made
+    }
+
+    fn rows(&self) -> Vec<(StableId, ComponentId, Vec<i32>)> {
+        let mut rows = Vec::new();
+        self.server.view().for_each_row(&mut |row| rows.push((row.id, row.component, row.lanes.to_vec())));
+        rows
+    }
+
+    fn restore(&mut self) {
+        let rows = self.rows();
+        let told = || rows.iter().map(|(id, component, lanes)| (*id, *component, lanes.as_slice()));
+        self.prediction.restore(self.server.tick(), &self.input, told());
+        self.prediction.place_bodies(true, told);
+    }
+
+    /// What a restless player presses.
+    fn next(&mut self) -> Input {
+        let mut draw = |below| self.rng.below(below);
+        if draw(8) == 0 {
+            self.input.move_forward = [-127, 0, 127, 127][draw(4) as usize];
+            self.input.move_right = [-127, 0, 127, 0][draw(4) as usize];
+        }
+        self.input.yaw = self.input.yaw.wrapping_add(draw(900) as u16).wrapping_sub(450);
+        let pressed = [0, button::JUMP, button::FIRE, button::FIRE, button::ABILITY[0], button::CROUCH, button::RELOAD];
+        self.input.buttons = pressed[draw(7) as usize];
+        self.input.view_tick = self.server.tick();
+        self.input
+    }
+
+    fn step(&mut self) {
+        let input = self.next();
+        self.server.step(&[Command::Input { slot: 0, input, substituted: false }]);
+        self.prediction.step(input);
+    }
+
+    fn apart(&self) -> f32 {
+        let id = self.prediction.mine().player;
+        let theirs = self.server.view().get::<MoverState>(id).expect("there").position;
+        theirs.distance(self.prediction.own::<MoverState>().expect("there").position)
+    }
+}
+
+#[test]
+fn a_restless_hero_is_predicted_to_centimetres_for_ten_seconds() {
+    for (seed, hero) in (1..).zip(["ranger", "demolisher", "guardian", "medic", "engineer", "shade"]) {
+        let mut pair = Pair::new(hero, seed);
+        for tick in 0..600 {
+            pair.step();
+            assert!(pair.apart() < 0.02, "{hero}: {} m apart after {tick} ticks", pair.apart());
+        }
+    }
+}
+
+#[test]
+fn rounds_and_luck_of_a_hero_are_predicted_exactly() {
+    let mut pair = Pair::new("ranger", 3);
+    for _ in 0..600 {
+        pair.step();
+        let view = pair.server.view();
+        let theirs = view.get::<Arsenal>(pair.prediction.mine().player).expect("there");
+        let ours = pair.prediction.own::<Arsenal>().expect("there");
+        assert_eq!((theirs.rounds, theirs.ready_tick, theirs.luck), (ours.rounds, ours.ready_tick, ours.luck));
+    }
+}
+
+#[test]
+fn what_is_simulated_again_arrives_at_the_same_place() {
+    let mut pair = Pair::new("demolisher", 5);
+    for _ in 0..30 {
+        let mut inputs = Vec::new();
+        pair.restore();
+        let (tick, input) = (pair.server.tick(), pair.input);
+        let rows = pair.rows();
+        for _ in 0..8 {
+            pair.step();
+            inputs.push(pair.input);
+        }
+        let (first, made) = (pair.prediction.own::<MoverState>().copied(), pair.prediction.made().len());
+        pair.prediction.begin_again(tick);
+        let told = || rows.iter().map(|(id, component, lanes)| (*id, *component, lanes.as_slice()));
+        pair.prediction.restore(tick, &input, told());
+        for input in inputs {
+            pair.prediction.step(input);
+        }
+        pair.prediction.go_on();
+        assert_eq!((first, made), (pair.prediction.own::<MoverState>().copied(), pair.prediction.made().len()));
+    }
+}
+
+#[test]
+fn what_the_hero_fires_is_made_before_the_server_tells() {
+    let mut pair = Pair::new("demolisher", 7);
+    let input = Input { buttons: button::FIRE, ..Input::default() };
+    pair.prediction.step(input);
+    let made = pair.prediction.made()[0];
+    let before = pair.prediction.place_of(made.id).expect("it flies");
+    pair.prediction.step(Input::default());
+    assert!(pair.prediction.place_of(made.id).expect("it flies").distance(before) > 0.3);
+    pair.prediction.take_back(made.id);
+    assert!(pair.prediction.made().is_empty() && pair.prediction.place_of(made.id).is_none());
+}
