@@ -100,7 +100,7 @@ fn compare(path: &Path, batch: usize) -> f64 {
         }
     }
     let commits = (ROUNDS * COMMITS) as f64;
-    for (name, total, samples) in [("bare", total[0], &mut samples[0]), ("ours", total[1], &mut samples[1])] {
+    for ((name, total), samples) in ["bare", "ours"].into_iter().zip(total).zip(&mut samples) {
         figure(&format!("eventlog.batch{batch}.{name}"), commits * batch as f64 / total.as_secs_f64(), "records_per_s");
         figure(&format!("eventlog.batch{batch}.{name}.p50"), samples.percentile_us(0.5), "us");
         figure(&format!("eventlog.batch{batch}.{name}.p99"), samples.percentile_us(0.99), "us");

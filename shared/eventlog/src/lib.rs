@@ -26,6 +26,7 @@ mod segment_file;
 pub mod simulated;
 pub mod slots;
 pub mod snapshot;
+pub mod store;
 pub mod verify;
 
 pub use backup::{Copied, copy};
@@ -39,4 +40,5 @@ pub use reader::Reader;
 pub use record::{RECORD_BYTES_MAX, Record};
 pub use recover::Recovered;
 pub use roots::{Root, Signer};
+pub use store::EventStore;
 pub use verify::{Verified, verify};

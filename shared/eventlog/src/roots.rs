@@ -182,7 +182,8 @@ impl<D: Disk> Log<D> {
         roots.retain(|root| root.end_block <= left[0].first_block);
         roots.extend_from_slice(&left);
         write(&self.disk, &roots[roots.len().saturating_sub(ROOTS_MAX)..])?;
-        self.drop_segments(dropped)?;
+        // What was removed when this fails is found out by opening the log anew.
+        self.drop_segments(dropped).inspect_err(|_| self.failed = true)?;
         Ok(left)
     }
 

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use arbiter_eventlog::simulated::SimulatedDisk;
 use arbiter_eventlog::snapshot::{Snapshot, keep, latest};
+use arbiter_eventlog::store::conformance;
 use arbiter_eventlog::{
     AppendError, Appended, Cursor, Disk, Folder, Log, Masters, OpenError, Options, Reader, Signer, copy, roots, rotate,
     verify,
@@ -193,6 +195,14 @@ fn a_copy_goes_into_an_empty_folder_only() {
     open(&live, None).close().expect("closed");
     let disk = Folder::at(&live).expect("there");
     assert!(matches!(copy(&disk, &disk), Err(OpenError::Options(_))));
+}
+
+#[test]
+fn the_log_conforms_to_what_an_event_store_must_do_on_files_and_on_the_simulated_disk() {
+    let folder = tempfile::tempdir().expect("a folder");
+    conformance(|| open(folder.path(), Some(1))).expect("on files");
+    let disk = SimulatedDisk::default();
+    conformance(|| Log::open(disk.clone(), options(None)).expect("a log").0).expect("on the simulated disk");
 }
 
 #[test]
