@@ -1,13 +1,13 @@
 //! What the log of record costs beside the disk itself: the same bytes in the same run, written by our log, with chain,
 //! seal and acknowledged position, and by a bare loop of write and fdatasync into a file that was filled with zeros before.
 //!
-//! Wall time, since it is the disk that is waited for. The two take turns in short rounds, and each round's times are
-//! compared with its neighbour's, so that what else the disk does meets both. Payloads are random: nothing compresses them.
+//! Wall time, since it is the disk that is waited for. The two take turns commit by commit, so that what else the
+//! disk does meets both. Payloads are random: nothing compresses them.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use arbiter_benches::measure::{Samples, figure, machine};
+use arbiter_benches::measure::{Samples, figure, machine, thread_cpu};
 use arbiter_eventlog::{Disk, DiskFile, Folder, Log, Masters, Options};
 
 /// Bytes of a record: an event of a match with its envelope.
@@ -15,8 +15,10 @@ const RECORD_BYTES: usize = 256;
 /// Records that are committed together.
 const BATCHES: [usize; 3] = [1, 16, 256];
 /// Turns of each, and commits in one.
-const ROUNDS: usize = 40;
-const COMMITS: usize = 25;
+const ROUNDS: usize = 1500;
+const COMMITS: usize = 1;
+/// Commits of each before anything is counted.
+const WARMING: usize = 50;
 const SEGMENT_BYTES: u64 = 128 << 20;
 
 /// A file as the log's, and nothing but the disk's own calls.
@@ -87,20 +89,23 @@ fn compare(path: &Path, batch: usize) -> f64 {
     let mut bare = Bare::new(&bare_folder, data);
     let mut samples = [Samples::with_capacity(ROUNDS * COMMITS), Samples::with_capacity(ROUNDS * COMMITS)];
     // Warm both, uncounted.
-    (0..COMMITS).for_each(|_| bare.commit());
-    (0..COMMITS).for_each(|_| ours.commit(batch));
-    let mut total = [Duration::ZERO; 2];
+    (0..WARMING).for_each(|_| bare.commit());
+    (0..WARMING).for_each(|_| ours.commit(batch));
+    let (mut total, mut cpu) = ([Duration::ZERO; 2], [Duration::ZERO; 2]);
     for round in 0..ROUNDS {
         // Who begins changes, so that neither always follows the other.
         for who in [round % 2, (round + 1) % 2] {
+            let before = thread_cpu();
             total[who] += match who {
                 0 => time(&mut samples[0], || bare.commit()),
                 _ => time(&mut samples[1], || ours.commit(batch)),
             };
+            cpu[who] += thread_cpu() - before;
         }
     }
     let commits = (ROUNDS * COMMITS) as f64;
-    for ((name, total), samples) in ["bare", "ours"].into_iter().zip(total).zip(&mut samples) {
+    for (((name, total), cpu), samples) in ["bare", "ours"].into_iter().zip(total).zip(cpu).zip(&mut samples) {
+        figure(&format!("eventlog.batch{batch}.{name}.cpu"), cpu.as_secs_f64() * 1e6 / commits, "us_per_commit");
         figure(&format!("eventlog.batch{batch}.{name}"), commits * batch as f64 / total.as_secs_f64(), "records_per_s");
         figure(&format!("eventlog.batch{batch}.{name}.p50"), samples.percentile_us(0.5), "us");
         figure(&format!("eventlog.batch{batch}.{name}.p99"), samples.percentile_us(0.99), "us");
