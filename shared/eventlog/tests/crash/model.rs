@@ -61,6 +61,7 @@ impl<D: Disk> Run<D> {
                 _ => self.advance(&log, &mut cursor),
             };
             if went.is_err() {
+                self.try_again(&mut log);
                 return Ok(());
             }
         }
@@ -91,6 +92,14 @@ impl<D: Disk> Run<D> {
         log.commit().map_err(drop)?;
         self.known.acknowledged.append(&mut self.known.open);
         Ok(())
+    }
+
+    /// What a caller does who was refused: tell everything once more. If that is acknowledged, it counts.
+    fn try_again(&mut self, log: &mut Log<D>) {
+        for (id, data) in &self.known.open {
+            let _ = log.append(*id, data);
+        }
+        let _ = self.commit(log);
     }
 
     fn advance(&mut self, log: &Log<D>, cursor: &mut Cursor<D>) -> Result<(), ()> {
