@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::assets::AssetsCommand;
 use crate::bots_command::BotsArgs;
 use crate::config::Layer;
+use crate::log_command::LogArgs;
 use crate::replay_command::ReplayArgs;
 use crate::token_command::TokenCommand;
 
@@ -41,6 +42,8 @@ pub enum Command {
     Bots(BotsArgs),
     /// Re-simulate recordings: verify, seek, dump, compare
     Replay(ReplayArguments),
+    /// Verify, show, follow, back up and restore a log of record
+    Log(LogArgs),
     /// Make a connect token for a player, or show what is in one
     #[command(subcommand)]
     Token(TokenCommand),

@@ -12,6 +12,7 @@ pub mod fight;
 pub mod host;
 pub mod keys;
 pub mod leaks;
+pub mod log_command;
 pub mod plugins;
 pub mod replay_command;
 pub mod server_command;
@@ -59,6 +60,7 @@ pub fn run(arguments: Arguments, plugins: Plugins) -> Result<ExitCode> {
         Command::Replay(arguments) => {
             replay_command::run(&arguments.replay, &host::Replaying::new(arguments.assets, plugins)?)
         }
+        Command::Log(arguments) => log_command::run(&arguments),
         Command::Token(command) => token_command::run(&command),
         Command::Assets(command) => assets::run(command),
     }

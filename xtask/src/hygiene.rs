@@ -8,13 +8,15 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Which rooms a room may import. Who is not listed may import anything, and nothing may import it.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("shared/schema", &[]),
     ("shared/protocol", &["schema"]),
     ("shared/sim", &["schema"]),
     ("shared/snapshot", &["schema"]),
     ("shared/transport", &[]),
+    ("shared/contracts", &[]),
     ("shared/recording", &["sim"]),
+    ("shared/eventlog", &[]),
     ("replay", &["schema", "sim", "recording"]),
     ("server", &["schema", "sim", "protocol", "snapshot", "transport", "contracts", "recording", "eventlog"]),
     ("headless-client", &["schema", "sim", "protocol", "snapshot", "transport"]),

@@ -1,0 +1,83 @@
+//! A consumer's state at a position, so that it need not read the log from its start. Disposable: the log is the truth, and a
+//! snapshot that is damaged is passed over for an older one.
+
+use crate::cursor::is_name;
+use crate::disk::{self, Disk};
+use crate::error::OpenError;
+use crate::frame::{array, long};
+
+const MAGIC: [u8; 8] = *b"\x93ARBSNP\n";
+const HEAD_BYTES: usize = 8 + 8 + 32 + 32;
+
+/// Bytes of one snapshot at most: it is held in memory.
+pub const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
+
+/// Snapshots of a consumer that are kept: the last, and one in case it is damaged.
+const KEPT: usize = 2;
+
+/// A state as it was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Everything before this position is in it.
+    pub position: u64,
+    /// Chain of the log there, as [`crate::Log::chain`] gave it: a snapshot of another log's history does not fit.
+    pub chain: [u8; 32],
+    /// What the consumer wrote.
+    pub state: Vec<u8>,
+}
+
+fn prefix(consumer: &str) -> String {
+    format!("snapshot-{consumer}-")
+}
+
+/// Keeps a state, and drops all but the last two of this consumer. The state is stored as it is given: seal what is secret.
+pub fn keep<D: Disk>(disk: &D, consumer: &str, snapshot: &Snapshot) -> Result<(), OpenError> {
+    if !is_name(consumer) {
+        return Err(OpenError::Options("a consumer's name is of a to z, 0 to 9 and -, up to 32 of them"));
+    }
+    if snapshot.state.len() > SNAPSHOT_BYTES_MAX {
+        let (found, limit) = (snapshot.state.len() as u64, SNAPSHOT_BYTES_MAX as u64);
+        return Err(OpenError::TooMuch { what: "a snapshot", found, limit, hint: "bytes belong there" });
+    }
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&snapshot.position.to_le_bytes());
+    bytes.extend_from_slice(&snapshot.chain);
+    bytes.extend_from_slice(digest(snapshot).as_bytes());
+    bytes.extend_from_slice(&snapshot.state);
+    disk::replace(disk, &format!("{}{:016x}", prefix(consumer), snapshot.position), &bytes)?;
+    let names = names(disk, consumer)?;
+    for old in &names[..names.len().saturating_sub(KEPT)] {
+        disk.remove(old)?;
+    }
+    Ok(())
+}
+
+/// The newest whole snapshot of a consumer.
+pub fn latest<D: Disk>(disk: &D, consumer: &str) -> Result<Option<Snapshot>, OpenError> {
+    for name in names(disk, consumer)?.iter().rev() {
+        let bytes = disk::read_all(disk, name, (HEAD_BYTES + SNAPSHOT_BYTES_MAX) as u64)?;
+        if bytes.len() < HEAD_BYTES || bytes[..8] != MAGIC {
+            continue;
+        }
+        let snapshot =
+            Snapshot { position: long(&bytes, 8), chain: array(&bytes, 16), state: bytes[HEAD_BYTES..].to_vec() };
+        if digest(&snapshot).as_bytes()[..] == bytes[48..HEAD_BYTES] {
+            return Ok(Some(snapshot));
+        }
+    }
+    Ok(None)
+}
+
+fn names<D: Disk>(disk: &D, consumer: &str) -> Result<Vec<String>, OpenError> {
+    let prefix = prefix(consumer);
+    let mut names = disk.names()?;
+    // A name that begins with another one's has more behind it than a position.
+    names.retain(|name| name.strip_prefix(&prefix).is_some_and(|rest| rest.len() == 16 && !rest.contains(['-', '.'])));
+    Ok(names)
+}
+
+fn digest(snapshot: &Snapshot) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&snapshot.position.to_le_bytes()).update(&snapshot.chain).update(&snapshot.state);
+    hasher.finalize()
+}
