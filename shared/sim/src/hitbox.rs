@@ -144,6 +144,7 @@ pub struct Bodies {
 }
 
 /// Fills [`Bodies`].
+#[allow(clippy::too_many_arguments, reason = "a system's parameters are what it touches")]
 pub fn gather_bodies(
     index: Res<'_, Index>,
     rules: Res<'_, RulesRef>,
