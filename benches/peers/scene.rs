@@ -63,6 +63,6 @@ impl Dice {
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % LOST_ONE_OF == 0
+        (z ^ (z >> 31)).is_multiple_of(LOST_ONE_OF)
     }
 }

@@ -109,7 +109,7 @@ impl Oracle {
         reach: &mut Reach,
     ) {
         let world = World { statics: &self.statics, dynamics: &self.nothing };
-        let mut state = state.clone();
+        let mut state = *state;
         let steps = (self.horizon_s / self.dt).ceil() as usize;
         for step in 0..steps {
             let forced = dash.filter(|dash| step as f32 * self.dt < dash.1).map(|dash| dash.0);
