@@ -12,7 +12,7 @@ use arbiter_sim::{Cue, Simulation};
 use glam::Vec3;
 
 use super::grid::Grid;
-use super::reach::{CORNERS, DIRECTIONS, Shape};
+use super::reach::{CORNERS, DIRECTIONS, Gait, Shape};
 use super::reader::{Numbers, Reader};
 use super::settings::{ENTITIES_MAX, HORIZON_MS_MAX};
 
@@ -96,6 +96,7 @@ struct Kept {
     id: StableId,
     position: Vec3,
     velocity: Vec3,
+    gait: Gait,
     /// Distances to walls, and metres moved since they were looked up.
     clear: [f32; CORNERS],
     moved: f32,
@@ -268,7 +269,11 @@ impl Kept {
         let seconds = 1.0 / f32::from(rate);
         let legs = (body.shape.gait.acceleration + body.shape.gait.gravity) * seconds;
         let flown = self.position + self.velocity * seconds;
+        // Back on the ground, or with a dash that is ready again, one gets further than was thought.
+        let (was, is) = (&self.gait, &body.shape.gait);
+        let can_more = (is.grounded && !was.grounded) || is.dash_speed > was.dash_speed || is.speed_max > was.speed_max;
         self.id != body.id
+            || can_more
             || (body.shape.velocity - self.velocity).length() > legs * 2.0 + JOLT
             || (body.shape.position - flown).length() > (legs * 2.0 + JOLT) * seconds + 0.2
     }
@@ -276,6 +281,7 @@ impl Kept {
     fn note(&mut self, body: &Body) {
         self.moved += self.position.distance(body.shape.position);
         (self.id, self.position, self.velocity) = (body.id, body.shape.position, body.shape.velocity);
+        self.gait = body.shape.gait;
     }
 }
 
