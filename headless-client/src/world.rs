@@ -36,8 +36,6 @@ use crate::view::{PlayerView, PointView, ThingView, WorldView};
 const JUMP: f32 = 2.0;
 /// Without prediction one's own movement is guessed ahead by this many seconds at most.
 const GUESS_MAX_S: f32 = 0.15;
-/// Others are thought to have gone on as they went for this many seconds at most.
-const AHEAD_MAX_S: f32 = 0.25;
 const STEP: f32 = core::f32::consts::TAU / 65_536.0;
 
 /// The numbers of the components that are read.
@@ -235,12 +233,11 @@ impl WorldReader {
     }
 
     /// Shows the others to one's own shots as `view` shows them, and where they are by now to one's own feet.
-    pub fn show(&self, client: &ClientCore, view: &WorldView, input_tick: u32, shown: &mut Shown) {
+    pub fn show(&self, client: &ClientCore, view: &WorldView, shown: &mut Shown) {
         shown.players.clear();
         shown.walls.clear();
         shown.turrets.clear();
         let Some((before, ..)) = client.around(view.view_ticks) else { return };
-        let tick_s = client.clock().tick_s() as f32;
         for other in view.others.iter().filter(|other| other.alive) {
             let (yaw, _) = angle_steps(other.yaw, 0.0);
             let now = PoseSample { position: other.position, yaw, crouched: other.crouching, alive: true };
@@ -248,11 +245,11 @@ impl WorldReader {
             let entity = Entity::PLACEHOLDER;
             let body = PlayerBody { id: other.id, entity, owner, team: other.team, now, shown: true };
             let newest = client.newest().and_then(|newest| {
-                let body = read::<MoverState>(newest, other.id, self.mover)?;
-                let seconds = (input_tick.saturating_sub(newest.tick()) as f32 * tick_s).min(AHEAD_MAX_S);
-                Some(body.position + body.velocity.with_y(0.0) * seconds)
+                read::<MoverState>(newest, other.id, self.mover)
+                    .map(|body| (body.position, body.velocity, newest.tick()))
             });
-            shown.players.push(ShownPlayer { body, ahead: newest.unwrap_or(other.position) });
+            let (told, velocity, told_tick) = newest.unwrap_or((other.position, other.velocity, view.view_tick));
+            shown.players.push(ShownPlayer { body, told, velocity, told_tick });
         }
         for row in before.rows().filter(|row| row.id.is_some() && Some(row.component) == self.identity) {
             let identity = Identity { id: row.id, ..Identity::from_lanes(row.lanes) };

@@ -280,8 +280,23 @@ pub(crate) fn note_fallen_wall(mut world: DeferredWorld<'_>, context: HookContex
 pub struct ShownPlayer {
     /// Who, and where they are shown.
     pub body: PlayerBody,
-    /// Where they are likely to be on the server by now: who stands in the way is pushed aside.
-    pub ahead: Vec3,
+    /// Where the server last told them to be: who stands in the way is pushed aside.
+    pub told: Vec3,
+    /// How fast they went then, in m/s.
+    pub velocity: Vec3,
+    /// In which tick that was.
+    pub told_tick: u32,
+}
+
+/// Others are thought to have gone on as they went for this many seconds at most.
+const AHEAD_MAX_S: f32 = 0.25;
+
+impl ShownPlayer {
+    /// Where they are likely to be behind a tick.
+    pub fn ahead(&self, tick: u32, dt: f32) -> Vec3 {
+        let seconds = (tick.saturating_sub(self.told_tick) as f32 * dt).min(AHEAD_MAX_S);
+        self.told + self.velocity.with_y(0.0) * seconds
+    }
 }
 
 /// What a client shows of the others. Only where one player is predicted: see [`crate::prediction`].

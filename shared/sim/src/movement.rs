@@ -141,7 +141,7 @@ fn move_players(
         }
     }
     for other in shown.iter().flat_map(|shown| &shown.players) {
-        crowd.0.push(other.body.id, other.ahead, params.radius);
+        crowd.0.push(other.body.id, other.ahead(clock.number - 1, clock.dt), params.radius);
     }
     crowd.0.solve(clock.dt);
     for (_, id, entity) in index.players() {
