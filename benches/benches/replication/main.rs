@@ -61,7 +61,10 @@ fn run(count: usize, dice: &mut Dice) -> Result<f64, String> {
     let client = |at: usize| Client {
         peer: Peer::new(LADDER),
         receiver: Receiver::new(&registry),
-        wanted: (0..ENTITIES).filter(|entity| knows(first_of(at), *entity)).map(|entity| StableId(entity + 1)).collect(),
+        wanted: (0..ENTITIES)
+            .filter(|entity| knows(first_of(at), *entity))
+            .map(|entity| StableId(entity + 1))
+            .collect(),
         // There and back.
         delay_ticks: 2 * delay_ticks(at, count),
         acknowledgements: Vec::new(),
@@ -116,7 +119,11 @@ fn run(count: usize, dice: &mut Dice) -> Result<f64, String> {
     let (hits, misses) = (cache.counts().0 - before.0, cache.counts().1 - before.1);
     let middle = samples.percentile_us(0.5);
     figure(&format!("replication.ours_{count}"), middle, "us_per_tick");
-    figure(&format!("replication.ours_{count}.bytes"), bytes as f64 / f64::from(TICKS) / count as f64, "per_client_and_tick");
+    figure(
+        &format!("replication.ours_{count}.bytes"),
+        bytes as f64 / f64::from(TICKS) / count as f64,
+        "per_client_and_tick",
+    );
     if count == 100 {
         figure("replication.shared_hits", hits as f64 * 100.0 / (hits + misses).max(1) as f64, "percent");
     }

@@ -632,6 +632,8 @@ mod tests {
             centre: Vec3::Y,
             rotation: Quat::IDENTITY,
             half: Vec3::new(2.0, 1.0, 0.05),
+            raised: 0,
+            fell: u32::MAX,
         };
         assert_eq!(ray_box(Vec3::new(0.0, 1.0, 2.05), Vec3::NEG_Z, 10.0, &wall, 0.0), Some(2.0));
         assert_eq!(ray_box(Vec3::Y, Vec3::NEG_Z, 10.0, &wall, 0.0), None);
