@@ -34,7 +34,8 @@ fn losses_in_bursts_move_the_view_back_until_they_are_bridged() {
     let mut clock = ViewClock::new(TICK_S);
     // Three of a hundred are lost, in a row.
     let shown = show(&mut clock, 3_600, |tick| (tick % 100 > 2).then_some(tick));
-    assert!(clock.delay() > 2.0 && clock.delay() < 5.0, "{} ticks", clock.delay());
+    // More than a perfect link needs; what the delay does not bridge, bounded extrapolation does.
+    assert!(clock.delay() > 1.6 && clock.delay() < 5.0, "{} ticks", clock.delay());
     assert!(shown.windows(2).all(|pair| pair[1] >= pair[0]));
     assert_eq!(clock.freezes(), 0);
 }

@@ -1,4 +1,4 @@
-//! Training of the snapshot codec's tables on a trace: the walks that write a packet are walked with a [`Recorder`] in place
+//! Training of the snapshot codec's tables on a trace: the walks that write a packet are walked with a `Recorder` in place
 //! of a writer, so that what is trained is what is coded.
 
 mod fit;

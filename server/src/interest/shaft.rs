@@ -8,6 +8,7 @@
 //! answer is wrong only where one looks through a gap that is smaller, and a clear line ends the search at once.
 
 use arbiter_sim::collide::{SightLine, StaticWorld};
+use arrayvec::ArrayVec;
 use glam::{Vec2, Vec3};
 
 use super::reach::{CORNERS, Prism};
@@ -26,11 +27,11 @@ pub const THING_COST_MAX: u32 = 200;
 /// A walk through the tree beside a look at one piece.
 const WALK_COST: u32 = 8;
 
-/// Corners of the side that faces the other prism.
-const FRONT: usize = 5;
+/// Corners of the side that faces the other prism, at most: once around.
+const FRONT_MAX: usize = CORNERS + 1;
 
-/// Shafts that wait to be judged: one for each halving on the way down, and the first sixteen.
-const SHAFTS_MAX: usize = 96;
+/// Shafts that wait to be judged: the first ones, and one for each halving on the way down.
+const SHAFTS_MAX: usize = 160;
 
 /// What a judgement came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub enum Verdict {
 pub struct Memory {
     /// The piece that stood in the way.
     pub piece: u32,
-    /// Where a clear line was: 1/255 of the front and of the height, of either end.
+    /// Where a clear line was: in 1/255 of the way along the front and of its height, of either end.
     pub clear: [u8; 4],
 }
 
@@ -59,24 +60,49 @@ impl Default for Memory {
     }
 }
 
-/// The side of a prism that faces another one.
+/// The side of a prism that faces another one: all edges through which a line into the other can leave it.
 struct Front {
-    corners: [Vec2; FRONT],
+    corners: ArrayVec<Vec2, FRONT_MAX>,
     low: f32,
     high: f32,
 }
 
 impl Front {
-    /// `towards` need not have unit length.
-    fn of(prism: &Prism, towards: Vec2) -> Self {
-        let middle = octant(towards);
-        let corners = core::array::from_fn(|at| prism.ring[(middle + at + CORNERS - FRONT / 2) % CORNERS]);
-        Self { corners, low: prism.low, high: prism.high }
+    fn of(prism: &Prism, other: &Prism) -> Self {
+        let corner = |at: usize| prism.ring[at % CORNERS];
+        let faces = |at: usize| {
+            let edge = corner(at + 1) - corner(at);
+            let outwards = Vec2::new(edge.y, -edge.x);
+            other.ring.iter().any(|point| outwards.dot(*point - corner(at)) > 0.0)
+        };
+        let facing: [bool; CORNERS] = core::array::from_fn(faces);
+        // All but the longest run of edges that look away.
+        let away = |start: usize| (0..CORNERS).take_while(|at| !facing[(start + at) % CORNERS]).count();
+        let back = (0..CORNERS).max_by_key(|start| away(*start)).unwrap_or(0);
+        let hidden = away(back).min(CORNERS - 1);
+        let corners = (back + hidden..=back + CORNERS).map(corner).collect();
+        // A line to something higher may pass above the upper end of the side, at most as far as it rises within the prism.
+        let way = (other.centre - prism.centre).normalize_or_zero();
+        let reach = |prism: &Prism, way: Vec2, end: Vec2| {
+            prism.ring.iter().map(|point| (*point - end).dot(way)).fold(0.0, f32::max)
+        };
+        let (near, far) = (reach(prism, way, prism.centre), reach(prism, -way, prism.centre));
+        let between = (other.centre - prism.centre).dot(way) - near - reach(other, -way, other.centre);
+        let within = (near + far) / (near + far + between.max(0.0)).max(f32::MIN_POSITIVE);
+        Self {
+            corners,
+            low: prism.low - (prism.low - other.low).max(0.0) * within,
+            high: prism.high + (other.high - prism.high).max(0.0) * within,
+        }
     }
 
-    /// `along` from 0 to 4 along the corners, `up` from 0 to 1.
+    fn edges(&self) -> usize {
+        self.corners.len() - 1
+    }
+
+    /// `along` from 0 to the number of edges, `up` from 0 to 1.
     fn point(&self, along: f32, up: f32) -> Vec3 {
-        let at = (along as usize).min(FRONT - 2);
+        let at = (along as usize).min(self.edges() - 1);
         let flat = self.corners[at].lerp(self.corners[at + 1], along - at as f32);
         Vec3::new(flat.x, self.low + (self.high - self.low) * up, flat.y)
     }
@@ -84,26 +110,9 @@ impl Front {
     /// Metres of a range along and up.
     fn extent(&self, range: [[f32; 2]; 2]) -> [f32; 2] {
         let [along, up] = range;
-        let at = (along[0] as usize).min(FRONT - 2);
+        let at = (along[0] as usize).min(self.edges() - 1);
         let edge = self.corners[at].distance(self.corners[at + 1]);
         [(along[1] - along[0]) * edge, (up[1] - up[0]) * (self.high - self.low)]
-    }
-}
-
-/// Which of the eight directions is nearest.
-fn octant(way: Vec2) -> usize {
-    let (x, y) = (way.x.abs(), way.y.abs());
-    // Tangent of 22.5 degrees.
-    let diagonal = x.min(y) > 0.414_213_57 * x.max(y);
-    match (diagonal, x > y, way.x >= 0.0, way.y >= 0.0) {
-        (false, true, true, _) => 0,
-        (true, _, true, true) => 1,
-        (false, false, _, true) => 2,
-        (true, _, false, true) => 3,
-        (false, true, false, _) => 4,
-        (true, _, false, false) => 5,
-        (false, false, _, false) => 6,
-        (true, _, true, false) => 7,
     }
 }
 
@@ -115,8 +124,8 @@ struct Shaft {
     blockers: [u32; 16],
 }
 
-/// What stands on the lines between the corners of two fronts.
-type Grid = [[u32; 2 * FRONT]; 2 * FRONT];
+/// What stands on the lines between the corners of two fronts; of each only as many as the front has.
+type Grid = [[u32; 2 * FRONT_MAX]; 2 * FRONT_MAX];
 
 /// One judgement.
 struct Search<'a> {
@@ -131,8 +140,7 @@ struct Search<'a> {
 /// Judges whether from anywhere in `eyes` anything in `body` can be seen, at a cost of at most about `cost_max` lines.
 /// Returns what it cost too.
 pub fn judge(statics: &StaticWorld, eyes: &Prism, body: &Prism, memory: &mut Memory, cost_max: u32) -> (Verdict, u32) {
-    let towards = body.centre - eyes.centre;
-    let (from, to) = (Front::of(eyes, towards), Front::of(body, -towards));
+    let (from, to) = (Front::of(eyes, body), Front::of(body, eyes));
     let mut search = Search { statics, eyes: from, body: to, memory, cost: 0, cost_max };
     let verdict = search.run();
     (verdict, search.cost)
@@ -153,23 +161,27 @@ impl Search<'_> {
         self.cost += WALK_COST;
         let found = self.statics.blocker(&line);
         if found == StaticWorld::NOTHING {
-            let round = |value: f32, scale: f32| (value * (255.0 / scale)) as u8;
-            self.memory.clear = [round(at[0], 4.0), round(at[1], 1.0), round(at[2], 4.0), round(at[3], 1.0)];
+            let scales = self.scales();
+            self.memory.clear = core::array::from_fn(|of| (at[of] * (255.0 / scales[of])) as u8);
         }
         found
     }
 
+    /// How far each range goes.
+    fn scales(&self) -> [f32; 4] {
+        [self.eyes.edges() as f32, 1.0, self.body.edges() as f32, 1.0]
+    }
+
     fn run(&mut self) -> Verdict {
-        let place = |byte: u8, scale: f32| f32::from(byte) * (scale / 255.0);
-        let [a, b, c, d] = self.memory.clear;
-        let before = [place(a, 4.0), place(b, 1.0), place(c, 4.0), place(d, 1.0)];
+        let scales = self.scales();
+        let before = core::array::from_fn(|of| f32::from(self.memory.clear[of]) * (scales[of] / 255.0));
         let hint = self.memory.piece;
         if self.blocker(before, hint) == StaticWorld::NOTHING {
             return Verdict::Seen;
         }
         let Some(grid) = self.grid() else { return Verdict::Seen };
-        let ends = 2 * FRONT - 1;
-        for piece in [grid[0][0], grid[ends][ends], grid[0][ends]] {
+        let (from, to) = (2 * self.eyes.edges() + 1, 2 * self.body.edges() + 1);
+        for piece in [grid[0][0], grid[from][to], grid[0][to]] {
             if self.fills_all(&grid, piece) {
                 self.memory.piece = piece;
                 return Verdict::Hidden;
@@ -181,7 +193,8 @@ impl Search<'_> {
 
     /// Whether one piece stands on the lines between all corners of both fronts.
     fn fills_all(&mut self, grid: &Grid, piece: u32) -> bool {
-        let mut lines = (0..2 * FRONT).flat_map(|from| (0..2 * FRONT).map(move |to| (from, to)));
+        let (eyes, body) = (self.eyes.corners.len(), self.body.corners.len());
+        let mut lines = (0..2 * eyes).flat_map(|from| (0..2 * body).map(move |to| (from, to)));
         lines.all(|(from, to)| {
             grid[from][to] == piece || {
                 self.cost += 1;
@@ -194,11 +207,11 @@ impl Search<'_> {
     /// What stands on the lines between all corners of both fronts, or nothing if one is clear. Corner 2i is the lower
     /// and 2i + 1 the upper end of edge i.
     fn grid(&mut self) -> Option<Grid> {
-        let mut grid = [[StaticWorld::NOTHING; 2 * FRONT]; 2 * FRONT];
+        let mut grid = [[StaticWorld::NOTHING; 2 * FRONT_MAX]; 2 * FRONT_MAX];
         let mut hint = self.memory.piece;
         // Upper ends first: more is seen from above.
-        for from in (0..2 * FRONT).rev() {
-            for to in (0..2 * FRONT).rev() {
+        for from in (0..2 * self.eyes.corners.len()).rev() {
+            for to in (0..2 * self.body.corners.len()).rev() {
                 let at = [(from / 2) as f32, (from % 2) as f32, (to / 2) as f32, (to % 2) as f32];
                 hint = self.blocker(at, hint);
                 if hint == StaticWorld::NOTHING {
@@ -213,8 +226,8 @@ impl Search<'_> {
     fn halve_all(&mut self, grid: &Grid) -> Verdict {
         let mut waiting = [Shaft { ranges: [[0.0; 2]; 4], blockers: [0; 16] }; SHAFTS_MAX];
         let mut count = 0;
-        for from in 0..FRONT - 1 {
-            for to in 0..FRONT - 1 {
+        for from in 0..self.eyes.edges() {
+            for to in 0..self.body.edges() {
                 let edge = |at: usize| [at as f32, (at + 1) as f32];
                 let blockers = core::array::from_fn(|corner: usize| {
                     let bit = |number: usize| corner >> number & 1;
@@ -230,7 +243,13 @@ impl Search<'_> {
             if self.is_filled(&shaft) {
                 continue;
             }
-            let Some(range) = self.range_to_halve(&shaft) else { continue };
+            let Some(range) = self.range_to_halve(&shaft) else {
+                // Too small to be halved: the line through the middle stands for it.
+                if self.blocker(Self::middle(&shaft), shaft.blockers[0]) == StaticWorld::NOTHING {
+                    return Verdict::Seen;
+                }
+                continue;
+            };
             if self.cost > self.cost_max || count + 2 > SHAFTS_MAX {
                 return Verdict::Unsure;
             }
@@ -247,6 +266,10 @@ impl Search<'_> {
 
     fn corner(shaft: &Shaft, corner: usize) -> [f32; 4] {
         core::array::from_fn(|range| shaft.ranges[range][corner >> range & 1])
+    }
+
+    fn middle(shaft: &Shaft) -> [f32; 4] {
+        core::array::from_fn(|range| 0.5 * (shaft.ranges[range][0] + shaft.ranges[range][1]))
     }
 
     /// Whether one piece stands on the lines between all corners.
