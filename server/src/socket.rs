@@ -5,7 +5,7 @@
 //! on an event at once; everywhere else, and wherever the configuration asks for it, `portable` does with what the standard
 //! library has. What they cost is in `docs/decisions/sockets.md`. No memory is allocated after the start.
 //!
-//! Next: [`bind`](mod@bind) for how sockets are made, [`wait`] for how the thread sleeps, [`overflow`] for what it never sees.
+//! Next: [`bind`](mod@bind) for how sockets are made, `wait` for how the thread sleeps, `overflow` for what it never sees.
 
 #[cfg(target_os = "linux")]
 mod batched;

@@ -10,7 +10,7 @@ use core::f32::consts::FRAC_1_SQRT_2;
 
 use glam::{Vec2, Vec3};
 
-/// Corners of a prism's ring. Eight are enough for a circle: with [`ROUND`] they contain it, and add 8 % to its radius.
+/// Corners of a prism's ring. Eight are enough for a circle: with `ROUND` they contain it, and add 8 % to its radius.
 pub const CORNERS: usize = 8;
 
 /// The directions of the corners in the plane of x and z, an eighth of a turn apart.

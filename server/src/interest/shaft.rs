@@ -17,7 +17,7 @@ use super::reach::{CORNERS, Prism};
 /// every corner that was tried on the way down is nearer than this to it.
 pub const GAP_M: f32 = 0.25;
 
-/// Lines that one judgement of a player may cost, walks through the tree counted [`WALK_COST`] times; beyond them it is not
+/// Lines that one judgement of a player may cost, walks through the tree counted `WALK_COST` times; beyond them it is not
 /// sure.
 pub const COST_MAX: u32 = 6_000;
 

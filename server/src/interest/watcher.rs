@@ -28,7 +28,7 @@ const THING_SEEN_MS: u32 = 250;
 const NEUTRAL_HIDDEN_MS: u32 = 100;
 
 /// What judgements of one client may cost in a tick, in lines to one piece of some 20 ns. What is not spent is kept for
-/// [`COST_TICKS`] ticks. What is due and cannot be paid counts as seen, since nobody may miss what is in sight.
+/// `COST_TICKS` ticks. What is due and cannot be paid counts as seen, since nobody may miss what is in sight.
 pub const COST_PER_TICK: u32 = 1_500;
 
 /// The same for all clients of a room together: 2 ms of a tick.
