@@ -67,6 +67,9 @@ pub struct Layer {
     /// KiB that the system should keep for each socket in each direction while its thread is busy, 64 to 1,048,576 [default: 4096]
     #[arg(long, env = "ARBITER_SOCKET_BUFFER", value_name = "KIB")]
     pub socket_buffer: Option<u32>,
+    /// Kilobits of snapshots a second that a client is sent at most, whatever its link carries, 32 to 100,000 [default: 220]
+    #[arg(long, env = "ARBITER_SNAPSHOT_KBIT_MAX", value_name = "KBIT")]
+    pub snapshot_kbit_max: Option<u32>,
     /// Name of the mode in the rules; built in are team_deathmatch, control_point and free_for_all [default: team_deathmatch]
     #[arg(long, env = "ARBITER_MODE", value_name = "NAME")]
     pub mode: Option<String>,
@@ -127,6 +130,8 @@ pub struct Settings {
     pub sockets: Sockets,
     /// See [`Layer::socket_buffer`].
     pub socket_buffer: u32,
+    /// See [`Layer::snapshot_kbit_max`].
+    pub snapshot_kbit_max: u32,
     /// See [`Layer::mode`].
     pub mode: String,
     /// See [`Layer::map`].
@@ -169,6 +174,7 @@ impl Default for Settings {
             socket_threads: 0,
             sockets: Sockets::Auto,
             socket_buffer: (arbiter_server::SOCKET_BUFFER >> 10) as u32,
+            snapshot_kbit_max: arbiter_server::SNAPSHOT_KBIT_MAX,
             mode: "team_deathmatch".to_owned(),
             map: "arena".to_owned(),
             tick_rate: 60,
@@ -212,6 +218,7 @@ impl Layer {
         range("rooms", self.rooms.map(u64::from), 1, u64::from(ROOMS_MAX));
         range("socket_threads", self.socket_threads.map(u64::from), 0, u64::from(SOCKET_THREADS_MAX));
         range("socket_buffer", self.socket_buffer.map(u64::from), 64, 1 << 20);
+        range("snapshot_kbit_max", self.snapshot_kbit_max.map(u64::from), 32, 100_000);
         range("teams", self.teams.map(u64::from), 0, 16);
         // TOML's numbers are signed, so that a larger one could not be printed.
         range("seed", self.seed, 0, i64::MAX as u64);
@@ -311,6 +318,7 @@ impl Settings {
             socket_threads,
             sockets,
             socket_buffer,
+            snapshot_kbit_max,
             mode,
             map,
             tick_rate,
@@ -342,6 +350,7 @@ impl Settings {
         set(&mut self.socket_threads, socket_threads);
         set(&mut self.sockets, sockets);
         set(&mut self.socket_buffer, socket_buffer);
+        set(&mut self.snapshot_kbit_max, snapshot_kbit_max);
         set(&mut self.mode, mode);
         set(&mut self.map, map);
         set(&mut self.tick_rate, tick_rate);

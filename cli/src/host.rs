@@ -216,6 +216,7 @@ impl Host {
         config.threads = settings.threads;
         config.socket_threads = settings.socket_threads;
         config.sockets = settings.sockets.into();
+        config.snapshot_kbit_max = settings.snapshot_kbit_max;
         config.socket_buffer = settings.socket_buffer as usize * 1024;
         config.seed = settings.seed;
         config.record_dir = Some(settings.record_dir.clone());

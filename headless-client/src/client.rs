@@ -13,9 +13,9 @@ use arbiter_protocol::{
     ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, MatchMessage, PROTOCOL_VERSION, ProtocolError,
     Refused, ServerMessage, SnapshotHeader, Welcome, WireInput,
 };
-use arbiter_schema::Registry;
+use arbiter_schema::{Registry, StableId};
 use arbiter_sim::{Input, Loadout};
-use arbiter_snapshot::{Frame, Received, SnapshotDecoder, SnapshotError};
+use arbiter_snapshot::{Frame, Receiver, SnapshotError};
 use thiserror::Error;
 
 use crate::clock::ServerClock;
@@ -23,6 +23,10 @@ use crate::interpolation::ViewClock;
 
 /// Facts of the match that wait to be read; older ones go first, since only the newest interest somebody who reads so late.
 const NOTICES_MAX: usize = 256;
+/// States that are kept: a quarter of a second at the highest tick rate, further back than the others are ever shown.
+const FRAMES_MAX: usize = 32;
+/// Datagrams in which it is said that something could not be kept: half a second, in which one arrives on any link.
+const DISCARDED_TOLD: u32 = 30;
 /// Inputs in a datagram on a link that loses nothing: two may be lost before one is missing.
 const INPUTS_AT_LEAST: usize = 3;
 /// Inputs more for each share of loss: all of them from two in a hundred on, since losses come in bursts.
@@ -35,7 +39,7 @@ pub enum ClientError {
     #[error("malformed bytes from the server: {0}; check that both ends are of one version")]
     Protocol(#[from] ProtocolError),
     /// A part of a snapshot makes no sense.
-    #[error("bad snapshot: {0}; the client asks for a full one if it must")]
+    #[error("bad snapshot: {0}; the client says so and is told anew")]
     Snapshot(#[from] SnapshotError),
     /// Only clients send these.
     #[error("the server sent what only clients send")]
@@ -63,7 +67,11 @@ pub struct ClientCore {
     stage: Stage,
     loadout: Loadout,
     protocol_hash: u64,
-    decoder: SnapshotDecoder,
+    receiver: Receiver,
+    /// What was known at each of the last ticks of which anything came, oldest first.
+    frames: VecDeque<Frame>,
+    /// The newest tick of which a part was not kept, and in how many datagrams that is still said.
+    discarded: Option<(u32, u32)>,
     clock: ServerClock,
     welcome: Option<Welcome>,
     messages: VecDeque<Vec<u8>>,
@@ -80,7 +88,7 @@ pub struct ClientCore {
 /// What a client has counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Complete snapshots.
+    /// Ticks of which anything came.
     pub snapshots: u64,
     /// Bytes of their datagrams.
     pub snapshot_bytes: u64,
@@ -98,8 +106,10 @@ impl ClientCore {
         Self {
             stage: Stage::Connecting,
             loadout,
-            protocol_hash: registry.protocol_hash(),
-            decoder: SnapshotDecoder::new(registry),
+            protocol_hash: arbiter_snapshot::protocol_hash(registry),
+            receiver: Receiver::new(registry),
+            frames: VecDeque::with_capacity(FRAMES_MAX),
+            discarded: None,
             clock: ServerClock::new(60),
             welcome: None,
             messages: VecDeque::new(),
@@ -175,9 +185,9 @@ impl ClientCore {
         &self.clock
     }
 
-    /// The newest complete state.
+    /// What is known at the newest tick of which anything came.
     pub fn newest(&self) -> Option<&Frame> {
-        self.decoder.newest()
+        self.frames.back()
     }
 
     /// The next fact of the match, oldest first.
@@ -209,7 +219,8 @@ impl ClientCore {
 
     /// A welcome begins a match; what was known of the one before is void.
     fn enter(&mut self, welcome: Welcome) {
-        self.decoder.reset();
+        self.receiver.begin(welcome.tick);
+        self.frames.clear();
         self.clock = ServerClock::new(welcome.tick_rate);
         self.inputs.clear();
         self.unsent = false;
@@ -226,19 +237,76 @@ impl ClientCore {
             self.counts.malformed += 1;
             return Err(ClientError::Direction);
         };
-        if self.stage != Stage::Playing {
-            // Parts may overtake the reliable welcome; without it nobody knows which match they belong to.
+        let Some(welcome) = self.welcome.as_ref().filter(|_| self.stage == Stage::Playing) else {
+            // Parts may overtake the reliable welcome. Without it nobody knows which match they belong to, and the server
+            // takes them for known: it has to be told that they are not.
+            self.discard(0);
+            return Ok(());
+        };
+        if header.match_number != welcome.number {
+            self.discard(0);
             return Ok(());
         }
-        let received = self.decoder.receive(part).inspect_err(|error| {
-            self.counts.malformed += u64::from(!matches!(error, SnapshotError::NoBaseline { .. }));
-        })?;
+        let tick = match self.receiver.receive(part) {
+            Ok(tick) => tick,
+            Err(error) => {
+                self.refuse(&error, header, now);
+                return Err(error.into());
+            }
+        };
         self.counts.snapshot_bytes += bytes.len() as u64;
-        if let Received::Complete(tick) = received {
+        if self.show(tick) {
             self.counts.snapshots += 1;
             self.measure(header, tick, now);
         }
         Ok(())
+    }
+
+    /// A part cannot be kept. When it came is worth knowing all the same: without a clock there are no inputs, and without
+    /// inputs the server does not hear of it.
+    fn refuse(&mut self, error: &SnapshotError, header: SnapshotHeader, now: Duration) {
+        let tick = match error {
+            SnapshotError::Size(_) => {
+                self.counts.malformed += 1;
+                return;
+            }
+            SnapshotError::Malformed { tick, .. } => {
+                self.counts.malformed += 1;
+                *tick
+            }
+            SnapshotError::NotHeld { tick, .. } => {
+                self.measure(header, *tick, now);
+                *tick
+            }
+        };
+        self.receiver.forget_until(tick);
+        self.discard(tick);
+    }
+
+    /// Notes that what was told until a tick is not held; 0 for a tick that is not known.
+    fn discard(&mut self, tick: u32) {
+        self.discarded = Some((self.discarded.map_or(0, |(tick, _)| tick).max(tick), DISCARDED_TOLD));
+    }
+
+    /// Makes the frames from a tick on anew, of which a part has come; whether it is the first part of the tick.
+    fn show(&mut self, tick: u32) -> bool {
+        let at = self.frames.partition_point(|frame| frame.tick() < tick);
+        let is_first = self.frames.get(at).is_none_or(|frame| frame.tick() != tick);
+        if is_first {
+            if at == 0 && self.frames.len() == FRAMES_MAX {
+                return false;
+            }
+            let full = self.frames.len() == FRAMES_MAX;
+            let mut frame = if full { self.frames.pop_front() } else { None }.unwrap_or_default();
+            self.receiver.frame(tick, &mut frame);
+            self.frames.insert(at - usize::from(full), frame);
+        }
+        let known = self.frames.partition_point(|frame| frame.tick() < tick + u32::from(is_first));
+        for frame in self.frames.iter_mut().skip(known) {
+            let tick = frame.tick();
+            self.receiver.frame(tick, frame);
+        }
+        is_first
     }
 
     fn measure(&mut self, header: SnapshotHeader, tick: u32, now: Duration) {
@@ -291,7 +359,11 @@ impl ClientCore {
         }
         self.unsent = false;
         let inputs = self.inputs.iter().take(self.inputs_sent).copied().collect();
-        Datagram::Input(InputPacket { inputs, state: self.decoder.ack() }).encode(out);
+        let discarded = self.discarded.map(|(tick, _)| tick);
+        self.discarded =
+            self.discarded.and_then(|(tick, left)| Some((tick, left.checked_sub(1).filter(|left| *left > 0)?)));
+        let match_number = self.welcome.as_ref().map_or(0, |welcome| welcome.number);
+        Datagram::Input(InputPacket { inputs, match_number, discarded }).encode(out);
         true
     }
 
@@ -314,18 +386,38 @@ impl ClientCore {
         &self.view
     }
 
-    /// The states around a time in ticks, and where between them it lies: before the first or behind the last both are the
-    /// same.
+    /// What was known around a time in ticks, and where between the two it lies: before the first or behind the last both are
+    /// the same.
     pub fn around(&self, ticks: f64) -> Option<(&Frame, &Frame, f32)> {
-        let mut after = self.decoder.newest()?;
-        for frame in self.decoder.states().rev() {
-            if f64::from(frame.tick()) <= ticks {
-                let span = f64::from(after.tick().saturating_sub(frame.tick()));
-                let share = if span > 0.0 { (ticks - f64::from(frame.tick())) / span } else { 0.0 };
-                return Some((frame, after, share.clamp(0.0, 1.0) as f32));
-            }
-            after = frame;
-        }
-        Some((after, after, 0.0))
+        let (before, mut behind) = self.split_at(ticks)?;
+        let after = behind.next().unwrap_or(before);
+        Some((before, after, share(ticks, before.tick(), after.tick())))
     }
+
+    /// As [`Self::around`], for one entity, of which not each tick tells: between the two states of it that are known.
+    pub fn around_entity(&self, id: StableId, ticks: f64) -> Option<(&Frame, &Frame, f32)> {
+        let (before, mut behind) = self.split_at(ticks)?;
+        let tick_of = |frame: &Frame| frame.entity(id).next().map(|row| row.tick);
+        let was = tick_of(before);
+        let Some((after, is)) = behind.find_map(|frame| Some((frame, tick_of(frame).filter(|is| Some(*is) != was)?)))
+        else {
+            return Some((before, before, 0.0));
+        };
+        Some((before, after, share(ticks, was.unwrap_or(is), is)))
+    }
+
+    /// The newest frame until a time, or the first, and those behind it.
+    fn split_at(&self, ticks: f64) -> Option<(&Frame, impl Iterator<Item = &Frame>)> {
+        let until = self.frames.partition_point(|frame| f64::from(frame.tick()) <= ticks);
+        let before = self.frames.get(until.saturating_sub(1))?;
+        Some((before, self.frames.iter().skip(until.max(1))))
+    }
+}
+
+/// Where a time in ticks lies between two ticks.
+fn share(ticks: f64, from: u32, to: u32) -> f32 {
+    if to <= from {
+        return 0.0;
+    }
+    ((ticks - f64::from(from)) / f64::from(to - from)).clamp(0.0, 1.0) as f32
 }

@@ -199,7 +199,9 @@ impl OwnHero {
             }
         }
         let tick = frame.tick();
-        if tick == self.compared || frame.entity(mine.player).next().is_none() {
+        // The part that tells of oneself may be lost, or still be under way.
+        let is_told = frame.entity(mine.player).next().is_some_and(|row| row.tick == tick);
+        if tick == self.compared || !is_told {
             return;
         }
         // An older tick than the last is another match of the same server.

@@ -133,11 +133,14 @@ impl WorldReader {
                     self.read_own(newest, row.id, view);
                 }
                 Kind::Player => {
-                    view.others.extend(self.player_at(ticks, tick_s, (before, after, share), &identity, row.id))
+                    let around = client.around_entity(row.id, ticks).unwrap_or((before, after, share));
+                    view.others.extend(self.player_at(ticks, tick_s, around, &identity, row.id))
                 }
                 Kind::Point => view.points.extend(self.control_point(newest, &identity, row.id)),
                 Kind::Projectile => {
-                    let seconds = (after.tick().saturating_sub(before.tick())).max(1) as f32 * tick_s;
+                    let (before, after, _) = client.around_entity(row.id, ticks).unwrap_or((before, after, share));
+                    let told = |frame: &Frame| frame.entity(row.id).next().map_or(frame.tick(), |row| row.tick);
+                    let seconds = (told(after).saturating_sub(told(before))).max(1) as f32 * tick_s;
                     let flying = self.projectile(newest, (before, after, seconds), &identity, row.id);
                     view.projectiles.extend(flying.map(|flying| as_predicted(flying, own)));
                 }
@@ -227,7 +230,8 @@ impl WorldReader {
         id: StableId,
     ) -> Option<PlayerView> {
         let player = self.player_between(before, after, share, identity, id)?;
-        let unknown_s = (ticks - f64::from(after.tick())).max(0.0) * f64::from(tick_s);
+        let told = after.entity(id).next().map_or(after.tick(), |row| row.tick);
+        let unknown_s = (ticks - f64::from(told)).max(0.0) * f64::from(tick_s);
         let seconds = unknown_s.min(EXTRAPOLATED_MAX_S) as f32;
         Some(PlayerView { position: player.position + player.velocity.with_y(0.0) * seconds, ..player })
     }
@@ -245,8 +249,8 @@ impl WorldReader {
             let entity = Entity::PLACEHOLDER;
             let body = PlayerBody { id: other.id, entity, owner, team: other.team, now, shown: true };
             let newest = client.newest().and_then(|newest| {
-                read::<MoverState>(newest, other.id, self.mover)
-                    .map(|body| (body.position, body.velocity, newest.tick()))
+                let told = newest.entity(other.id).next()?.tick;
+                read::<MoverState>(newest, other.id, self.mover).map(|body| (body.position, body.velocity, told))
             });
             let (told, velocity, told_tick) = newest.unwrap_or((other.position, other.velocity, view.view_tick));
             shown.players.push(ShownPlayer { body, told, velocity, told_tick });

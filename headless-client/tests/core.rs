@@ -9,7 +9,7 @@ use arbiter_protocol::{
 };
 use arbiter_schema::{Audience, Describe, Predictor, Registry, Spec, StableId, describe};
 use arbiter_sim::{Input, Loadout};
-use arbiter_snapshot::{Parts, SnapshotEncoder, Viewer};
+use arbiter_snapshot::{Cache, History, Peer, PeerParts, Viewer, Wish};
 
 describe! {
     /// Something that moves.
@@ -33,6 +33,7 @@ fn welcome() -> Vec<u8> {
         tick_rate: 60,
         tick: 0,
         match_id: [0; 16],
+        number: 1,
         map: "arena".into(),
         map_hash: [0; 32],
         rules_hash: [0; 32],
@@ -50,18 +51,33 @@ fn playing() -> ClientCore {
     client
 }
 
-/// The datagrams of a server that moves the thing by 0.5 a tick.
-fn snapshot(encoder: &mut SnapshotEncoder, tick: u32) -> Vec<u8> {
-    let mut lanes = Vec::new();
-    Thing { x: tick as f32 * 0.5 }.to_lanes(&mut lanes);
-    encoder.begin(tick);
-    encoder.row(StableId(1), 0, Some(0), 1, &lanes);
-    let mut parts = Parts::default();
-    assert!(encoder.encode(None, Viewer { slot: Some(0), team: 1 }, &mut parts));
-    let mut bytes = Vec::new();
-    let header = SnapshotHeader { input_margin: None };
-    Datagram::Snapshot(header, parts.iter().next().unwrap()).encode(&mut bytes);
-    bytes
+/// A server that moves the thing by 0.5 a tick.
+struct Server {
+    history: History,
+    cache: Cache,
+    peer: Peer,
+}
+
+impl Server {
+    fn new() -> Self {
+        Self { history: History::new(&registry()), cache: Cache::default(), peer: Peer::new(1) }
+    }
+
+    /// The datagram of a tick, and the tag that it is acknowledged by.
+    fn tell(&mut self, tick: u32) -> (u32, Vec<u8>) {
+        let mut lanes = Vec::new();
+        Thing { x: tick as f32 * 0.5 }.to_lanes(&mut lanes);
+        self.history.begin(tick);
+        self.history.row(StableId(1), 0, Some(0), 1, &lanes);
+        self.history.finish();
+        let mut parts = PeerParts::default();
+        let wish = Wish { wanted: &[StableId(1)], gone: &[], always: None, budget_bytes: 1_000 };
+        self.peer.encode(&self.history, &mut self.cache, Viewer { slot: Some(0), team: 1 }, &wish, &mut parts);
+        let (tag, part) = parts.iter().next().unwrap();
+        let mut bytes = Vec::new();
+        Datagram::Snapshot(SnapshotHeader::new(None, 1), part).encode(&mut bytes);
+        (tag, bytes)
+    }
 }
 
 fn at(tick: u32) -> Duration {
@@ -70,11 +86,21 @@ fn at(tick: u32) -> Duration {
 
 fn heard(count: u32) -> ClientCore {
     let mut client = playing();
-    let mut encoder = SnapshotEncoder::new(&registry(), 1_100);
+    let mut server = Server::new();
     for tick in 1..=count {
-        client.receive_datagram(KIND_SNAPSHOT, &snapshot(&mut encoder, tick), at(tick)).unwrap();
+        let (tag, bytes) = server.tell(tick);
+        client.receive_datagram(KIND_SNAPSHOT, &bytes, at(tick)).unwrap();
+        server.peer.delivered(tag);
     }
     client
+}
+
+fn discarded(client: &mut ClientCore, tick: u32) -> Option<u32> {
+    client.push_input(tick, Input::default());
+    let mut bytes = Vec::new();
+    client.write_datagram(&mut bytes);
+    let Datagram::Input(packet) = Datagram::decode(KIND_INPUT, &bytes).unwrap() else { panic!("not an input") };
+    packet.discarded
 }
 
 #[test]
@@ -83,7 +109,8 @@ fn the_first_message_is_a_join_with_the_hash_of_the_components() {
     client.connected();
     let message = ClientMessage::decode(&client.next_message().unwrap()).unwrap();
     let ClientMessage::Join(join) = message else { panic!("{message:?}") };
-    assert_eq!((join.protocol_hash, join.hero, join.team), (registry().protocol_hash(), 3, 2));
+    let hash = arbiter_snapshot::protocol_hash(&registry());
+    assert_eq!((join.protocol_hash, join.hero, join.team), (hash, 3, 2));
 }
 
 #[test]
@@ -108,13 +135,52 @@ fn each_datagram_repeats_the_last_inputs() {
 }
 
 #[test]
-fn a_datagram_acknowledges_what_was_received() {
+fn what_could_not_be_read_is_told_until_it_has_arrived() {
+    let (mut client, mut server) = (playing(), Server::new());
+    // The first tick is lost, but the server thinks that it came.
+    let (tag, _) = server.tell(1);
+    server.peer.delivered(tag);
+    for tick in 2..=9 {
+        let (_, change) = server.tell(tick);
+        assert!(client.receive_datagram(KIND_SNAPSHOT, &change, at(tick)).is_err());
+    }
+    // They are samples of the server's time all the same: without inputs nothing could be said.
+    assert!(client.next_input(at(10)).is_some());
+    for tick in 15..45 {
+        assert_eq!(discarded(&mut client, tick), Some(9));
+    }
+    assert_eq!(discarded(&mut client, 45), None);
+    server.peer.restart(10);
+    client.receive_datagram(KIND_SNAPSHOT, &server.tell(10).1, at(10)).unwrap();
+    assert_eq!(client.newest().unwrap().tick(), 10);
+}
+
+#[test]
+fn what_comes_before_the_welcome_or_of_another_match_is_not_kept_and_the_server_is_told_so() {
+    let mut client = ClientCore::new(&registry(), Loadout::default());
+    client.connected();
+    let mut server = Server::new();
+    client.receive_datagram(KIND_SNAPSHOT, &server.tell(1).1, at(1)).unwrap();
+    client.receive_message(&welcome()).unwrap();
+    assert!(client.newest().is_none());
+    assert!(discarded(&mut client, 10).is_some());
+
     let mut client = heard(10);
-    client.push_input(20, Input::default());
-    let mut bytes = Vec::new();
-    client.write_datagram(&mut bytes);
-    let Datagram::Input(packet) = Datagram::decode(KIND_INPUT, &bytes).unwrap() else { panic!("not an input") };
-    assert_eq!(packet.state, Some(10));
+    let mut other = server.tell(11).1;
+    other[0] ^= 0xC0;
+    client.receive_datagram(KIND_SNAPSHOT, &other, at(11)).unwrap();
+    assert_eq!(client.newest().unwrap().tick(), 10);
+    assert!(discarded(&mut client, 20).is_some());
+}
+
+#[test]
+fn an_entity_that_is_told_rarely_is_shown_between_what_was_told_of_it() {
+    let (mut client, mut server) = (playing(), Server::new());
+    for tick in [2, 6] {
+        client.receive_datagram(KIND_SNAPSHOT, &server.tell(tick).1, at(tick)).unwrap();
+    }
+    let (before, after, share) = client.around_entity(StableId(1), 3.0).unwrap();
+    assert_eq!((before.tick(), after.tick(), share), (2, 6, 0.25));
 }
 
 #[test]
@@ -136,9 +202,9 @@ fn the_world_is_shown_between_two_snapshots() {
 #[test]
 fn a_lost_snapshot_is_bridged() {
     let mut client = playing();
-    let mut encoder = SnapshotEncoder::new(&registry(), 1_100);
+    let mut server = Server::new();
     for tick in [4, 8] {
-        client.receive_datagram(KIND_SNAPSHOT, &snapshot(&mut encoder, tick), at(tick)).unwrap();
+        client.receive_datagram(KIND_SNAPSHOT, &server.tell(tick).1, at(tick)).unwrap();
     }
     let (before, after, share) = client.around(5.0).unwrap();
     assert_eq!((before.tick(), after.tick(), share), (4, 8, 0.25));
@@ -168,8 +234,7 @@ fn a_goodbye_ends_the_client() {
 #[test]
 fn any_damaged_datagram_leaves_the_client_playing() {
     let mut client = heard(10);
-    let mut encoder = SnapshotEncoder::new(&registry(), 1_100);
-    let good = snapshot(&mut encoder, 11);
+    let (_, good) = Server::new().tell(11);
     for at_byte in 0..good.len() {
         for flip in [0x01, 0x80, 0xFF] {
             let mut bad = good.clone();

@@ -16,20 +16,21 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use arbiter_protocol::GoodbyeReason;
+use arbiter_protocol::{GoodbyeReason, InputPacket};
 use arbiter_recording::End;
 use arbiter_schema::StableId;
 use arbiter_sim::{BuildError, Command, LeaveReason, Loadout, Outcome, Simulation};
-use arbiter_snapshot::{PART_BYTES_MAX, Parts, SnapshotEncoder};
+use arbiter_snapshot::{Cache, History, Peer, PeerParts};
 use crossbeam::channel::Receiver;
 
 use crate::buffer::InputBuffer;
+use crate::interest::Interest;
 use crate::recorder::Recorder;
 use crate::shard::Remote;
 use crate::stats::{CpuTimer, TickTimes};
 use crate::{OnStop, ROOM_QUEUE_MAX, ServerConfig, Shared};
 
-pub(crate) use link::{Arrival, FromSocket, Line, RoomLink};
+pub(crate) use link::{Arrival, FromSocket, Landed, Line, RoomLink};
 pub(crate) use scripted::Scripted;
 
 /// The seed of the match with this number, from 0.
@@ -65,9 +66,12 @@ struct Seat {
     loadout: Loadout,
     entering: Entering,
     inputs: InputBuffer,
-    baseline: Option<u32>,
-    team: u8,
-    full_sent: Option<u32>,
+    /// What the client holds.
+    peer: Peer,
+    /// At this tick the client last began anew, since it could not read what it was told before.
+    restarted: Option<u32>,
+    /// By how many ticks the newest input lay ahead of what the player saw then.
+    view_lag: Option<u16>,
     /// Tick of the newest input, and by how many ticks it was early.
     newest: Option<(u32, i8)>,
     line: Arc<Line>,
@@ -83,7 +87,34 @@ impl Seat {
     /// Forgets what the client has and what came from it: its connection or its match is another one from now on.
     fn start_over(&mut self, tick_rate: u16) {
         self.inputs = InputBuffer::new(tick_rate);
-        (self.baseline, self.full_sent, self.newest) = (None, None, None);
+        self.peer.reset();
+        (self.restarted, self.view_lag, self.newest) = (None, None, None);
+    }
+}
+
+impl Seat {
+    /// Parts have come or are lost.
+    fn land(&mut self, landed: &Landed) {
+        for (tag, came) in landed {
+            if *came { self.peer.delivered(*tag) } else { self.peer.lost(*tag) }
+        }
+    }
+
+    /// Inputs came; `next` is the tick that is simulated next.
+    fn hear(&mut self, packet: &InputPacket, next: u32) {
+        let Some(newest) = packet.inputs.first() else { return };
+        if self.newest.is_none_or(|(last, _)| newest.tick > last) {
+            let margin = (i64::from(newest.tick) - i64::from(next)).clamp(-127, 127);
+            self.newest = Some((newest.tick, margin as i8));
+            self.view_lag = u16::try_from(newest.tick.saturating_sub(newest.view_tick)).ok();
+        }
+        if let Some(tick) = packet.discarded
+            && self.restarted.is_none_or(|restarted| tick >= restarted)
+        {
+            self.restarted = Some(next);
+            self.peer.restart(next);
+        }
+        self.inputs.push(&packet.inputs, next);
     }
 }
 
@@ -104,7 +135,9 @@ pub(crate) struct Room {
     recording_breaks: bool,
     simulation: Simulation,
     phase: Phase,
-    encoder: SnapshotEncoder,
+    history: History,
+    cache: Cache,
+    interest: Interest,
     seats: Vec<Option<Seat>>,
     slots: HashMap<Remote, u16>,
     leaving: Vec<(u16, LeaveReason)>,
@@ -112,7 +145,7 @@ pub(crate) struct Room {
     waiting: Vec<Arrival>,
     match_id: [u8; 16],
     commands: Vec<Command>,
-    parts: Parts,
+    parts: PeerParts,
     times: TickTimes,
     overruns: u64,
     snapshot_bytes: u64,
@@ -133,7 +166,8 @@ impl Room {
         recorder: Recorder,
     ) -> Result<Self, BuildError> {
         let simulation = build(&shared.config, seed(&shared.config, u32::from(number)))?;
-        let encoder = SnapshotEncoder::new(simulation.registry(), PART_BYTES_MAX);
+        let history = History::new(simulation.registry());
+        let interest = Interest::new(&simulation, shared.config.interest);
         let seats = (0..shared.config.settings.players_max).map(|_| None).collect();
         // A limit of matches may be below the number of rooms: a room without a match ends with its first tick.
         let ended = !shared.may_start_match();
@@ -146,14 +180,16 @@ impl Room {
             recording_breaks: false,
             simulation,
             phase: Phase::Playing,
-            encoder,
+            history,
+            cache: Cache::default(),
+            interest,
             seats,
             slots: HashMap::new(),
             leaving: Vec::new(),
             waiting: Vec::new(),
             match_id: random(),
             commands: Vec::new(),
-            parts: Parts::default(),
+            parts: PeerParts::default(),
             times: TickTimes::default(),
             overruns: 0,
             snapshot_bytes: 0,
@@ -267,22 +303,27 @@ impl Room {
             match message {
                 FromSocket::Join(arrival) => self.arrive(arrival, now),
                 FromSocket::Left { client, reason } => self.depart(client, reason, now),
-                FromSocket::Input { client, packet } => {
-                    let slot = self.slots.get(&client).copied();
-                    let Some(seat) = slot.and_then(|slot| self.seats[usize::from(slot)].as_mut()) else { continue };
-                    if !matches!(seat.entering, Entering::In(_)) {
-                        continue;
+                FromSocket::Landed { client, landed } => {
+                    if let Some(seat) = self.seat_of(client) {
+                        seat.land(&landed);
                     }
-                    let Some(tick) = packet.inputs.first().map(|newest| newest.tick) else { continue };
-                    if seat.newest.is_none_or(|(newest, _)| tick > newest) {
-                        let margin = (i64::from(tick) - i64::from(next)).clamp(-127, 127);
-                        seat.newest = Some((tick, margin as i8));
-                        seat.baseline = packet.state.filter(|tick| *tick < next);
+                }
+                FromSocket::Input { client, packet, landed } => {
+                    let number = self.match_number();
+                    let Some(seat) = self.seat_of(client) else { continue };
+                    seat.land(&landed);
+                    // Inputs for the match before may still be under way.
+                    if matches!(seat.entering, Entering::In(_)) && packet.match_number == number {
+                        seat.hear(&packet, next);
                     }
-                    seat.inputs.push(&packet.inputs, next);
                 }
             }
         }
+    }
+
+    fn seat_of(&mut self, client: Remote) -> Option<&mut Seat> {
+        let slot = self.slots.get(&client).copied()?;
+        self.seats[usize::from(slot)].as_mut()
     }
 
     /// One tick of the match; returns the thread CPU of the simulation in microseconds.

@@ -261,11 +261,14 @@ impl<'a, O: Out> Shard<'a, O> {
 
     pub fn obey(&mut self, now: Duration, order: ToSocket) {
         match order {
-            ToSocket::Snapshot { client, tick, bytes } => {
-                let Self { transport, desk, out, tick_rate, .. } = self;
-                let body = Body { kind: KIND_SNAPSHOT, tag: tick, bytes: &bytes };
-                // Whoever is gone by now needs nothing, and what cannot leave now is lost like any other.
-                let _ = transport.send_body(now, client, body, &mut |to, bytes| out.push(to, bytes));
+            ToSocket::Snapshot { client, tag, bytes } => {
+                let Self { transport, desk, out, tick_rate, number, .. } = self;
+                let body = Body { kind: KIND_SNAPSHOT, tag, bytes: &bytes };
+                if transport.send_body(now, client, body, &mut |to, bytes| out.push(to, bytes)).is_err() {
+                    // What cannot leave now is lost like any other.
+                    desk.land(client, tag, false);
+                }
+                desk.shared.shards[usize::from(*number)].reuse(bytes);
                 if let Some(place) = desk.places.get(&client) {
                     place.line.set_budget(transport.budget(client, *tick_rate));
                 }

@@ -38,7 +38,10 @@ fn a_server_tells_how_it_is() {
     let registry = registry(&config);
     let mut clients = [0, 1].map(|_| Client::new(server.local_address(), &config.key, &registry));
     until("all play", &mut clients, |clients| clients.iter().all(|client| client.snapshots > 90));
-    until("it is counted", &mut clients, |_| value(&get(&server, "/metrics").1, "arbiter_players") == 2.0);
+    until("it is counted", &mut clients, |_| {
+        let metrics = get(&server, "/metrics").1;
+        value(&metrics, "arbiter_players") == 2.0 && value(&metrics, "arbiter_snapshots_total") >= 180.0
+    });
     assert_eq!(get(&server, "/readyz"), (503, "all rooms are full\n".to_owned()));
     let (status, metrics) = get(&server, "/metrics");
     assert_eq!(status, 200);

@@ -29,7 +29,7 @@ fn two_players_join_play_two_seconds_and_leave() {
         assert!(round_trip < Duration::from_secs(1), "{round_trip:?} on loopback");
         let late = client.margins.iter().skip(30).filter(|margin| **margin < 0).count();
         assert!(late * 4 < client.margins.len(), "{late} of {} inputs came late", client.margins.len());
-        let state = client.decoder().newest().expect("a state");
+        let state = client.newest();
         for other in &clients {
             assert!(state.entity(other.welcomes[0].player).next().is_some(), "everyone sees everyone here");
         }

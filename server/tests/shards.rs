@@ -38,7 +38,7 @@ fn players_of_two_shards_play_in_one_room() {
             clients.iter().zip(&before).all(|(client, before)| client.snapshots > before + 30)
         });
         for client in &clients {
-            let state = client.decoder().newest().expect("a state");
+            let state = client.newest();
             for other in &clients {
                 assert!(state.entity(other.welcomes[0].player).next().is_some(), "everyone sees everyone here");
             }

@@ -67,8 +67,8 @@ fn document(simulation: &Simulation) -> String {
     let bits = (usize::BITS - (components.len() - 1).leading_zeros()).max(1);
     writeln!(
         out,
-        "\nThe protocol hash is `0x{:016x}`. There are {} components, so that a component's number takes {bits} bits; those that\n\
-         are not listed stay on the server.",
+        "\nThe hash of the components is `0x{:016x}`; the [protocol hash](snapshot-codec.md#the-protocol-hash) is made from it.\n\
+         There are {} components, so that a component's number takes {bits} bits; those that are not listed stay on the server.",
         registry.protocol_hash(),
         components.len()
     )

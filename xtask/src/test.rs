@@ -115,6 +115,8 @@ fn rustdoc() -> Result<Count> {
 }
 
 fn tests() -> Result<Count> {
+    // A reader that was written from the documents checks the vectors of snapshots.
+    tools::system_programs(&[("python3", "python3")])?;
     // Called by its path: a machine that has none of its own finds ours nowhere else.
     let mut nextest = shell::program(tools::extension("cargo-nextest")?);
     nextest.args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--status-level", "slow"]);

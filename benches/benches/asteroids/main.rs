@@ -5,8 +5,7 @@
 
 use arbiter_benches::measure::{Samples, figure, machine, thread_cpu};
 use arbiter_schema::{Audience, Describe as _, Predictor, Registry, Spec, StableId, describe};
-use arbiter_snapshot::Viewer;
-use arbiter_snapshot::exchange::{Cache, History, Peer, PeerParts, Receiver};
+use arbiter_snapshot::{Cache, History, Peer, PeerParts, Receiver, Viewer, Wish};
 use glam::{Quat, Vec3};
 use std::collections::VecDeque;
 
@@ -67,7 +66,9 @@ fn main() {
         for (at, lanes) in rows.iter().enumerate() {
             history.row(StableId(at as u32 + 1), component, None, 0, lanes);
         }
-        peer.encode(&mut history, &mut cache, viewer, &wanted, &[], usize::MAX, &mut parts);
+        history.finish();
+        let wish = Wish { wanted: &wanted, gone: &[], always: None, budget_bytes: usize::MAX };
+        peer.encode(&history, &mut cache, viewer, &wish, &mut parts);
         let encoded = thread_cpu();
         for (tag, part) in parts.iter() {
             receiver.receive(part).expect("nothing is damaged");

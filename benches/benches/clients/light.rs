@@ -53,8 +53,8 @@ pub struct Light {
     ended: Option<DisconnectReason>,
     /// The newest input's.
     tick: u32,
-    /// Of the newest snapshot that a part came of.
-    seen: Option<u32>,
+    /// The match's.
+    number: u8,
     bytes: Vec<u8>,
     tally: Tally,
 }
@@ -77,7 +77,7 @@ impl Light {
             joined: false,
             ended: None,
             tick: 0,
-            seen: None,
+            number: 0,
             bytes: Vec::new(),
             tally: Tally::default(),
         }
@@ -89,17 +89,14 @@ impl Light {
             return;
         }
         let now = self.epoch + self.started.elapsed();
-        let Self { socket, connection, ended, tally, tick, seen, .. } = self;
+        let Self { socket, connection, ended, tally, tick, number, .. } = self;
         let out = &mut |to: SocketAddr, bytes: &[u8]| drop(socket.send_to(bytes, to));
         let tell = &mut |event: ClientEvent<'_>| match event {
-            ClientEvent::Body { kind: KIND_SNAPSHOT, bytes } => {
-                tally.snapshots += 1;
-                if let Ok(Datagram::Snapshot(_, [a, b, c, d, ..])) = Datagram::decode(KIND_SNAPSHOT, bytes) {
-                    *seen = (*seen).max(Some(u32::from_le_bytes([*a, *b, *c, *d])));
-                }
-            }
+            ClientEvent::Body { kind: KIND_SNAPSHOT, .. } => tally.snapshots += 1,
             ClientEvent::Message(bytes) => match ServerMessage::decode(bytes) {
-                Ok(ServerMessage::Welcome(welcome)) => (tally.welcomed, *tick) = (1, welcome.tick + LEAD_TICKS),
+                Ok(ServerMessage::Welcome(welcome)) => {
+                    (tally.welcomed, *tick, *number) = (1, welcome.tick + LEAD_TICKS, welcome.number);
+                }
                 Ok(ServerMessage::Match(_)) => {}
                 told => println!("a client was told {told:?}"),
             },
@@ -144,7 +141,7 @@ impl Light {
         };
         let inputs = (0..INPUTS as u32).map(|back| input(newest - back)).collect();
         self.bytes.clear();
-        Datagram::Input(InputPacket { inputs, state: self.seen }).encode(&mut self.bytes);
+        Datagram::Input(InputPacket { inputs, match_number: self.number, discarded: None }).encode(&mut self.bytes);
         let Self { socket, connection, bytes, tally, .. } = self;
         let body = Body { kind: KIND_INPUT, tag: 0, bytes };
         let sent = connection.send_body(now, body, &mut |to, bytes| drop(socket.send_to(bytes, to)));

@@ -10,8 +10,7 @@ use std::process::Command;
 
 use arbiter_benches::measure::{Samples, figure, machine, thread_cpu};
 use arbiter_schema::{Audience, Predictor, Registry, Spec, StableId, describe};
-use arbiter_snapshot::Viewer;
-use arbiter_snapshot::exchange::{Cache, History, Peer, PeerParts, Receiver};
+use arbiter_snapshot::{Cache, History, Peer, PeerParts, Receiver, Viewer, Wish};
 
 #[path = "../../peers/scene.rs"]
 mod scene;
@@ -82,11 +81,13 @@ fn run(count: usize, dice: &mut Dice) -> Result<f64, String> {
         for (id, row) in (1..).zip(&rows) {
             history.row(StableId(id), 0, None, 0, row);
         }
+        history.finish();
         let mut spent = thread_cpu() - start;
         for client in &mut clients {
             let start = thread_cpu();
             let viewer = Viewer { slot: None, team: 0 };
-            client.peer.encode(&mut history, &mut cache, viewer, &client.wanted, &[], BUDGET_BYTES, &mut parts);
+            let wish = Wish { wanted: &client.wanted, gone: &[], always: None, budget_bytes: BUDGET_BYTES };
+            client.peer.encode(&history, &mut cache, viewer, &wish, &mut parts);
             spent += thread_cpu() - start;
             for (tag, part) in parts.iter() {
                 bytes += part.len();

@@ -1,7 +1,9 @@
-//! Training of the snapshot codec's tables on a trace: the walks that write a packet are walked with a `Recorder` in place
-//! of a writer, so that what is trained is what is coded.
+//! Training of the snapshot codec's tables: the walks that write a packet are walked with a `Recorder` in place of a writer,
+//! so that what is trained is what is coded. The fits and the small tier learn from a trace of bodies that push each other, the
+//! trees of the shared form from matches as well.
 
 mod fit;
+mod game;
 mod tree;
 
 use std::fmt::Write;
@@ -16,6 +18,9 @@ use tree::Samples;
 
 /// Leaves of the trees of differences: more of them gained nothing on traces that were not trained on.
 const LEAVES: usize = 160;
+
+/// The same for what learns from bodies and from matches.
+const LEAVES_SHARED: usize = 256;
 
 /// Leaves of all other trees.
 const LEAVES_OF_FLAGS: usize = 24;
@@ -86,20 +91,26 @@ pub fn train(trace: &Trace) -> String {
     }
     let mut trees = String::new();
     for (tier, tier_name) in Tier::ALL {
-        let recorder = record(trace, &read(&text), tier, true);
+        let tables = read(&text);
+        let mut recorder = record(trace, &tables, tier, true);
+        if tier == Tier::Shared {
+            game::walk(&tables, &mut recorder);
+        }
         for (model, samples) in recorder.samples.unwrap_or_default().iter().enumerate() {
             let (_, name, symbols) = Model::ALL[model];
             if samples.is_empty() {
                 continue;
             }
-            let leaves = if symbols > 4 { LEAVES } else { LEAVES_OF_FLAGS };
+            let leaves = if symbols <= 4 {
+                LEAVES_OF_FLAGS
+            } else if tier == Tier::Shared {
+                LEAVES_SHARED
+            } else {
+                LEAVES
+            };
             writeln!(trees, "tree {tier_name} {name}").expect("text grows");
             let bits = tree::grow(samples, symbols as usize, leaves, &mut trees);
-            eprintln!(
-                "{tier_name} {name}: {} symbols, {:.0} bits a frame",
-                samples.len(),
-                bits / trace.frames() as f64
-            );
+            eprintln!("{tier_name} {name}: {} symbols, {:.2} bits each", samples.len(), bits / samples.len() as f64);
         }
     }
     text + &trees

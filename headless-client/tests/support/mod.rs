@@ -10,9 +10,10 @@ use arbiter_headless_client::bots::Bot;
 use arbiter_headless_client::bots::brain::Surroundings;
 use arbiter_headless_client::runner::hero_of;
 use arbiter_protocol::{ClientMessage, Datagram, KIND_INPUT, KIND_SNAPSHOT, ServerMessage, SnapshotHeader, Welcome};
+use arbiter_schema::StableId;
 use arbiter_sim::map::{Point, Shape, Solid, Spawn, Volume, Waypoint};
 use arbiter_sim::{Command, Cue, DomainEvent, Input, Loadout, Map, MatchSettings, Rules, Simulation};
-use arbiter_snapshot::{Parts, SnapshotEncoder, Viewer};
+use arbiter_snapshot::{Cache, History, Peer, PeerParts, Viewer, Wish};
 use glam::{Quat, Vec3};
 
 /// A floor of 40 by 40 metres with pillars, waypoints every 4 metres, spawns at two ends and a point in the middle.
@@ -76,9 +77,10 @@ pub struct Match {
     /// How often each weapon and ability was used, by number.
     pub weapons_used: BTreeMap<u8, u32>,
     pub abilities_used: BTreeMap<u8, u32>,
-    encoder: SnapshotEncoder,
-    parts: Parts,
-    acks: Vec<Option<u32>>,
+    history: History,
+    cache: Cache,
+    parts: PeerParts,
+    peers: Vec<Peer>,
     inputs: Vec<BTreeMap<u32, Input>>,
     rate: u16,
 }
@@ -103,14 +105,15 @@ impl Match {
             .collect();
         let mut made = Self {
             around: Surroundings::new(&rules, map).unwrap(),
-            encoder: SnapshotEncoder::new(simulation.registry(), 1_100),
-            parts: Parts::default(),
+            history: History::new(simulation.registry()),
+            cache: Cache::default(),
+            parts: PeerParts::default(),
             simulation,
             bots,
             events: Vec::new(),
             weapons_used: BTreeMap::new(),
             abilities_used: BTreeMap::new(),
-            acks: vec![None; usize::from(count)],
+            peers: (0..count).map(|_| Peer::new(1)).collect(),
             inputs: vec![BTreeMap::new(); usize::from(count)],
             rate,
         };
@@ -136,6 +139,7 @@ impl Match {
                 tick_rate: self.rate,
                 tick: self.simulation.tick(),
                 match_id: [0; 16],
+                number: 0,
                 map: "hall".into(),
                 map_hash: [7; 32],
                 rules_hash: [0; 32],
@@ -151,11 +155,15 @@ impl Match {
     pub fn step(&mut self) {
         let tick = self.simulation.tick();
         let now = Duration::from_secs_f64(100.0 + f64::from(tick) / f64::from(self.rate));
-        self.encoder.begin(tick);
-        let encoder = &mut self.encoder;
-        self.simulation
-            .view()
-            .for_each_row(&mut |row| encoder.row(row.id, row.component, row.owner, row.team, row.lanes));
+        self.history.begin(tick);
+        let (history, mut wanted) = (&mut self.history, Vec::<StableId>::new());
+        self.simulation.view().for_each_row(&mut |row| {
+            if wanted.last() != Some(&row.id) {
+                wanted.push(row.id);
+            }
+            history.row(row.id, row.component, row.owner, row.team, row.lanes);
+        });
+        history.finish();
         let mut teams = vec![0; self.bots.len()];
         self.simulation.view().for_each_row(&mut |row| {
             if let Some(slot) = row.owner {
@@ -165,12 +173,15 @@ impl Match {
         let mut commands = Vec::new();
         for (slot, &team) in teams.iter().enumerate() {
             let viewer = Viewer { slot: Some(slot as u16), team };
-            self.encoder.encode(self.acks[slot], viewer, &mut self.parts);
+            let always = self.simulation.view().player(slot as u16);
+            let wish = Wish { wanted: &wanted, gone: &[], always, budget_bytes: usize::MAX };
+            self.peers[slot].encode(&self.history, &mut self.cache, viewer, &wish, &mut self.parts);
             let newest = self.inputs[slot].keys().next_back();
             let input_margin = newest.map(|newest| (i64::from(*newest) - i64::from(tick) - 1) as i8);
-            let header = SnapshotHeader { input_margin };
+            let header = SnapshotHeader::new(input_margin, 0);
             let bot = &mut self.bots[slot];
-            for part in self.parts.iter() {
+            for (tag, part) in self.parts.iter() {
+                self.peers[slot].delivered(tag);
                 let mut bytes = Vec::new();
                 Datagram::Snapshot(header, part).encode(&mut bytes);
                 bot.client.receive_datagram(KIND_SNAPSHOT, &bytes, now).unwrap();
@@ -181,7 +192,7 @@ impl Match {
                 let Datagram::Input(packet) = Datagram::decode(KIND_INPUT, &bytes).unwrap() else {
                     panic!("not an input")
                 };
-                self.acks[slot] = packet.state;
+                assert_eq!(packet.discarded, None);
                 for wire in packet.inputs {
                     let input = Input {
                         buttons: wire.buttons,

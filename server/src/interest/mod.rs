@@ -25,7 +25,7 @@ use arbiter_sim::Simulation;
 
 pub use scene::{Body, Scene, Secrecy};
 pub use settings::{ENTITIES_MAX, HORIZON_MS, HORIZON_MS_MAX, InterestSettings, RANGE_M};
-pub use watcher::{COST_PER_TICK, COST_PER_TICK_ALL, WANTED_MAX, Watcher};
+pub use watcher::{COST_PER_SECOND, COST_PER_TICK_ALL, WANTED_MAX, Watcher};
 
 /// Interest management of one match.
 #[derive(Debug)]

@@ -96,6 +96,18 @@ impl Front {
         }
     }
 
+    /// All corners: 2i is the lower and 2i + 1 the upper end of edge i.
+    fn points(&self) -> ArrayVec<Vec3, { 2 * FRONT_MAX }> {
+        let ends = |corner: &Vec2| [self.low, self.high].map(|up| Vec3::new(corner.x, up, corner.y));
+        self.corners.iter().flat_map(ends).collect()
+    }
+
+    /// The corners of a range of each: bit 0 chooses the end of the first, bit 1 that of the second.
+    fn corners_of(&self, ranges: [[f32; 2]; 2]) -> [Vec3; 4] {
+        let [along, up] = ranges;
+        [0, 1, 2, 3].map(|corner| self.point(along[corner & 1], up[corner >> 1]))
+    }
+
     fn edges(&self) -> usize {
         self.corners.len() - 1
     }
@@ -154,12 +166,17 @@ impl Search<'_> {
     /// What stands on a line; the piece that is thought to is asked first.
     fn blocker(&mut self, at: [f32; 4], hint: u32) -> u32 {
         let line = self.line(at);
+        self.blocker_of(&line, at, hint)
+    }
+
+    /// The same where the line is there already.
+    fn blocker_of(&mut self, line: &SightLine, at: [f32; 4], hint: u32) -> u32 {
         self.cost += 1;
-        if self.statics.stands_on(hint, &line) {
+        if self.statics.stands_on(hint, line) {
             return hint;
         }
         self.cost += WALK_COST;
-        let found = self.statics.blocker(&line);
+        let found = self.statics.blocker(line);
         if found == StaticWorld::NOTHING {
             let scales = self.scales();
             self.memory.clear = core::array::from_fn(|of| (at[of] * (255.0 / scales[of])) as u8);
@@ -193,13 +210,12 @@ impl Search<'_> {
 
     /// Whether one piece stands on the lines between all corners of both fronts.
     fn fills_all(&mut self, grid: &Grid, piece: u32) -> bool {
-        let (eyes, body) = (self.eyes.corners.len(), self.body.corners.len());
-        let mut lines = (0..2 * eyes).flat_map(|from| (0..2 * body).map(move |to| (from, to)));
+        let (eyes, bodies) = (self.eyes.points(), self.body.points());
+        let mut lines = (0..eyes.len()).flat_map(|from| (0..bodies.len()).map(move |to| (from, to)));
         lines.all(|(from, to)| {
             grid[from][to] == piece || {
                 self.cost += 1;
-                let at = [(from / 2) as f32, (from % 2) as f32, (to / 2) as f32, (to % 2) as f32];
-                self.statics.stands_on(piece, &self.line(at))
+                self.statics.stands_on(piece, &SightLine::between(eyes[from], bodies[to]))
             }
         })
     }
@@ -210,10 +226,11 @@ impl Search<'_> {
         let mut grid = [[StaticWorld::NOTHING; 2 * FRONT_MAX]; 2 * FRONT_MAX];
         let mut hint = self.memory.piece;
         // Upper ends first: more is seen from above.
-        for from in (0..2 * self.eyes.corners.len()).rev() {
-            for to in (0..2 * self.body.corners.len()).rev() {
+        let (eyes, bodies) = (self.eyes.points(), self.body.points());
+        for (from, eye) in eyes.iter().enumerate().rev() {
+            for (to, body) in bodies.iter().enumerate().rev() {
                 let at = [(from / 2) as f32, (from % 2) as f32, (to / 2) as f32, (to % 2) as f32];
-                hint = self.blocker(at, hint);
+                hint = self.blocker_of(&SightLine::between(*eye, *body), at, hint);
                 if hint == StaticWorld::NOTHING {
                     return None;
                 }
@@ -274,6 +291,8 @@ impl Search<'_> {
 
     /// Whether one piece stands on the lines between all corners.
     fn is_filled(&mut self, shaft: &Shaft) -> bool {
+        let [a, b, c, d] = shaft.ranges;
+        let (eyes, bodies) = (self.eyes.corners_of([a, b]), self.body.corners_of([c, d]));
         let mut tried = [StaticWorld::NOTHING; 2];
         for at in 0..tried.len() {
             let fresh = |blocker: &&u32| !tried[..at].contains(*blocker);
@@ -281,7 +300,7 @@ impl Search<'_> {
             tried[at] = piece;
             let stands = |search: &mut Self, corner: usize| {
                 search.cost += 1;
-                search.statics.stands_on(piece, &search.line(Self::corner(shaft, corner)))
+                search.statics.stands_on(piece, &SightLine::between(eyes[corner & 3], bodies[corner >> 2]))
             };
             if (0..16).all(|corner| shaft.blockers[corner] == piece || stands(self, corner)) {
                 return true;

@@ -27,15 +27,15 @@ const THING_SEEN_MS: u32 = 250;
 /// Milliseconds for which at least what is nobody's counts as hidden: it is still told before it comes into view.
 const NEUTRAL_HIDDEN_MS: u32 = 100;
 
-/// What judgements of one client may cost in a tick, in lines to one piece of some 20 ns. What is not spent is kept for
+/// What judgements of one client may cost in a second, in lines to one piece of some 20 ns. What is not spent is kept for
 /// `COST_TICKS` ticks. What is due and cannot be paid counts as seen, since nobody may miss what is in sight.
-pub const COST_PER_TICK: u32 = 1_500;
+pub const COST_PER_SECOND: u32 = 150_000;
 
-/// The same for all clients of a room together: 2 ms of a tick.
+/// The same for all clients of a room together in a tick: 2 ms.
 pub const COST_PER_TICK_ALL: u32 = 100_000;
 
-/// See [`COST_PER_TICK`].
-const COST_TICKS: u32 = 8;
+/// See [`COST_PER_SECOND`].
+const COST_TICKS: u32 = 4;
 
 /// Ticks after which what could not be paid is tried again, and as many more by turns.
 const UNPAID_TICKS: u32 = 4;
@@ -178,7 +178,7 @@ impl Watcher {
         }
         self.make_room(scene.places());
         let players = scene.players.iter().flatten().count().max(1) as u32;
-        let pay = COST_PER_TICK.min(COST_PER_TICK_ALL / players);
+        let pay = (COST_PER_SECOND / u32::from(scene.rate).max(1)).min(COST_PER_TICK_ALL / players);
         self.purse_max = pay * COST_TICKS;
         // The first look is at everything.
         self.purse = if is_new { self.purse_max } else { (self.purse + pay).min(self.purse_max) };
@@ -344,6 +344,7 @@ impl Watcher {
         memory: &mut Memory,
     ) -> Verdict {
         let cost_max = if body.kind == Kind::Player { COST_MAX } else { THING_COST_MAX };
+        let cost_max = cost_max.min(self.purse);
         let mut all = Verdict::Hidden;
         for by_dash in 0..=usize::from(body.shape.dashes()) {
             let target = body.shape.body_within(seconds, by_dash == 1);

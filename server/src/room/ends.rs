@@ -6,9 +6,10 @@ use std::time::Instant;
 use arbiter_protocol::{Goodbye, GoodbyeReason, ServerMessage};
 use arbiter_recording::End;
 use arbiter_sim::Outcome;
-use arbiter_snapshot::SnapshotEncoder;
+use arbiter_snapshot::History;
 
-use super::{Arrival, Entering, FromSocket, PART_BYTES_MAX, Phase, Room, build, seed};
+use super::{Arrival, Entering, FromSocket, Phase, Room, build, seed};
+use crate::interest::Interest;
 
 impl Room {
     pub(super) fn finish_match(&mut self, outcome: Outcome, now: Instant) {
@@ -37,11 +38,11 @@ impl Room {
                 return false;
             }
         }
-        self.encoder = SnapshotEncoder::new(self.simulation.registry(), PART_BYTES_MAX);
+        self.history = History::new(self.simulation.registry());
+        self.interest = Interest::new(&self.simulation, self.shared.config.interest);
         self.leaving.clear();
         for seat in self.seats.iter_mut().flatten() {
             seat.entering = Entering::Joining;
-            seat.team = 0;
             seat.start_over(self.simulation.settings().tick_rate);
         }
         self.phase = Phase::Playing;

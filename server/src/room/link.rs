@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arbiter_protocol::InputPacket;
 use arbiter_sim::{LeaveReason, Loadout, MatchSettings};
+use arrayvec::ArrayVec;
 use crossbeam::channel::{Receiver, Sender, bounded};
 
 use crate::ROOM_QUEUE_MAX;
@@ -14,9 +15,24 @@ use crate::stats::RoomStats;
 /// What the socket thread has for a room.
 pub(crate) enum FromSocket {
     Join(Arrival),
-    Input { client: Remote, packet: InputPacket },
-    Left { client: Remote, reason: LeaveReason },
+    Input {
+        client: Remote,
+        packet: InputPacket,
+        landed: Landed,
+    },
+    /// What became of parts of snapshots, where no input comes to tell it with.
+    Landed {
+        client: Remote,
+        landed: Landed,
+    },
+    Left {
+        client: Remote,
+        reason: LeaveReason,
+    },
 }
+
+/// Tags of parts of snapshots, and whether they have come; the others count as lost.
+pub(crate) type Landed = ArrayVec<(u32, bool), 16>;
 
 /// A player at the door.
 pub(crate) struct Arrival {

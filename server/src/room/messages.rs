@@ -63,6 +63,7 @@ impl Room {
                         tick_rate: settings.tick_rate,
                         tick,
                         match_id: self.match_id,
+                        number: self.match_number(),
                         map: self.simulation.map().name.clone(),
                         map_hash: self.simulation.map().hash,
                         rules_hash: self.simulation.rules().hash(),

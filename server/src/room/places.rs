@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use arbiter_protocol::{Goodbye, GoodbyeReason, Refused, RefusedReason, ServerMessage};
 use arbiter_sim::LeaveReason;
+use arbiter_snapshot::Peer;
 
 use super::{Arrival, Entering, Room, Seat};
 use crate::buffer::InputBuffer;
@@ -47,9 +48,9 @@ impl Room {
             loadout,
             entering: Entering::Joining,
             inputs: InputBuffer::new(self.simulation.settings().tick_rate),
-            baseline: None,
-            team: 0,
-            full_sent: None,
+            peer: Peer::new(self.ladder()),
+            restarted: None,
+            view_lag: None,
             newest: None,
             line,
             player,
@@ -76,6 +77,9 @@ impl Room {
         self.late += seat.inputs.late;
         seat.start_over(rate);
         (seat.line, seat.since) = (arrival.line, now);
+        if let Some(watcher) = self.interest.watcher(slot as u16) {
+            watcher.reset();
+        }
         if arrival.reserved {
             // One place is enough.
             self.link().release();

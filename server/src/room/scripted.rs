@@ -85,7 +85,7 @@ impl Scripted {
                     }
                     self.shared.rooms[0].release();
                 }
-                FromSocket::Input { .. } => {}
+                FromSocket::Input { .. } | FromSocket::Landed { .. } => {}
             }
         }
     }
@@ -98,6 +98,7 @@ impl Scripted {
             tick_rate: settings.tick_rate,
             tick: self.tick,
             match_id: [0; 16],
+            number: 0,
             map: String::new(),
             map_hash: [0; 32],
             rules_hash: [0; 32],
@@ -114,9 +115,9 @@ impl Scripted {
                 self.held_back += 1;
                 continue;
             }
-            let mut bytes = Vec::with_capacity(SnapshotHeader::BYTES + part.len());
-            Datagram::Snapshot(SnapshotHeader { input_margin: None }, part).encode(&mut bytes);
-            let order = ToSocket::Snapshot { client: remote.client, tick: self.tick, bytes };
+            let mut bytes = self.shared.shards[usize::from(remote.shard)].buffer();
+            Datagram::Snapshot(SnapshotHeader::default(), part).encode(&mut bytes);
+            let order = ToSocket::Snapshot { client: remote.client, tag: self.tick, bytes };
             self.snapshots += u64::from(self.shared.shards[usize::from(remote.shard)].offer(order));
             if at % WAKE_EVERY == WAKE_EVERY - 1 {
                 self.shared.wake_shards();

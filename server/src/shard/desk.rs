@@ -15,7 +15,7 @@ use crossbeam::channel::TrySendError;
 
 use super::{LINGER, Remote};
 use crate::Shared;
-use crate::room::{Arrival, FromSocket, Line};
+use crate::room::{Arrival, FromSocket, Landed, Line};
 
 pub(super) enum Stage {
     /// Connected; has not said what it wants.
@@ -29,6 +29,8 @@ pub(super) enum Stage {
 pub(super) struct Place {
     pub stage: Stage,
     pub line: Arc<Line>,
+    /// What became of parts, until the room hears of it with the next input.
+    landed: Landed,
     /// What the token says of the player; `None` if that cannot be read.
     user: Option<UserData>,
 }
@@ -72,7 +74,8 @@ impl Desk<'_> {
         match event {
             ServerEvent::Connected { client, user_data } => {
                 let user = UserData::decode(user_data).ok();
-                self.places.insert(client, Place { stage: Stage::Lobby, line: Arc::default(), user });
+                self.places
+                    .insert(client, Place { stage: Stage::Lobby, line: Arc::default(), landed: Landed::new(), user });
             }
             ServerEvent::Disconnected { client, reason } => {
                 if let Some(Place { stage: Stage::Room(room), .. }) = self.places.remove(&client) {
@@ -88,17 +91,30 @@ impl Desk<'_> {
                 }
             }
             ServerEvent::Body { client, kind, bytes } => {
-                let Some(Place { stage: Stage::Room(room), .. }) = self.places.get(&client) else { return };
+                let Some(Place { stage: Stage::Room(room), landed, .. }) = self.places.get_mut(&client) else { return };
                 let room = *room;
                 match Datagram::decode(kind, bytes) {
                     Ok(Datagram::Input(packet)) => {
-                        self.tell(room, FromSocket::Input { client: self.remote(client), packet });
+                        let landed = landed.take();
+                        self.tell(room, FromSocket::Input { client: self.remote(client), packet, landed });
                     }
                     _ => self.malformed += 1,
                 }
             }
             ServerEvent::Message { client, bytes } => self.message(client, bytes),
-            ServerEvent::Delivered { .. } | ServerEvent::Lost { .. } => {}
+            ServerEvent::Delivered { client, tag } => self.land(client, tag, true),
+            ServerEvent::Lost { client, tag } => self.land(client, tag, false),
+        }
+    }
+
+    /// A part has come, or counts as lost. The room hears of it with the client's next input; of one that sends none, when
+    /// enough has gathered.
+    pub fn land(&mut self, client: ClientId, tag: u32, came: bool) {
+        let Some(Place { stage: Stage::Room(room), landed, .. }) = self.places.get_mut(&client) else { return };
+        landed.push((tag, came));
+        if landed.is_full() {
+            let (room, landed) = (*room, landed.take());
+            self.tell(room, FromSocket::Landed { client: self.remote(client), landed });
         }
     }
 

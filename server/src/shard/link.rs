@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use arbiter_transport::ClientId;
 use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::queue::ArrayQueue;
 
 use crate::SOCKET_QUEUE_MAX;
 use crate::socket::overflow::SocketId;
@@ -20,18 +21,23 @@ pub(crate) struct Remote {
 
 /// What a room has for a client.
 pub(crate) enum ToSocket {
-    /// A part of a snapshot, to be sent at once or never.
-    Snapshot { client: ClientId, tick: u32, bytes: Vec<u8> },
+    /// A part of a snapshot, to be sent at once or never. The room hears what became of it by its tag.
+    Snapshot { client: ClientId, tag: u32, bytes: Vec<u8> },
     /// A message that must arrive.
     Message { client: ClientId, bytes: Vec<u8> },
     /// To be disconnected once it has what it was sent.
     Close { client: ClientId },
 }
 
+/// Buffers that are kept to be filled again: a tick's of a thousand clients.
+const SPARE_MAX: usize = 2_048;
+
 /// See the module.
 pub(crate) struct ShardLink {
     queue: Sender<ToSocket>,
     waker: Waker,
+    /// Buffers whose bytes have left.
+    spare: ArrayQueue<Vec<u8>>,
     /// `None` where the system counts nothing for it.
     pub socket: Option<SocketId>,
     stats: Mutex<SocketStats>,
@@ -40,7 +46,20 @@ pub(crate) struct ShardLink {
 impl ShardLink {
     pub fn new(waker: Waker, socket: Option<SocketId>) -> (Self, Receiver<ToSocket>) {
         let (queue, orders) = bounded(SOCKET_QUEUE_MAX);
-        (Self { queue, waker, socket, stats: Mutex::default() }, orders)
+        let spare = ArrayQueue::new(SPARE_MAX);
+        (Self { queue, waker, spare, socket, stats: Mutex::default() }, orders)
+    }
+
+    /// An empty buffer, which has its memory already once the server has run for a while.
+    pub fn buffer(&self) -> Vec<u8> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Takes a buffer back.
+    pub fn reuse(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        // One too many is none that is missed.
+        let _ = self.spare.push(buffer);
     }
 
     /// Queues something that may be lost. Whoever queues wakes the thread behind the last of a burst.

@@ -13,7 +13,7 @@ use arbiter_schema::Registry;
 use arbiter_server::{Server, ServerConfig, ServerHandle, SocketKind};
 use arbiter_sim::map::{Shape, Solid, Spawn, Volume};
 use arbiter_sim::{Map, MatchSettings, Rules, Simulation};
-use arbiter_snapshot::{Received, SnapshotDecoder};
+use arbiter_snapshot::{Frame, Receiver};
 use arbiter_transport::{
     Body, ClientConnection, ClientEvent, DisconnectReason, Key, SendError, UDP_BYTES_MAX, USER_DATA_BYTES, mint_token,
 };
@@ -78,7 +78,10 @@ pub fn token(user_data: &[u8; USER_DATA_BYTES], key: &Key, server: SocketAddr) -
 pub struct Client {
     pub socket: UdpSocket,
     pub connection: ClientConnection,
-    decoder: SnapshotDecoder,
+    receiver: Receiver,
+    newest: Frame,
+    /// A part came that was not kept.
+    discarded: Option<u32>,
     started: Instant,
     epoch: Duration,
     last_input: Instant,
@@ -120,11 +123,13 @@ impl Client {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         socket.set_nonblocking(true).expect("a socket");
         let epoch = epoch();
-        let hash = registry.protocol_hash();
+        let hash = arbiter_snapshot::protocol_hash(registry);
         Self {
             socket,
             connection: ClientConnection::new(token, epoch).expect("a connection"),
-            decoder: SnapshotDecoder::new(registry),
+            receiver: Receiver::new(registry),
+            newest: Frame::default(),
+            discarded: None,
             started: Instant::now(),
             epoch,
             last_input: Instant::now(),
@@ -142,8 +147,9 @@ impl Client {
         }
     }
 
-    pub fn decoder(&self) -> &SnapshotDecoder {
-        &self.decoder
+    /// What it knows at the newest tick.
+    pub fn newest(&self) -> &Frame {
+        &self.newest
     }
 
     pub fn step(&mut self) {
@@ -171,7 +177,8 @@ impl Client {
         for bytes in messages {
             match ServerMessage::decode(&bytes).expect("a message") {
                 ServerMessage::Welcome(welcome) => {
-                    self.decoder.reset();
+                    self.receiver.begin(welcome.tick);
+                    self.newest = Frame::default();
                     self.tick = welcome.tick + 4;
                     self.welcomes.push(welcome);
                 }
@@ -182,12 +189,19 @@ impl Client {
         }
         for (kind, bytes) in bodies {
             let Ok(Datagram::Snapshot(header, part)) = Datagram::decode(kind, &bytes) else { panic!("no snapshot") };
-            self.margins.extend(header.input_margin);
-            if let Ok(Received::Complete(tick)) = self.decoder.receive(part) {
+            let number = self.welcomes.last().map(|welcome| welcome.number);
+            let received = (number == Some(header.match_number)).then(|| self.receiver.receive(part).ok()).flatten();
+            let Some(tick) = received else {
+                self.discarded = Some(self.discarded.unwrap_or(0));
+                continue;
+            };
+            if tick > self.newest.tick() {
+                self.margins.extend(header.input_margin);
                 self.snapshots += 1;
                 // A plain clock: stay four ticks ahead of the newest snapshot.
                 self.tick = self.tick.max(tick + 3);
             }
+            self.receiver.frame(self.receiver.newest_tick(), &mut self.newest);
         }
         let period = Duration::from_micros(16_667);
         if !self.welcomes.is_empty() && self.last_input.elapsed() >= period && self.connection.is_connected() {
@@ -202,7 +216,8 @@ impl Client {
             self.inputs.truncate(4);
             let inputs = self.inputs.iter().copied().collect();
             let mut bytes = Vec::new();
-            Datagram::Input(InputPacket { inputs, state: self.decoder.ack() }).encode(&mut bytes);
+            let match_number = self.welcomes.last().map_or(0, |welcome| welcome.number);
+            Datagram::Input(InputPacket { inputs, match_number, discarded: self.discarded.take() }).encode(&mut bytes);
             self.send(KIND_INPUT, &bytes).expect("sent");
         }
     }

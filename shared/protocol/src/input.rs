@@ -1,4 +1,4 @@
-//! What a client sends each tick: its last inputs, so that a lost datagram costs nothing, and which snapshot it has.
+//! What a client sends each tick: its last inputs, so that a lost datagram costs nothing, and what it could not read.
 
 use arrayvec::ArrayVec;
 
@@ -45,9 +45,12 @@ impl WireInput {
 pub struct InputPacket {
     /// Newest first, of consecutive ticks: 1 to [`INPUTS_PER_PACKET_MAX`].
     pub inputs: ArrayVec<WireInput, INPUTS_PER_PACKET_MAX>,
-    /// Tick of the newest snapshot that the client has whole, which the next one may be a delta against: 1 to 255 ticks before
-    /// the newest input. `None` asks for a full state.
-    pub state: Option<u32>,
+    /// Which match of the room they are for, as [`Welcome::number`](crate::Welcome): 0 to 3.
+    pub match_number: u8,
+    /// Newest tick of which a part came that the client did not keep, because it could not read it or did not know the match
+    /// yet, 1 to 255 ticks before the newest input: of what it was told until then it holds nothing for certain. The transport
+    /// acknowledges what came, so that only the client can say this. `None` if there is nothing to say.
+    pub discarded: Option<u32>,
 }
 
 // Bits of the mask that says in which fields an input differs from the one after it.
@@ -64,9 +67,9 @@ impl InputPacket {
         debug_assert!((1..=INPUTS_PER_PACKET_MAX).contains(&self.inputs.len()), "a packet carries 1 to 8 inputs");
         let count = self.inputs.len().min(INPUTS_PER_PACKET_MAX);
         let Some(newest) = self.inputs.first() else { return };
-        to.u8(count as u8);
-        // One that is further back or ahead is no baseline any more: 0 stands for none.
-        to.u8(self.state.and_then(|state| u8::try_from(newest.tick.checked_sub(state)?).ok()).unwrap_or(0));
+        to.u8(count as u8 | (self.match_number & 3) << 4);
+        // What is ahead of the inputs, or long ago, is told as the nearest that can be: more is told anew then, never less.
+        to.u8(self.discarded.map_or(0, |tick| newest.tick.saturating_sub(tick).clamp(1, 255) as u8));
         to.u32(newest.tick);
         let mut after = WireInput { tick: newest.tick, view_tick: newest.tick, ..WireInput::default() };
         for input in &self.inputs[..count] {
@@ -103,13 +106,14 @@ impl InputPacket {
     }
 
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, ProtocolError> {
-        let count = usize::from(from.u8()?);
-        if !(1..=INPUTS_PER_PACKET_MAX).contains(&count) {
-            return Err(ProtocolError::Invalid { what: "number of inputs", value: count as u64 });
+        let first = from.u8()?;
+        let (count, match_number) = (usize::from(first & 15), first >> 4);
+        if !(1..=INPUTS_PER_PACKET_MAX).contains(&count) || match_number > 3 {
+            return Err(ProtocolError::Invalid { what: "number of inputs", value: u64::from(first) });
         }
         let behind = u32::from(from.u8()?);
         let newest = from.u32()?;
-        let state = if behind == 0 { None } else { newest.checked_sub(behind) };
+        let discarded = if behind == 0 { None } else { Some(newest.saturating_sub(behind)) };
         let mut inputs = ArrayVec::new();
         let mut fields = WireInput::default();
         let mut view_lag = 0;
@@ -150,6 +154,6 @@ impl InputPacket {
             }
             inputs.push(WireInput { tick, view_tick: tick.saturating_sub(u32::from(view_lag)), ..fields });
         }
-        Ok(Self { inputs, state })
+        Ok(Self { inputs, match_number, discarded })
     }
 }

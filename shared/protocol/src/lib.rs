@@ -24,7 +24,7 @@ pub use session::{Goodbye, GoodbyeReason, Join, Refused, RefusedReason, Welcome}
 pub use user_data::{USER_DATA_BYTES, UserData, UserDataError};
 
 /// The version of this protocol. Raised whenever a byte changes its meaning; a server refuses other versions readably.
-pub const PROTOCOL_VERSION: u16 = 2;
+pub const PROTOCOL_VERSION: u16 = 3;
 
 /// Largest datagram that this protocol hands to the transport, in bytes. Below the transport's own limit of 1,200 by what
 /// the headers of the transport may take.

@@ -17,20 +17,39 @@ const TAG_REFUSED: u8 = 3;
 const TAG_MATCH: u8 = 4;
 const TAG_GOODBYE: u8 = 5;
 
-/// What stands before the part of a snapshot.
+/// What stands before the part of a snapshot: one byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SnapshotHeader {
-    /// By how many ticks the newest input was ahead of the tick that needed it, at most 127: negative if it came too late.
-    /// `None` before the first input.
+    /// By how many ticks the newest input was ahead of the tick that needed it, within +-[`Self::MARGIN_MAX`]: negative if it
+    /// came too late. `None` before the first input.
     pub input_margin: Option<i8>,
+    /// Which match of the room it is of, as [`Welcome::number`]: 0 to 3.
+    pub match_number: u8,
 }
 
 impl SnapshotHeader {
     /// Its bytes.
     pub const BYTES: usize = 1;
 
-    /// Stands for no input.
-    const NO_INPUT: i8 = i8::MIN;
+    /// What is more is told as this.
+    pub const MARGIN_MAX: i8 = 31;
+
+    /// A header, with what is told of its numbers.
+    pub fn new(input_margin: Option<i8>, match_number: u8) -> Self {
+        let clamp = |margin: i8| margin.clamp(-Self::MARGIN_MAX, Self::MARGIN_MAX);
+        Self { input_margin: input_margin.map(clamp), match_number: match_number & 3 }
+    }
+
+    /// Lowest six bits: 0 for no input, or the margin and 32; then two of the match.
+    fn to_byte(self) -> u8 {
+        let Self { input_margin, match_number } = Self::new(self.input_margin, self.match_number);
+        input_margin.map_or(0, |margin| (margin + 32) as u8) | match_number << 6
+    }
+
+    fn from_byte(byte: u8) -> Self {
+        let margin = (byte & 63) as i8;
+        Self { input_margin: (margin != 0).then(|| margin - 32), match_number: byte >> 6 }
+    }
 }
 
 /// The body of a transport's payload. Which it is stands outside, in the payload's kind.
@@ -57,8 +76,7 @@ impl<'a> Datagram<'a> {
         match self {
             Self::Input(packet) => packet.encode(&mut to),
             Self::Snapshot(header, part) => {
-                let margin = header.input_margin.map_or(SnapshotHeader::NO_INPUT, |margin| margin.max(-127));
-                to.u8(margin as u8);
+                to.u8(header.to_byte());
                 to.bytes(part);
             }
         }
@@ -69,11 +87,7 @@ impl<'a> Datagram<'a> {
         let mut from = Decoder::new(bytes);
         let read = match kind {
             KIND_INPUT => Self::Input(InputPacket::decode(&mut from)?),
-            KIND_SNAPSHOT => {
-                let margin = from.u8()? as i8;
-                let input_margin = (margin != SnapshotHeader::NO_INPUT).then_some(margin);
-                Self::Snapshot(SnapshotHeader { input_margin }, from.rest())
-            }
+            KIND_SNAPSHOT => Self::Snapshot(SnapshotHeader::from_byte(from.u8()?), from.rest()),
             other => return Err(ProtocolError::Invalid { what: "kind of a body", value: u64::from(other) }),
         };
         from.finish()?;

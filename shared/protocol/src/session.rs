@@ -60,6 +60,8 @@ pub struct Welcome {
     pub tick: u32,
     /// Identity of the match.
     pub match_id: [u8; 16],
+    /// Number of the match in its room, modulo 4: snapshots of other matches have another one.
+    pub number: u8,
     /// Name of the map.
     pub map: String,
     /// Hash of the map's content.
@@ -81,6 +83,7 @@ impl Welcome {
         to.u16(self.tick_rate);
         to.u32(self.tick);
         to.bytes(&self.match_id);
+        to.u8(self.number);
         to.text(&self.map, NAME_BYTES_MAX);
         to.bytes(&self.map_hash);
         to.bytes(&self.rules_hash);
@@ -96,6 +99,7 @@ impl Welcome {
             tick_rate: from.u16()?,
             tick: from.u32()?,
             match_id: from.array()?,
+            number: from.u8()?,
             map: from.text("map name", NAME_BYTES_MAX)?,
             map_hash: from.array()?,
             rules_hash: from.array()?,
@@ -105,6 +109,9 @@ impl Welcome {
         };
         if !(1..=1_000).contains(&welcome.tick_rate) {
             return Err(ProtocolError::Invalid { what: "tick rate", value: u64::from(welcome.tick_rate) });
+        }
+        if welcome.number > 3 {
+            return Err(ProtocolError::Invalid { what: "number of a match", value: u64::from(welcome.number) });
         }
         Ok(welcome)
     }

@@ -19,6 +19,7 @@ fn server_messages() -> Vec<ServerMessage> {
         player: StableId(99),
         tick_rate: 60,
         tick: 12_345,
+        number: 3,
         match_id: [3; 16],
         map: "arena".into(),
         map_hash: [4; 32],
@@ -77,7 +78,8 @@ fn packet() -> InputPacket {
     };
     InputPacket {
         inputs: [input(1_000, 5, 40_000, 9), input(999, 4, 39_000, 9), input(998, 4, 39_000, 10)].into_iter().collect(),
-        state: Some(990),
+        match_number: 2,
+        discarded: Some(990),
     }
 }
 
@@ -151,23 +153,27 @@ fn an_input_that_repeats_its_successor_costs_one_byte() {
 }
 
 #[test]
-fn a_snapshot_too_old_for_a_baseline_asks_for_a_full_state() {
-    for (state, read) in [(Some(745), Some(745)), (Some(744), None), (Some(1_000), None), (Some(2_000), None)] {
+fn what_was_discarded_long_ago_or_ahead_of_the_inputs_is_told_as_near_as_it_can_be() {
+    for (discarded, read) in [(745, 745), (744, 745), (0, 745), (1_000, 999), (2_000, 999)] {
         let mut bytes = Vec::new();
-        Datagram::Input(InputPacket { state, ..packet() }).encode(&mut bytes);
+        Datagram::Input(InputPacket { discarded: Some(discarded), ..packet() }).encode(&mut bytes);
         let Ok(Datagram::Input(packet)) = Datagram::decode(KIND_INPUT, &bytes) else { panic!("not an input") };
-        assert_eq!(packet.state, read);
+        assert_eq!(packet.discarded, Some(read));
     }
 }
 
 #[test]
 fn a_snapshot_datagram_keeps_its_part() {
-    for input_margin in [None, Some(-7), Some(i8::MAX)] {
-        let header = SnapshotHeader { input_margin };
-        let mut bytes = Vec::new();
-        Datagram::Snapshot(header, b"part").encode(&mut bytes);
-        assert_eq!(bytes.len(), SnapshotHeader::BYTES + 4);
-        assert_eq!(Datagram::decode(KIND_SNAPSHOT, &bytes), Ok(Datagram::Snapshot(header, b"part")));
+    for (input_margin, read) in [(None, None), (Some(-7), Some(-7)), (Some(i8::MAX), Some(31)), (Some(-127), Some(-31))]
+    {
+        for match_number in 0..4 {
+            let header = SnapshotHeader { input_margin, match_number };
+            let mut bytes = Vec::new();
+            Datagram::Snapshot(header, b"part").encode(&mut bytes);
+            assert_eq!(bytes.len(), SnapshotHeader::BYTES + 4);
+            let header = SnapshotHeader { input_margin: read, match_number };
+            assert_eq!(Datagram::decode(KIND_SNAPSHOT, &bytes), Ok(Datagram::Snapshot(header, b"part")));
+        }
     }
 }
 
@@ -183,14 +189,14 @@ prop_compose! {
 proptest! {
     #[test]
     fn any_input_packet_survives_the_round_trip(
-        newest in 70_000..=u32::MAX, behind in proptest::option::of(1..=255_u32),
+        newest in 70_000..=u32::MAX, behind in proptest::option::of(1..=255_u32), match_number in 0..4_u8,
         drawn in proptest::collection::vec(any_input(), 1..=INPUTS_PER_PACKET_MAX),
     ) {
         let inputs = drawn.iter().zip(0..).map(|((lag, input), age)| {
             let tick = newest - age;
             WireInput { tick, view_tick: tick - u32::from(*lag), ..*input }
         }).collect();
-        let packet = InputPacket { inputs, state: behind.map(|behind| newest - behind) };
+        let packet = InputPacket { inputs, match_number, discarded: behind.map(|behind| newest - behind) };
         let mut bytes = Vec::new();
         Datagram::Input(packet.clone()).encode(&mut bytes);
         prop_assert_eq!(Datagram::decode(KIND_INPUT, &bytes), Ok(Datagram::Input(packet)));

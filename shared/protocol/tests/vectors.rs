@@ -134,11 +134,11 @@ fn say_server(message: &ServerMessage) -> String {
 }
 
 fn say_welcome(welcome: &Welcome) -> String {
-    let Welcome { slot, player, tick_rate, tick, map, mode, teams, players_max, .. } = welcome;
+    let Welcome { slot, player, tick_rate, tick, number, map, mode, teams, players_max, .. } = welcome;
     let (match_id, map_hash) = (hex(&welcome.match_id), hex(&welcome.map_hash));
     let rules_hash = hex(&welcome.rules_hash);
     format!(
-        "welcome slot {slot} player {} rate {tick_rate} tick {tick} match {match_id} map {map:?} map_hash {map_hash} \
+        "welcome slot {slot} player {} rate {tick_rate} tick {tick} match {match_id} number {number} map {map:?} map_hash {map_hash} \
          rules_hash {rules_hash} mode {mode:?} teams {teams} slots {players_max}",
         player.0
     )
@@ -214,12 +214,12 @@ fn say_body(body: &Datagram<'_>) -> String {
     match body {
         Datagram::Input(packet) => {
             let inputs: Vec<_> = packet.inputs.iter().map(say_input).collect();
-            let state = packet.state.map_or("none".to_owned(), |state| state.to_string());
-            format!("input state {state}; {}", inputs.join("; "))
+            let discarded = packet.discarded.map_or("none".to_owned(), |tick| tick.to_string());
+            format!("input match {} discarded {discarded}; {}", packet.match_number, inputs.join("; "))
         }
         Datagram::Snapshot(header, part) => {
             let margin = header.input_margin.map_or("none".to_owned(), |margin| margin.to_string());
-            format!("snapshot margin {margin} part [{}]", hex(part))
+            format!("snapshot margin {margin} match {} part [{}]", header.match_number, hex(part))
         }
     }
 }

@@ -14,11 +14,19 @@ pub(crate) struct Head {
     pub team: u8,
     /// Client side.
     pub known: Known,
+    /// Client side.
+    pub state_tick: u32,
     pub lanes_at: u32,
     pub lanes_len: u16,
 }
 
 impl Head {
+    /// Nobody's, without lanes yet.
+    pub fn new(id: StableId, component: ComponentId) -> Self {
+        let (owner, team, known) = (u32::MAX, 0, Known::default());
+        Self { id, component, owner, team, known, state_tick: 0, lanes_at: 0, lanes_len: 0 }
+    }
+
     pub fn key(&self) -> (StableId, ComponentId) {
         (self.id, self.component)
     }
@@ -33,6 +41,8 @@ pub struct FrameRow<'a> {
     pub component: ComponentId,
     /// What the client knows of it; lanes that it does not know are 0.
     pub known: Known,
+    /// The tick that the entity was told of last, which this is the state of: the frame's, or before it.
+    pub tick: u32,
     /// One value for each lane of the component.
     pub lanes: &'a [i32],
 }
@@ -43,6 +53,8 @@ pub struct Frame {
     pub(crate) tick: u32,
     pub(crate) heads: Vec<Head>,
     pub(crate) lanes: Vec<i32>,
+    /// Each entity, and where its heads begin.
+    starts: Vec<(StableId, u32)>,
 }
 
 impl Frame {
@@ -58,8 +70,21 @@ impl Frame {
 
     /// The rows of one entity; none if it is not known.
     pub fn entity(&self, id: StableId) -> impl Iterator<Item = FrameRow<'_>> {
-        let start = self.heads.partition_point(|head| head.id < id);
-        self.heads[start..].iter().take_while(move |head| head.id == id).map(|head| self.row(head))
+        self.heads_of(id, 0).iter().map(|head| self.row(head))
+    }
+
+    /// The heads of one entity, which may be the `hint`th.
+    pub(crate) fn heads_of(&self, id: StableId, hint: usize) -> &[Head] {
+        let at = match self.starts.get(hint) {
+            Some((other, _)) if *other == id => hint,
+            _ => match self.starts.binary_search_by_key(&id, |(id, _)| *id) {
+                Ok(at) => at,
+                Err(_) => return &[],
+            },
+        };
+        let start = self.starts[at].1 as usize;
+        let end = self.starts.get(at + 1).map_or(self.heads.len(), |(_, start)| *start as usize);
+        &self.heads[start..end]
     }
 
     /// The lanes of one component of one entity.
@@ -84,19 +109,33 @@ impl Frame {
     }
 
     fn row(&self, head: &Head) -> FrameRow<'_> {
-        FrameRow { id: head.id, component: head.component, known: head.known, lanes: self.lanes_of(head) }
+        FrameRow {
+            id: head.id,
+            component: head.component,
+            known: head.known,
+            tick: head.state_tick,
+            lanes: self.lanes_of(head),
+        }
     }
 
     pub(crate) fn clear(&mut self, tick: u32) {
         self.tick = tick;
         self.heads.clear();
         self.lanes.clear();
+        self.starts.clear();
     }
 
-    pub(crate) fn push(&mut self, mut head: Head, lanes: &[i32]) {
+    pub(crate) fn push(&mut self, head: Head, lanes: &[i32]) {
+        self.push_from(head, lanes.iter().copied());
+    }
+
+    pub(crate) fn push_from(&mut self, mut head: Head, lanes: impl Iterator<Item = i32>) {
+        if self.starts.last().is_none_or(|(id, _)| *id != head.id) {
+            self.starts.push((head.id, self.heads.len() as u32));
+        }
         head.lanes_at = self.lanes.len() as u32;
-        head.lanes_len = lanes.len() as u16;
+        self.lanes.extend(lanes);
+        head.lanes_len = (self.lanes.len() as u32 - head.lanes_at) as u16;
         self.heads.push(head);
-        self.lanes.extend_from_slice(lanes);
     }
 }

@@ -2,8 +2,26 @@
 
 use arbiter_schema::{Audience, ComponentId, Registry};
 
+use crate::frame::Head;
+
 /// Most lanes of one component: so many, all changed, still fit into one part.
 pub const LANES_PER_COMPONENT_MAX: usize = 200;
+
+/// Who is told. A client whose slot or team changes starts afresh: what it holds is judged by who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Viewer {
+    /// The client's slot; `None` owns nothing.
+    pub slot: Option<u16>,
+    /// The client's team; 0 for none, where only what everyone may know and what it owns is told.
+    pub team: u8,
+}
+
+impl Viewer {
+    pub(crate) fn knows(self, head: &Head) -> Known {
+        let owner = self.slot.is_some_and(|slot| head.owner == u32::from(slot));
+        Known { team: owner || (self.team != 0 && head.team == self.team), owner }
+    }
+}
 
 /// What of a component a client may know, beside the lanes for everyone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]

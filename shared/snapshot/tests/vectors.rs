@@ -1,8 +1,9 @@
 //! Contract: what `tests/vectors/snapshots.txt` says a server has is written as the parts that stand there, and these are read
 //! as the state that stands there, so that whoever writes another client can check it against the same file.
 
-use arbiter_schema::{Audience, Predictor, Registry, Spec, StableId, describe};
-use arbiter_snapshot::{Parts, SnapshotDecoder, SnapshotEncoder, Viewer};
+use arbiter_schema::{Audience, ComponentDesc, Predictor, Registry, Spec, StableId, describe};
+use arbiter_snapshot::codec::Tables;
+use arbiter_snapshot::{Cache, Frame, History, Peer, PeerParts, Receiver, Viewer, Wish};
 
 #[path = "../../../tests/vectors/lines.rs"]
 mod lines;
@@ -11,7 +12,11 @@ use lines::{bytes, hex};
 const SNAPSHOTS: &str = include_str!("../../../tests/vectors/snapshots.txt");
 
 const fn spec(max: f32, audience: Audience) -> Spec {
-    Spec::new(0.0, max, 1.0, Predictor::Hold, audience)
+    predicted(max, Predictor::Hold, audience)
+}
+
+const fn predicted(max: f32, predictor: Predictor, audience: Audience) -> Spec {
+    Spec::new(0.0, max, 1.0, predictor, audience)
 }
 
 describe! {
@@ -55,37 +60,102 @@ describe! {
         /// A lane of 31 bits.
         pub target: StableId => spec(0.0, Audience::Everyone),
     }
+    /// All that moves.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Body {
+        /// A place.
+        pub at: [i32; 3] => predicted(60_000.0, Predictor::Linear, Audience::Everyone),
+        /// A rotation.
+        pub turn: [u16; 4] => predicted(511.0, Predictor::Rotation, Audience::Everyone),
+        /// Another vector.
+        pub speed: [i32; 3] => predicted(2_000.0, Predictor::Linear, Audience::Everyone),
+        /// A lane that goes on.
+        pub phase: u16 => predicted(4_000.0, Predictor::Linear, Audience::Everyone),
+        /// A lane that goes on, for the team.
+        pub aim: u16 => predicted(65_535.0, Predictor::Linear, Audience::Team),
+        /// A lane that stays, for the owner.
+        pub rounds: u8 => spec(30.0, Audience::Owner),
+    }
 }
 
-/// One client of the file.
+/// As the file describes a component: number, name, and of each field name, lanes, largest value, audience and predictor.
+fn described(component: &ComponentDesc) -> String {
+    let mut fields: Vec<(&str, usize, String)> = Vec::new();
+    for lane in &component.lanes {
+        let rest = format!("{} {:?} {:?}", lane.max, lane.audience, lane.predictor).to_lowercase();
+        match fields.last_mut().filter(|(field, ..)| *field == lane.field) {
+            Some((_, count, _)) => *count += 1,
+            None => fields.push((lane.field, 1, rest)),
+        }
+    }
+    let fields: Vec<String> = fields.iter().map(|(field, count, rest)| format!(" {field} {count} {rest}")).collect();
+    format!("{} {}{}", component.id, component.name, fields.join(","))
+}
+
+/// One client of the file, and the server as it has it.
 struct Client {
     viewer: Viewer,
-    encoder: SnapshotEncoder,
-    decoder: SnapshotDecoder,
-    baseline: Option<u32>,
-    written: Vec<String>,
+    history: History,
+    peer: Peer,
+    receiver: Receiver,
+    /// Of the tick begun last.
+    ids: Vec<StableId>,
+    gone: Vec<StableId>,
+    is_written: bool,
+    written: Vec<(u32, String)>,
+    /// Ticks and tags of the parts that nothing has been heard of.
+    tags: Vec<(u32, u32)>,
 }
 
 impl Client {
     fn new(registry: &Registry, viewer: Viewer) -> Self {
-        let (encoder, decoder) = (SnapshotEncoder::new(registry, 1_100), SnapshotDecoder::new(registry));
-        Self { viewer, encoder, decoder, baseline: None, written: Vec::new() }
+        Self {
+            viewer,
+            history: History::new(registry),
+            peer: Peer::new(1),
+            receiver: Receiver::new(registry),
+            ids: Vec::new(),
+            gone: Vec::new(),
+            is_written: true,
+            written: Vec::new(),
+            tags: Vec::new(),
+        }
+    }
+
+    /// Tells the tick, once all its rows are there.
+    fn write(&mut self) {
+        if core::mem::replace(&mut self.is_written, true) {
+            return;
+        }
+        self.history.finish();
+        let mut parts = PeerParts::default();
+        let wish = Wish { wanted: &self.ids, gone: &self.gone, always: None, budget_bytes: 4_000 };
+        self.peer.encode(&self.history, &mut Cache::default(), self.viewer, &wish, &mut parts);
+        self.written = parts.iter().map(|(tag, part)| (tag, hex(part))).collect();
+        let tick = self.history.tick().expect("it was begun");
+        self.tags.extend(parts.iter().map(|(tag, _)| (tick, tag)));
     }
 
     fn receive(&mut self, part: &[u8]) {
-        self.decoder.receive(part).unwrap_or_else(|error| panic!("{}: {error}", hex(part)));
+        self.receiver.receive(part).unwrap_or_else(|error| panic!("{}: {error}", hex(part)));
+    }
+
+    /// The server hears of the parts of a tick.
+    fn land(&mut self, tick: u32, came: bool) {
+        for (_, tag) in self.tags.extract_if(.., |(of, _)| *of == tick) {
+            if came { self.peer.delivered(tag) } else { self.peer.lost(tag) }
+        }
     }
 
     fn state(&self) -> String {
-        let rows = self.decoder.newest().into_iter().flat_map(|frame| frame.rows());
-        let rows: Vec<String> = rows
-            .map(|row| {
-                let known = u8::from(row.known.team) | u8::from(row.known.owner) << 1;
-                let lanes: Vec<String> = row.lanes.iter().map(i32::to_string).collect();
-                format!(" {}.{} {known} [{}]", row.id.0, row.component, lanes.join(" "))
-            })
-            .collect();
-        rows.join(";")
+        let mut frame = Frame::default();
+        self.receiver.frame(self.receiver.newest_tick(), &mut frame);
+        let rows = frame.rows().map(|row| {
+            let known = u8::from(row.known.team) | u8::from(row.known.owner) << 1;
+            let lanes: Vec<String> = row.lanes.iter().map(i32::to_string).collect();
+            format!(" {}.{} {known} [{}] of {}", row.id.0, row.component, lanes.join(" "), row.tick)
+        });
+        rows.collect::<Vec<String>>().join(";")
     }
 }
 
@@ -105,48 +175,70 @@ fn snapshots_are_written_and_read_as_the_vectors_say() {
     registry.add::<Health>();
     registry.add::<Pocket>();
     registry.add::<Stance>();
+    registry.add::<Body>();
+    let mut components = registry.components().iter();
     let mut client = Client::new(&registry, Viewer { slot: None, team: 0 });
     let mut counts = (0, 0);
     for line in lines::lines(SNAPSHOTS) {
         let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
         match (what, &words(rest)[..]) {
+            ("tables", _) => assert_eq!(format!("{:016x}", Tables::frozen_hash()), rest, "other tables: write it anew"),
+            ("component", _) => assert_eq!(components.next().map(described).as_deref(), Some(rest)),
             ("viewer", [slot, team]) => {
                 let viewer = Viewer { slot: number(slot), team: number(team).expect("a team") };
                 client = Client::new(&registry, viewer);
             }
-            ("tick", [tick, "baseline", baseline]) => {
-                client.encoder.begin(number(tick).expect("a tick"));
-                client.baseline = number(baseline);
-                client.written.clear();
+            ("tick", [tick]) => {
+                assert!(client.written.is_empty(), "more parts are written: {:?}", client.written);
+                client.write();
+                client.history.begin(number(tick).expect("a tick"));
+                (client.ids, client.gone) = (Vec::new(), Vec::new());
+                client.is_written = false;
             }
             ("row", [id, component, owner, team, lanes @ ..]) => {
                 let lanes: Vec<i32> = lanes.iter().filter_map(|lane| number(lane)).collect();
                 let (id, component) = (StableId(number(id).expect("an id")), number(component).expect("a component"));
-                client.encoder.row(id, component, number(owner), number(team).expect("a team"), &lanes);
+                client.history.row(id, component, number(owner), number(team).expect("a team"), &lanes);
+                if client.ids.last() != Some(&id) {
+                    client.ids.push(id);
+                }
+            }
+            ("hidden", [id]) => {
+                let id = StableId(number(id).expect("an id"));
+                client.ids.retain(|wanted| *wanted != id);
+                client.gone.push(id);
             }
             ("part", _) => {
-                if client.written.is_empty() {
-                    let mut parts = Parts::default();
-                    assert!(client.encoder.encode(client.baseline, client.viewer, &mut parts));
-                    client.written = parts.iter().map(hex).collect();
-                }
-                assert_eq!(client.written.remove(0), hex(&bytes(rest)));
+                client.write();
+                let (_, written) = client.written.remove(0);
+                assert_eq!(written, hex(&bytes(rest)));
                 client.receive(&bytes(rest));
                 counts.0 += 1;
             }
+            ("unheard", _) => {
+                client.write();
+                let (_, written) = client.written.remove(0);
+                assert_eq!(written, hex(&bytes(rest)));
+            }
             ("read", _) => client.receive(&bytes(rest)),
+            ("acknowledged" | "lost", [tick]) => client.land(number(tick).expect("a tick"), what == "acknowledged"),
+            ("nothing", _) => {
+                client.write();
+                assert!(client.written.is_empty(), "parts are written: {:?}", client.written);
+            }
             ("state", _) => {
                 assert!(client.written.is_empty(), "more parts are written: {:?}", client.written);
                 assert_eq!(client.state().trim(), rest);
             }
             ("refused", _) => {
                 let before = client.state();
-                assert!(client.decoder.receive(&bytes(rest)).is_err(), "{rest} was taken");
+                assert!(client.receiver.receive(&bytes(rest)).is_err(), "{rest} was taken");
                 assert_eq!(client.state(), before);
                 counts.1 += 1;
             }
             _ => panic!("not understood: {line}"),
         }
     }
-    assert!(counts.0 >= 7 && counts.1 >= 10, "{counts:?}");
+    assert_eq!(components.next(), None, "a component that the file does not describe");
+    assert!(counts.0 >= 25 && counts.1 >= 15, "{counts:?}");
 }

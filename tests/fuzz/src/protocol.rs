@@ -43,7 +43,7 @@ fn examples() -> Vec<Example> {
     let mut add = |name: &str, which: u8, bytes: Vec<u8>| {
         examples.push((name.to_owned(), [vec![which], bytes].concat()));
     };
-    let mut packet = InputPacket { state: Some(95), ..InputPacket::default() };
+    let mut packet = InputPacket { match_number: 1, discarded: Some(95), ..InputPacket::default() };
     for age in 0..8_u32 {
         packet.inputs.push(WireInput {
             tick: 100 - age,
@@ -60,7 +60,7 @@ fn examples() -> Vec<Example> {
     Datagram::Input(packet).encode(&mut bytes);
     add("input", KIND_INPUT, bytes);
     let mut bytes = Vec::new();
-    Datagram::Snapshot(SnapshotHeader { input_margin: Some(-3) }, &[1, 2, 3]).encode(&mut bytes);
+    Datagram::Snapshot(SnapshotHeader::new(Some(-3), 1), &[1, 2, 3]).encode(&mut bytes);
     add("snapshot", KIND_SNAPSHOT, bytes);
     let join = Join { version: PROTOCOL_VERSION, protocol_hash: 77, hero: 1, team: 2 };
     add("join", 8, ClientMessage::Join(join).encode());
@@ -73,6 +73,7 @@ fn examples() -> Vec<Example> {
         player: StableId(40),
         tick_rate: 60,
         tick: 900,
+        number: 1,
         match_id: [5; 16],
         map: "arena".into(),
         map_hash: [1; 32],

@@ -1,9 +1,9 @@
-//! Parts of snapshots, as a client receives them: in any order, from any baseline.
+//! Parts of snapshots, as a client receives them: in any order, against any states.
 
 use std::sync::LazyLock;
 
 use arbiter_schema::{Registry, StableId};
-use arbiter_snapshot::{Layout, PART_BYTES_MAX, Parts, Received, SnapshotDecoder, SnapshotEncoder, Viewer};
+use arbiter_snapshot::{Cache, Frame, History, Layout, PART_BYTES_MAX, Peer, PeerParts, Receiver, Viewer, Wish};
 
 use crate::{Example, Script, Target, Writer, simulation};
 
@@ -21,17 +21,18 @@ pub const SNAPSHOT: Target = Target {
     allocated_max: 64 << 20,
     run: |bytes| {
         let (registry, layout) = &*REGISTRY;
-        let (mut decoder, mut script) = (SnapshotDecoder::new(registry), Script(bytes));
+        let (mut receiver, mut script, mut frame) = (Receiver::new(registry), Script(bytes), Frame::default());
         for _ in 0..256 {
             if script.0.is_empty() {
                 break;
             }
-            let Ok(Received::Complete(tick)) = decoder.receive(script.bytes(PART_BYTES_MAX + 1)) else { continue };
-            let frame = decoder.state(tick).expect("a state that is complete is held");
+            let Ok(tick) = receiver.receive(script.bytes(PART_BYTES_MAX + 1)) else { continue };
+            receiver.frame(tick, &mut frame);
             let mut last: Option<(StableId, u16)> = None;
             for row in frame.rows() {
                 assert!(last.is_none_or(|last| last < (row.id, row.component)), "rows ascend");
                 last = Some((row.id, row.component));
+                assert!(row.tick <= tick, "nothing is newer than its frame");
                 let lanes = layout.lanes(row.component);
                 assert_eq!(row.lanes.len(), lanes.len());
                 for (value, lane) in row.lanes.iter().zip(lanes) {
@@ -40,41 +41,44 @@ pub const SNAPSHOT: Target = Target {
                 }
             }
         }
-        let _ = (decoder.newest().map(arbiter_snapshot::Frame::len), decoder.ack(), decoder.states().count());
     },
     examples,
 };
 
-/// A match of a second, as one player is told of it: full, deltas, and a full one of several parts.
+/// A match of a second, as one player is told of it: in full, and as what changes.
 fn examples() -> Vec<Example> {
     let mut simulation = simulation::new();
-    let mut encoder = SnapshotEncoder::new(simulation.registry(), 1_000);
-    let (mut parts, mut examples) = (Parts::default(), Vec::new());
-    let mut deltas = Writer::default();
+    let (mut history, mut cache) = (History::new(simulation.registry()), Cache::default());
+    let (mut peer, mut parts, mut examples) = (Peer::new(1), PeerParts::default(), Vec::new());
+    let (mut all, mut lost) = (Writer::default(), Writer::default());
     for tick in 1..=60 {
         simulation.step(&simulation::commands(tick));
-        encoder.begin(tick);
-        simulation.view().for_each_row(&mut |row| encoder.row(row.id, row.component, row.owner, row.team, row.lanes));
-        let viewer = Viewer { slot: Some(1), team: 1 };
-        if tick == 1 || tick == 60 {
-            assert!(encoder.encode(None, viewer, &mut parts));
-            let full = parts.iter().fold(Writer::default(), |script, part| script.bytes(part));
-            if tick == 1 {
-                deltas = parts.iter().fold(deltas, |script, part| script.bytes(part));
+        history.begin(tick);
+        let mut wanted = Vec::new();
+        simulation.view().for_each_row(&mut |row| {
+            if wanted.last() != Some(&row.id) {
+                wanted.push(row.id);
             }
-            examples.push((format!("full-{tick}"), full.0));
-        } else if tick % 6 == 1 {
-            assert!(encoder.encode(Some(tick - 6), viewer, &mut parts));
-            let delta = parts.iter().fold(Writer::default(), |script, part| script.bytes(part));
-            deltas = parts.iter().fold(deltas, |script, part| script.bytes(part));
-            if tick == 25 {
-                examples.push(("delta-without-baseline".into(), delta.0));
+            history.row(row.id, row.component, row.owner, row.team, row.lanes);
+        });
+        history.finish();
+        let wish = Wish { wanted: &wanted, gone: &[], always: None, budget_bytes: 1_000 };
+        peer.encode(&history, &mut cache, Viewer { slot: Some(1), team: 1 }, &wish, &mut parts);
+        for (tag, part) in parts.iter() {
+            peer.delivered(tag);
+            if tick <= 20 {
+                all = all.bytes(part);
+            } else if tick > 50 {
+                lost = lost.bytes(part);
             }
         }
-        if tick == 13 {
-            examples.push(("deltas-2".into(), deltas.0.clone()));
+        match tick {
+            1 => examples.push(("full".into(), all.0.clone())),
+            6 => examples.push(("changes-6".into(), all.0.clone())),
+            20 => examples.push(("changes-20".into(), all.0.clone())),
+            _ => {}
         }
     }
-    examples.push(("deltas-9".into(), deltas.0));
+    examples.push(("changes-of-what-is-not-held".into(), lost.0));
     examples
 }

@@ -1,6 +1,6 @@
 //! One entity: which symbols tell it, in which order, and what both ends know when each is coded.
 
-use super::numbers::{Turn, difference, scale};
+use super::numbers::{SYMBOLS, Turn, difference, scale};
 use super::plan::{Group, Kind, Plan};
 use super::predict::{Past, Turning, axis_inputs, lane_of, turn_of};
 use super::tables::{Fit, Model, Tables};
@@ -79,27 +79,25 @@ pub fn odd(tables: &Tables, plan: &Plan, past: &Past<'_>, around: &Around, now: 
     if now == past.states[0] {
         return true;
     }
+    // As the walk does it: where the place missed its guess is known before anything else is guessed.
     let mut missed = [0; 3];
+    if let Some(group) = plan.place_group().map(|at| &plan.groups[at]).filter(|group| past.moves(group.lanes())) {
+        for (axis, missed) in missed.iter_mut().enumerate() {
+            let alone = axis_guess(tables, past, group, axis, around).1;
+            *missed = i64::from(now[group.at + axis]) - alone;
+        }
+    }
     let mut motion = None;
     plan.groups.iter().any(|group| {
         if !past.moves(group.lanes()) {
             return now[group.lanes()] != past.states[0][group.lanes()];
         }
-        match group.kind {
-            Kind::Axes if plan.place == Some(group.at) => {
-                for (axis, missed) in missed.iter_mut().enumerate() {
-                    let alone = axis_guess(tables, past, group, axis, around).1;
-                    *missed = i64::from(now[group.at + axis]) - alone;
-                }
-                false
-            }
-            Kind::Turn => {
-                let motion = motion.get_or_insert_with(|| Motion::new(plan, past));
-                let (guess, ..) = turn_guess(tables, motion, past, group, missed);
-                order(&guess)[0] != (now[group.at] as usize).min(3)
-            }
-            _ => false,
+        if group.kind != Kind::Turn {
+            return false;
         }
+        let motion = motion.get_or_insert_with(|| Motion::new(plan, past));
+        let (guess, ..) = turn_guess(tables, motion, past, group, missed);
+        order(&guess)[0] != (now[group.at] as usize).min(3)
     })
 }
 
@@ -156,39 +154,135 @@ pub fn entity<C: Coder>(
     odd: bool,
     now: &mut [i32],
 ) -> Result<Told, Damaged> {
-    let mut told = Told::default();
+    let told = Told::default();
     let in_motion = active(plan, past);
     if odd && coder.symbol(Model::Mask, &[i32::from(in_motion)], u32::from(now != past.states[0]))? == 0 {
         now.copy_from_slice(past.states[0]);
         return Ok(told);
     }
-    let motion = Motion::new(plan, past);
-    for (number, group) in plan.groups.iter().enumerate() {
-        let was = &past.states[0][group.lanes()];
-        let mut moves = past.moves(group.lanes());
-        if odd {
-            let features = [i32::from(moves), i32::from(in_motion), number as i32];
-            moves = coder.symbol(Model::Touched, &features, u32::from(now[group.lanes()] != *was))? != 0;
-        }
-        if !moves {
-            now[group.lanes()].copy_from_slice(was);
+    let mut walk = Walk { motion: Motion::new(plan, past), in_motion, resting: 0, left: 0, told };
+    // Where it is comes first: what else changes hangs together with how far it missed its guess.
+    let first = plan.place_group().filter(|at| past.moves(plan.groups[*at].lanes()));
+    if let Some(at) = first {
+        walk.group(coder, tables, plan, past, around, odd, at, now)?;
+    }
+    if odd {
+        walk.resting = plan.groups.iter().filter(|group| !past.moves(group.lanes())).count();
+        walk.left = walk.skip(coder, plan, past, now, 0)?;
+    }
+    for number in (0..plan.groups.len()).filter(|number| first != Some(*number)) {
+        let group = &plan.groups[number];
+        if past.moves(group.lanes()) {
+            walk.group(coder, tables, plan, past, around, odd, number, now)?;
             continue;
         }
-        match group.kind {
-            Kind::Axes => axes(coder, tables, plan, past, group, &motion, around, now, &mut told)?,
-            Kind::Turn => turn(coder, tables, past, group, &motion, around, odd, now, &mut told)?,
-            Kind::Linear | Kind::Hold => lane(coder, past, group, now)?,
+        if !odd || walk.left > 0 {
+            walk.left = walk.left.saturating_sub(1);
+            walk.resting = walk.resting.saturating_sub(1);
+            now[group.lanes()].copy_from_slice(&past.states[0][group.lanes()]);
+            continue;
         }
+        walk.resting = walk.resting.saturating_sub(1);
+        walk.group(coder, tables, plan, past, around, odd, number, now)?;
+        walk.left = walk.skip(coder, plan, past, now, number + 1)?;
     }
-    Ok(told)
+    Ok(walk.told)
 }
 
-fn lane<C: Coder>(coder: &mut C, past: &Past<'_>, group: &Group, now: &mut [i32]) -> Result<(), Damaged> {
+/// What a walk over an entity carries along.
+struct Walk {
+    motion: Motion,
+    in_motion: bool,
+    /// Groups at rest that are still to come.
+    resting: usize,
+    /// How many of them stay as they were before the next that does not.
+    left: usize,
+    told: Told,
+}
+
+impl Walk {
+    /// How many groups at rest, from one on, stay as they were before one that does not, or all that are left.
+    fn skip<C: Coder>(
+        &self,
+        coder: &mut C,
+        plan: &Plan,
+        past: &Past<'_>,
+        now: &[i32],
+        from: usize,
+    ) -> Result<usize, Damaged> {
+        let mut resting = plan.groups[from..].iter().filter(|group| !past.moves(group.lanes()));
+        let stays = |group: &&Group| now[group.lanes()] == past.states[0][group.lanes()];
+        let actual = resting.by_ref().take_while(stays).count();
+        let missed = scale(sum(self.told.missed));
+        let features = [
+            from as i32,
+            self.resting as i32,
+            i32::from(self.in_motion),
+            missed,
+            self.motion.step,
+            plan.groups.len() as i32,
+        ];
+        let mut skipped = 0;
+        loop {
+            // The last symbol stands for so many and more.
+            let most = SYMBOLS as usize - 1;
+            let symbol =
+                coder.symbol(Model::Skip, &features, (actual - skipped.min(actual)).min(most) as u32)? as usize;
+            skipped += symbol;
+            if symbol < most || skipped >= self.resting {
+                return Ok(skipped);
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what a walk over an entity needs")]
+    fn group<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        tables: &Tables,
+        plan: &Plan,
+        past: &Past<'_>,
+        around: &Around,
+        odd: bool,
+        number: usize,
+        now: &mut [i32],
+    ) -> Result<(), Damaged> {
+        let group = &plan.groups[number];
+        match group.kind {
+            Kind::Axes => axes(coder, tables, plan, past, group, &self.motion, around, now, &mut self.told),
+            Kind::Turn => turn(coder, tables, past, group, &self.motion, around, odd, now, &mut self.told),
+            Kind::Linear | Kind::Hold => lane(coder, plan, past, number, &self.told, now),
+        }
+    }
+}
+
+fn lane<C: Coder>(
+    coder: &mut C,
+    plan: &Plan,
+    past: &Past<'_>,
+    number: usize,
+    told: &Told,
+    now: &mut [i32],
+) -> Result<(), Damaged> {
+    let group = &plan.groups[number];
     let (lane, far) = (group.at, past.far(group.at));
     let goes = if group.kind == Kind::Linear { far } else { 0 };
     let guess = (past.newest(lane) + goes).clamp(0, group.max);
-    let features =
-        [group.kind as i32, scale(far), scale(past.near(lane) - far), scale(past.newest(lane)), scale(group.max)];
+    // A vector behind the place, its velocity above all, changes where the place missed its guess.
+    let axis = plan.place.and_then(|place| lane.checked_sub(place + 3)).map_or(0, |behind| behind % 3);
+    let features = [
+        group.kind as i32,
+        scale(far),
+        scale(past.near(lane) - far),
+        scale(past.newest(lane)),
+        scale(group.max),
+        number as i32,
+        plan.groups.len() as i32,
+        clip(told.missed[axis]),
+        scale(sum(told.missed)),
+        clip(past.near(lane)),
+        clip(far),
+    ];
     let read = difference(coder, Model::Lane, &features, i64::from(now[lane]) - guess)?;
     put(now, lane, guess + read, group.max)
 }

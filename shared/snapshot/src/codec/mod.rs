@@ -9,6 +9,9 @@
 //! serves every client that holds the same states. [`packet::encode_small`] writes with a range coder, and looks at what was
 //! told of neighbours in the same packet: fewer bytes for more time, for servers with few players.
 //!
+//! `docs/snapshot-codec.md` describes the first form bit by bit, for whoever writes another client. On the wire it codes one
+//! entity at a time, with an `odd` flag in front of each: see [`exchange`](crate::exchange).
+//!
 //! Next: [`predict`] for the guesses, [`entity`] for the order of symbols, [`packet`] for a whole packet, [`tables`] for the
 //! file.
 

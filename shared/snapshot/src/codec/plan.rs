@@ -34,7 +34,7 @@ impl Group {
     }
 }
 
-/// The groups of a component.
+/// The groups of all that is told of an entity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// In order of their lanes.
@@ -46,26 +46,38 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// From the lanes of a component. Three lanes of one field that follow each other and go on as they did are a vector;
-    /// four of a rotation are one. Any others stand for themselves.
+    /// From the lanes of one component.
     pub fn new(lanes: &[LaneDesc]) -> Self {
-        let mut groups = Vec::new();
-        let mut at = 0;
-        while let Some(lane) = lanes.get(at) {
-            let run = lanes[at..].iter().take_while(|other| other.field == lane.field).count();
-            let kind = match lane.predictor {
-                Predictor::Linear if run.is_multiple_of(3) => Kind::Axes,
-                Predictor::Rotation if run.is_multiple_of(4) => Kind::Turn,
-                Predictor::Linear => Kind::Linear,
-                Predictor::Hold | Predictor::Rotation => Kind::Hold,
-            };
-            let mut group = Group { kind, at, max: 0 };
-            let end = group.lanes().end;
-            group.max = i64::from(lanes[end - 1].max.min(i32::MAX as u32));
-            groups.push(group);
-            at = end;
+        Self::of([lanes.iter()])
+    }
+
+    /// From the lanes that are told of each component, one component after the other. Three lanes of one field that follow
+    /// each other and go on as they did are a vector; four of a rotation are one. Any others stand for themselves.
+    pub fn of<'a, L: Iterator<Item = &'a LaneDesc>>(components: impl IntoIterator<Item = L>) -> Self {
+        let (mut groups, mut start) = (Vec::new(), 0);
+        for lanes in components {
+            let lanes: Vec<&LaneDesc> = lanes.collect();
+            let mut at = 0;
+            while let Some(lane) = lanes.get(at) {
+                let run = lanes[at..].iter().take_while(|other| other.field == lane.field).count();
+                let kind = match lane.predictor {
+                    Predictor::Linear if run.is_multiple_of(3) => Kind::Axes,
+                    Predictor::Rotation if run.is_multiple_of(4) => Kind::Turn,
+                    Predictor::Linear => Kind::Linear,
+                    Predictor::Hold | Predictor::Rotation => Kind::Hold,
+                };
+                let mut group = Group { kind, at: start + at, max: 0 };
+                at = group.lanes().end - start;
+                group.max = i64::from(lanes[at - 1].max.min(i32::MAX as u32));
+                groups.push(group);
+            }
+            start += lanes.len();
         }
         let place = groups.iter().find(|group| group.kind == Kind::Axes).map(|group| group.at);
-        Self { groups, lanes: lanes.len(), place }
+        Self { groups, lanes: start, place }
+    }
+    /// The group that says where the entity is.
+    pub fn place_group(&self) -> Option<usize> {
+        self.groups.iter().position(|group| self.place == Some(group.at) && group.kind == Kind::Axes)
     }
 }

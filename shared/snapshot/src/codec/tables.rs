@@ -18,7 +18,7 @@ use super::numbers::SYMBOLS;
 use super::prefix::Code;
 
 /// The version of the frozen tables. Two ends with different ones do not understand each other: part of the protocol hash.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Frequencies of a leaf add up to this.
 pub const TOTAL: u32 = 1 << 14;
@@ -66,8 +66,8 @@ pub enum Model {
     Lane,
     /// Of an entity that does not go on as expected: 0 it is as it was, 1 its groups follow.
     Mask,
-    /// Whether a group is told.
-    Touched,
+    /// How many groups at rest stay as they were before one that does not.
+    Skip,
     /// Which component of a rotation is left out, by size of the guess.
     Rank,
     /// Whether an entity in motion does not go on as expected.
@@ -87,7 +87,7 @@ impl Model {
         (Self::Turn, "turn", SYMBOLS),
         (Self::Lane, "lane", SYMBOLS),
         (Self::Mask, "mask", 2),
-        (Self::Touched, "touched", 2),
+        (Self::Skip, "skip", SYMBOLS),
         (Self::Rank, "rank", 4),
         (Self::Odd, "odd", 2),
         (Self::Wakes, "wakes", 2),

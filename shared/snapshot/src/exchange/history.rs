@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 
 use arbiter_schema::{ComponentId, Registry, StableId};
 
-use super::shape::{Shape, Shapes};
+use super::shape::{COMPONENTS_MAX, Shape, Shapes};
 use crate::HISTORY_TICKS;
-use crate::encode::Viewer;
 use crate::frame::{Frame, Head};
-use crate::layout::Known;
+use crate::layout::{Known, Layout, Viewer};
 
 /// One entity at the tick begun last.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +22,8 @@ pub(crate) struct Span {
     /// By level: since this tick nothing that is told of it has changed. By level, because what a client may not know must
     /// not even decide when it is told something.
     pub same_since: [u32; 3],
+    /// By level: the number of the shape that is told; `None` if nothing may be known.
+    pub shapes: [Option<u32>; 3],
 }
 
 /// The levels of knowledge.
@@ -42,9 +43,8 @@ pub struct History {
     frames: VecDeque<Frame>,
     spans: Vec<Span>,
     before: Vec<Span>,
-    /// How many of the spans have been compared with the tick before, and where that one stands.
-    compared: usize,
-    before_at: usize,
+    /// The newest tick at which an entity was not there any more.
+    vanished: u32,
     shape: Shape,
 }
 
@@ -56,19 +56,16 @@ impl History {
             frames: VecDeque::with_capacity(HISTORY_TICKS),
             spans: Vec::new(),
             before: Vec::new(),
-            compared: 0,
-            before_at: 0,
+            vanished: 0,
             shape: Shape::new(),
         }
     }
 
-    /// Begins a tick; rows follow. Ticks ascend.
+    /// Begins a tick; rows follow, then [`Self::finish`]. Ticks ascend.
     pub fn begin(&mut self, tick: u32) {
         debug_assert!(self.tick().is_none_or(|last| last < tick), "ticks ascend");
-        self.settle();
         core::mem::swap(&mut self.spans, &mut self.before);
         self.spans.clear();
-        (self.compared, self.before_at) = (0, 0);
         let full = self.frames.len() == HISTORY_TICKS;
         let mut frame = if full { self.frames.pop_front() } else { None }.unwrap_or_default();
         frame.clear(tick);
@@ -83,13 +80,14 @@ impl History {
         let Some(frame) = self.frames.back_mut().filter(|_| fits) else { return };
         let owner = owner.map_or(u32::MAX, u32::from);
         let start = frame.heads.len();
-        frame.push(Head { id, component, owner, team, known: Known::default(), lanes_at: 0, lanes_len: 0 }, lanes);
+        frame.push(Head { owner, team, ..Head::new(id, component) }, lanes);
         match self.spans.last_mut().filter(|span| span.id == id) {
             Some(span) => span.end = start + 1,
             None => {
                 let tick = frame.tick;
                 let (shape_since, same_since) = ([tick; 3], [tick; 3]);
-                self.spans.push(Span { id, start, end: start + 1, owner_since: tick, shape_since, same_since });
+                let (owner_since, shapes) = (tick, [None; 3]);
+                self.spans.push(Span { id, start, end: start + 1, owner_since, shape_since, same_since, shapes });
             }
         }
     }
@@ -99,39 +97,56 @@ impl History {
         self.frames.back().map(Frame::tick)
     }
 
-    /// Compares the entities of this tick with the tick before: once, when all rows are there.
-    pub(crate) fn settle(&mut self) {
-        let [.., old, new] = self.frames.make_contiguous() else { return };
-        for span in &mut self.spans[self.compared..] {
-            while self.before.get(self.before_at).is_some_and(|before| before.id < span.id) {
-                self.before_at += 1;
+    /// Ends the tick begun last: all rows are there. Before it no client can be told of the tick.
+    pub fn finish(&mut self) {
+        let Self { shapes, frames, spans, before, shape, .. } = self;
+        let frames = frames.make_contiguous();
+        let (old, new) = match frames {
+            [.., old, new] => (Some(&*old), &*new),
+            [new] => (None, &*new),
+            [] => return,
+        };
+        let (mut before_at, mut kept) = (0, 0);
+        for span in spans {
+            while before.get(before_at).is_some_and(|before| before.id < span.id) {
+                before_at += 1;
             }
-            let Some(before) = self.before.get(self.before_at).filter(|before| before.id == span.id) else { continue };
-            let (was, is) = (&old.heads[before.start..before.end], &new.heads[span.start..span.end]);
-            let told_to = |head: &Head| (head.owner, head.team);
-            if was.first().map(told_to) == is.first().map(told_to) {
-                span.owner_since = before.owner_since;
+            kept += usize::from(before.get(before_at).is_some_and(|before| before.id == span.id));
+            let is = &new.heads[span.start..span.end];
+            let before = before.get(before_at).filter(|before| before.id == span.id);
+            if let Some((old, before)) = old.zip(before) {
+                let was = &old.heads[before.start..before.end];
+                let told_to = |head: &Head| (head.owner, head.team);
+                if was.first().map(told_to) == is.first().map(told_to) {
+                    span.owner_since = before.owner_since;
+                }
+                for (level, known) in LEVELS.into_iter().enumerate() {
+                    compare(shapes.layout(), (old, was), (new, is), known, (before, span), level);
+                }
             }
             for (level, known) in LEVELS.into_iter().enumerate() {
-                let layout = self.shapes.layout();
-                let tells = |head: &&Head| layout.tells(head.component, known);
-                let components =
-                    |heads| Iterator::map(Iterator::filter(<[Head]>::iter(heads), tells), |head| head.component);
-                if components(was).ne(components(is)) {
+                if span.shapes[level].is_some() {
                     continue;
                 }
-                span.shape_since[level] = before.shape_since[level];
-                let differs = |(was, is): (&Head, &Head)| {
-                    let lanes = old.lanes_of(was).iter().zip(new.lanes_of(is)).zip(layout.lanes(is.component));
-                    let mut lanes = lanes.filter(|((was, is), _)| was != is);
-                    lanes.any(|(_, lane)| known.knows(lane.audience))
-                };
-                if !was.iter().filter(tells).zip(is.iter().filter(tells)).any(differs) {
-                    span.same_since[level] = before.same_since[level];
-                }
+                shape.clear();
+                let told = is.iter().filter(|head| shapes.layout().tells(head.component, known));
+                shape.extend(told.map(|head| (head.component, known)).take(COMPONENTS_MAX));
+                span.shapes[level] = if shape.is_empty() { None } else { shapes.number(shape) };
             }
         }
-        self.compared = self.spans.len();
+        if kept < before.len() {
+            self.vanished = new.tick;
+        }
+    }
+
+    /// Whether any entity vanished behind `tick`.
+    pub(crate) fn vanished_since(&self, tick: u32) -> bool {
+        self.vanished > tick
+    }
+
+    /// Whether an entity of this id is there.
+    pub(crate) fn has(&self, id: StableId, hint: usize) -> Option<usize> {
+        self.span(id, hint).map(|(at, _)| at)
     }
 
     /// The number of entities of the tick begun last.
@@ -154,33 +169,61 @@ impl History {
         head.map_or_else(Known::default, |head| viewer.knows(head))
     }
 
-    /// What `viewer` was to an entity at `tick`.
-    pub(crate) fn known_at(&self, tick: u32, id: StableId, viewer: Viewer) -> Option<Known> {
-        let at = self.frames.binary_search_by_key(&tick, Frame::tick).ok()?;
-        let heads = &self.frames[at].heads;
-        let head = heads.get(heads.partition_point(|head| head.id < id))?;
-        (head.id == id).then(|| viewer.knows(head))
+    fn frame(&self, tick: u32) -> Option<&Frame> {
+        // Ticks follow each other unless a room left some out.
+        let back = self.tick()?.checked_sub(tick)? as usize;
+        let at = self.frames.len().checked_sub(back + 1);
+        at.and_then(|at| self.frames.get(at)).filter(|frame| frame.tick == tick).or_else(|| {
+            let at = self.frames.binary_search_by_key(&tick, Frame::tick).ok()?;
+            self.frames.get(at)
+        })
     }
 
-    /// What `viewer` may know of an entity at `tick`: its shape's number, and the lanes appended to `to`. `None` if there is
-    /// no such tick or entity, or nothing of it may be known.
-    pub(crate) fn told(&mut self, tick: u32, id: StableId, viewer: Viewer, to: &mut Vec<i32>) -> Option<u32> {
-        let at = self.frames.binary_search_by_key(&tick, Frame::tick).ok()?;
-        let frame = &self.frames[at];
-        let start = frame.heads.partition_point(|head| head.id < id);
-        self.shape.clear();
-        for head in frame.heads[start..].iter().take_while(|head| head.id == id) {
-            let known = viewer.knows(head);
-            if !self.shapes.layout().tells(head.component, known) || Shapes::full(&self.shape) {
-                continue;
-            }
-            self.shape.push((head.component, known));
-            let lanes = self.shapes.layout().lanes(head.component).iter().zip(frame.lanes_of(head));
+    /// What `viewer` was to an entity at `tick`.
+    pub(crate) fn known_at(&self, tick: u32, id: StableId, viewer: Viewer) -> Option<Known> {
+        self.frame(tick)?.heads_of(id, 0).first().map(|head| viewer.knows(head))
+    }
+
+    /// Appends the lanes of an entity at `tick` that whoever knows `known` is told. Nothing if there is no such tick or entity.
+    pub(crate) fn told(&self, tick: u32, (id, place): (StableId, usize), known: Known, to: &mut Vec<i32>) {
+        let Some(frame) = self.frame(tick) else { return };
+        let layout = self.shapes.layout();
+        // Hardly anything comes or goes from one tick to the next: it most likely had the same place.
+        let heads = frame.heads_of(id, place).iter();
+        for head in heads.filter(|head| layout.tells(head.component, known)).take(COMPONENTS_MAX) {
+            let lanes = layout.lanes(head.component).iter().zip(frame.lanes_of(head));
             // Lanes beyond their range would be refused by whoever reads them.
             let told = lanes.filter(|(lane, _)| known.knows(lane.audience));
             to.extend(told.map(|(lane, value)| (*value).clamp(0, lane.max as i32)));
         }
-        let shape = &self.shape;
-        if shape.is_empty() { None } else { self.shapes.number(shape) }
+    }
+}
+
+/// Notes since when what is told of an entity at a level has its shape and is the same.
+fn compare(
+    layout: &Layout,
+    (old, was): (&Frame, &[Head]),
+    (new, is): (&Frame, &[Head]),
+    known: Known,
+    (before, span): (&Span, &mut Span),
+    level: usize,
+) {
+    let tells = |head: &&Head| layout.tells(head.component, known);
+    let components = |heads| Iterator::map(Iterator::filter(<[Head]>::iter(heads), tells), |head| head.component);
+    if components(was).ne(components(is)) {
+        return;
+    }
+    span.shape_since[level] = before.shape_since[level];
+    span.shapes[level] = before.shapes[level];
+    let differs = |(was, is): (&Head, &Head)| {
+        let (was, now) = (old.lanes_of(was), new.lanes_of(is));
+        // Most are the same altogether.
+        was != now && {
+            let mut lanes = was.iter().zip(now).zip(layout.lanes(is.component)).filter(|((was, is), _)| was != is);
+            lanes.any(|(_, lane)| known.knows(lane.audience))
+        }
+    };
+    if !was.iter().filter(tells).zip(is.iter().filter(tells)).any(differs) {
+        span.same_since[level] = before.same_since[level];
     }
 }

@@ -8,7 +8,9 @@
 //! it, is told again until that is acknowledged; a client that holds nothing of use is told entities in full, as many as its
 //! budget carries.
 //!
-//! Next: [`Peer`], then [`Receiver`]. Not wired into the room yet: it stands beside [`crate::SnapshotEncoder`].
+//! `docs/protocol.md` describes parts, and what a client keeps.
+//!
+//! Next: [`Peer`], then [`Receiver`].
 
 mod acked;
 mod cache;
@@ -17,10 +19,12 @@ mod peer;
 mod receive;
 mod shape;
 
+use crate::bits::{BitReader, BitWriter, OutOfBits};
+
 pub use cache::Cache;
 pub use history::History;
-pub use peer::{Peer, PeerParts};
-pub use receive::{Receiver, State};
+pub use peer::{Peer, PeerParts, Wish};
+pub use receive::{Receiver, SnapshotError, State};
 pub use shape::{Shape, Shapes};
 
 /// Ticks that a state may be old to be told against; an entity that does not change is told again before it is that old.
@@ -36,10 +40,10 @@ pub const KEEP_TICKS: u32 = 96;
 /// Entities that a client keeps.
 pub const ENTITIES_MAX: usize = 16_384;
 
-/// Tick u32, then age of the newest base and gaps to the two older ones, a byte each.
-pub(crate) const HEADER_BYTES: usize = 7;
+/// The low 16 bits of the tick.
+pub(crate) const HEADER_BYTES: usize = 2;
 
-/// How an entity is told: two bits on the wire.
+/// How an entity is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
     /// Against the bases of the part.
@@ -53,18 +57,108 @@ pub(crate) enum How {
 }
 
 impl How {
-    pub(crate) const ALL: [Self; 4] = [Self::Usual, Self::Own, Self::Full, Self::Gone];
+    pub(crate) const fn bits(self) -> usize {
+        [1, 2, 3, 3][self as usize]
+    }
+
+    pub(crate) fn write(self, to: &mut BitWriter) {
+        let (code, bits) = [(0, 1), (0b01, 2), (0b011, 3), (0b111, 3)][self as usize];
+        to.put(code, bits);
+    }
+
+    pub(crate) fn read(from: &mut BitReader<'_>) -> Result<Self, OutOfBits> {
+        for how in [Self::Usual, Self::Own, Self::Full] {
+            if !from.flag()? {
+                return Ok(how);
+            }
+        }
+        Ok(Self::Gone)
+    }
 }
 
-/// The three ticks that an entity is told against, as bytes: age of the newest, gaps from it to the others.
+/// Ids between one entity and the next of a part: bits of each class, behind as many ones and a zero.
+const STEPS: [u32; 4] = [0, 3, 6, 12];
+
+/// Bits of a step.
+pub(crate) fn step_bits(step: u32) -> usize {
+    let mut from = 0;
+    for (ones, bits) in (1..).zip(STEPS) {
+        if step - from < 1 << bits {
+            return ones + bits as usize;
+        }
+        from += 1 << bits;
+    }
+    STEPS.len() + 32
+}
+
+pub(crate) fn put_step(to: &mut BitWriter, step: u32) {
+    let mut from = 0;
+    for bits in STEPS {
+        if step - from < 1 << bits {
+            to.flag(false);
+            return to.put(step - from, bits);
+        }
+        to.flag(true);
+        from += 1 << bits;
+    }
+    to.put(step, 32);
+}
+
+pub(crate) fn get_step(from: &mut BitReader<'_>) -> Result<u32, OutOfBits> {
+    let mut first = 0;
+    for bits in STEPS {
+        if !from.flag()? {
+            return Ok(first + from.get(bits)?);
+        }
+        first += 1 << bits;
+    }
+    from.get(32)
+}
+
+/// The three ticks that an entity is told against: age of the newest from 1 to [`AGE_MAX`], then gaps from it to the others,
+/// below [`AGE_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Hash)]
 pub(crate) struct Bases(pub [u8; 3]);
 
+/// Bits of an age or a gap.
+const GAP_BITS: u32 = AGE_MAX.ilog2();
+
 impl Bases {
-    /// The ticks, newest first; `None` if they lie before the match or are not older than `tick`.
+    /// The ticks, newest first; `None` if they lie before the match.
     pub(crate) fn ticks(self, tick: u32) -> Option<[u32; 3]> {
         let [age, near, far] = self.0.map(u32::from);
         let newest = tick.checked_sub(age).filter(|_| age > 0)?;
         Some([newest, newest.checked_sub(near)?, newest.checked_sub(far)?])
+    }
+
+    /// What a client has that lost nothing: the tick before, and one as much older as the newest is old.
+    fn is_plain(self) -> bool {
+        let [age, near, far] = self.0;
+        near == 1 && far == age
+    }
+
+    /// How many bits it takes.
+    pub(crate) fn bits(self) -> usize {
+        let gap = GAP_BITS as usize;
+        gap + 1 + if self.is_plain() { 0 } else { 2 * gap }
+    }
+
+    pub(crate) fn write(self, to: &mut BitWriter) {
+        let [age, near, far] = self.0.map(u32::from);
+        to.put(age - 1, GAP_BITS);
+        to.flag(self.is_plain());
+        if !self.is_plain() {
+            to.put(near, GAP_BITS);
+            to.put(far, GAP_BITS);
+        }
+    }
+
+    pub(crate) fn read(from: &mut BitReader<'_>) -> Result<Self, OutOfBits> {
+        let age = from.get(GAP_BITS)? as u8 + 1;
+        if from.flag()? {
+            return Ok(Self([age, 1, age]));
+        }
+        let (near, far) = (from.get(GAP_BITS)? as u8, from.get(GAP_BITS)? as u8);
+        Ok(Self([age, near, far]))
     }
 }

@@ -7,20 +7,19 @@ use arbiter_schema::StableId;
 use super::acked::Acked;
 use super::cache::Cache;
 use super::history::{History, level};
-use super::{Bases, HEADER_BYTES, How, REFRESH_TICKS};
+use super::{Bases, HEADER_BYTES, How, REFRESH_TICKS, put_step, step_bits};
 use crate::PART_BYTES_MAX;
-use crate::bits::{BitWriter, put_step};
+use crate::bits::BitWriter;
 use crate::codec::entity::{Around, active, entity, odd};
 use crate::codec::prefix::PrefixWriter;
 use crate::codec::{Past, Tables};
-use crate::encode::Viewer;
-use crate::layout::Known;
+use crate::layout::{Known, Viewer};
 
 /// Parts that may be under way: beyond it the oldest counts as lost. Transport has no more payloads in flight.
 const FLIGHTS_MAX: usize = 512;
 
-/// Bits of a part behind its header; one is kept for the end.
-const PART_BITS: usize = (PART_BYTES_MAX - HEADER_BYTES) * 8 - 1;
+/// Bits of a part behind its header; two are kept for whether it has bases, and for the end.
+const PART_BITS: usize = (PART_BYTES_MAX - HEADER_BYTES) * 8 - 2;
 
 /// The parts of one tick for one client, each with the tag that [`Peer::delivered`] and [`Peer::lost`] name it by.
 #[derive(Debug, Default)]
@@ -43,6 +42,19 @@ impl PeerParts {
         self.ends.clear();
         self.too_large = 0;
     }
+}
+
+/// What a client is to be told of a tick.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    /// What it may know, the most urgent first.
+    pub wanted: &'a [StableId],
+    /// What it may not know any more, each once.
+    pub gone: &'a [StableId],
+    /// One of the wanted that is told although it did not change: whoever predicts must hear when a guess was wrong.
+    pub always: Option<StableId>,
+    /// Bytes of all parts; the most urgent entity is told even if it alone takes more.
+    pub budget_bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +88,7 @@ pub struct Peer {
     flights: VecDeque<Flight>,
     spare: Vec<Vec<(StableId, bool)>>,
     next_tag: u32,
+    last_tick: u32,
     part: Part,
     lanes: [Vec<i32>; 4],
     /// Where the next wanted entity is in the tick and among the entries, if they are wanted by id.
@@ -83,12 +96,99 @@ pub struct Peer {
     entry_hint: usize,
 }
 
+/// A part that is being filled. Entities are put in as they are urgent and told by id, so that an id takes few bits.
 #[derive(Debug, Default)]
 struct Part {
-    bits: BitWriter,
+    /// Encodings of the entities.
+    bodies: BitWriter,
+    /// By id.
+    told: Vec<Piece>,
+    /// Bits of the part, or a few more.
+    bits: usize,
+    out: BitWriter,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    id: StableId,
+    how: How,
     bases: Option<Bases>,
-    last_id: u32,
-    told: Vec<(StableId, bool)>,
+    body: (usize, usize),
+}
+
+/// Ids between two entities of a part; `before` is `None` for the first.
+fn step(before: Option<StableId>, id: StableId) -> u32 {
+    before.map_or(id.0, |before| id.0.saturating_sub(before.0 + 1))
+}
+
+impl Part {
+    /// Bits that an entity would add, and its place by id.
+    fn room_for(&self, id: StableId, how: How, bases: Option<Bases>, body: usize) -> (usize, usize) {
+        let at = self.told.partition_point(|piece| piece.id < id);
+        let before = at.checked_sub(1).map(|at| self.told[at].id);
+        // Told against other bases than the first of the part, it names them; the first one names those of the part.
+        let first = self.told.iter().find_map(|piece| piece.bases);
+        let head = match bases {
+            None => how.bits(),
+            Some(bases) if first.is_none() => How::Usual.bits() + bases.bits(),
+            Some(bases) if first == Some(bases) => How::Usual.bits(),
+            Some(bases) => How::Own.bits() + bases.bits(),
+        };
+        let mut bits = 1 + step_bits(step(before, id)) + head + body;
+        if let Some(next) = self.told.get(at) {
+            bits = (bits + step_bits(step(Some(id), next.id))).saturating_sub(step_bits(step(before, next.id)));
+        }
+        (bits, at)
+    }
+
+    /// The bases of most entities; those of the first where as many have others.
+    fn usual(&self) -> Option<Bases> {
+        let mut best: Option<(usize, Bases)> = None;
+        for (at, piece) in self.told.iter().enumerate() {
+            let Some(bases) = piece.bases else { continue };
+            if best.is_some_and(|(_, best)| best == bases) {
+                continue;
+            }
+            let count = self.told[at..].iter().filter(|piece| piece.bases == Some(bases)).count();
+            if best.is_none_or(|(most, _)| count > most) {
+                best = Some((count, bases));
+            }
+            if count * 2 > self.told.len() {
+                break;
+            }
+        }
+        best.map(|(_, bases)| bases)
+    }
+
+    fn write(&mut self) {
+        let usual = self.usual();
+        let out = &mut self.out;
+        out.clear();
+        out.flag(usual.is_some());
+        if let Some(usual) = usual {
+            usual.write(out);
+        }
+        let mut before = None;
+        for piece in &self.told {
+            out.flag(true);
+            put_step(out, step(before, piece.id));
+            before = Some(piece.id);
+            let own = piece.bases.filter(|bases| Some(*bases) != usual);
+            let how = if own.is_some() { How::Own } else { piece.how };
+            how.write(out);
+            if let Some(own) = own {
+                own.write(out);
+            }
+            self.bodies.copy(piece.body.0, piece.body.1, out);
+        }
+        out.flag(false);
+    }
+
+    fn clear(&mut self) {
+        self.bodies.clear();
+        self.told.clear();
+        self.bits = 0;
+    }
 }
 
 impl Peer {
@@ -102,6 +202,7 @@ impl Peer {
             flights: VecDeque::new(),
             spare: Vec::new(),
             next_tag: 0,
+            last_tick: 0,
             part: Part::default(),
             lanes: Default::default(),
             place_hint: 0,
@@ -109,30 +210,32 @@ impl Peer {
         }
     }
 
-    /// Tells the tick that `history` begun last: who is gone from sight, then `wanted`, the most urgent first, until
-    /// `budget_bytes` are full. What does not fit waits: it is as urgent as the caller says at the next tick.
-    #[allow(clippy::too_many_arguments, reason = "what a room knows when it tells a client of a tick")]
+    /// Tells the tick that `history` [finished](History::finish) last: who is gone from sight, then what is wanted, until the
+    /// budget is full. Returns how many of the wanted are told; the others wait, and are as urgent as the caller says at the
+    /// next tick. What has been told and has not changed since counts as told.
     pub fn encode(
         &mut self,
-        history: &mut History,
+        history: &History,
         cache: &mut Cache,
         viewer: Viewer,
-        wanted: &[StableId],
-        gone_from_sight: &[StableId],
-        budget_bytes: usize,
+        wish: &Wish<'_>,
         parts: &mut PeerParts,
-    ) {
+    ) -> usize {
         parts.clear();
-        let Some(tick) = history.tick() else { return };
-        history.settle();
+        let Some(tick) = history.tick() else { return 0 };
+        let budget_bytes = wish.budget_bytes;
         cache.begin(tick, history.count());
         if self.viewer.replace(viewer) != Some(viewer) {
             // What it was told is judged by who it was: it starts afresh.
             self.restart(tick);
         }
-        for id in gone_from_sight {
+        for id in wish.gone {
             self.leave(*id, tick);
         }
+        if history.vanished_since(self.last_tick) {
+            self.leave_vanished(history, tick);
+        }
+        self.last_tick = tick;
         for at in 0..self.entries.len() {
             let entry = &mut self.entries[at];
             if entry.gone.is_some() && entry.again {
@@ -145,12 +248,29 @@ impl Peer {
             }
         }
         (self.place_hint, self.entry_hint) = (0, 0);
-        for id in wanted {
-            if !self.tell(history, cache, viewer, *id, tick, budget_bytes, parts) {
+        let mut served = 0;
+        for id in wish.wanted {
+            let always = wish.always == Some(*id);
+            if !self.tell(history, cache, viewer, (*id, always), tick, budget_bytes, parts) {
                 break;
             }
+            served += 1;
         }
         self.close(tick, parts);
+        served
+    }
+
+    /// What is not there any more left sight.
+    fn leave_vanished(&mut self, history: &History, tick: u32) {
+        let mut hint = 0;
+        for at in 0..self.entries.len() {
+            let Entry { id, gone, .. } = self.entries[at];
+            match history.has(id, hint) {
+                Some(at) => hint = at + 1,
+                None if gone.is_none() => self.leave(id, tick),
+                None => {}
+            }
+        }
     }
 
     fn leave(&mut self, id: StableId, tick: u32) {
@@ -168,10 +288,10 @@ impl Peer {
     #[allow(clippy::too_many_arguments, reason = "as encode")]
     fn tell(
         &mut self,
-        history: &mut History,
+        history: &History,
         cache: &mut Cache,
         viewer: Viewer,
-        id: StableId,
+        (id, always): (StableId, bool),
         tick: u32,
         budget: usize,
         parts: &mut PeerParts,
@@ -194,7 +314,7 @@ impl Peer {
         let other = |told: u32| told < span.owner_since && history.known_at(told, id, viewer) != Some(known);
         // It has been told what is true, and that is under way or acknowledged.
         let recent = |told: u32| told >= span.same_since[level] && tick - told < REFRESH_TICKS && !other(told);
-        if !back && !entry.again && entry.told.is_some_and(recent) {
+        if !back && !always && !entry.again && entry.told.is_some_and(recent) {
             return true;
         }
         let bases = if back { None } else { entry.acked.bases(tick, span.shape_since[level], self.ladder) };
@@ -202,7 +322,7 @@ impl Peer {
         let key = (known, bases.unwrap_or_default());
         let range = match cache.find(place, key) {
             Some(range) => range,
-            None => self.make(history, cache, viewer, (id, place), tick, key, bases),
+            None => self.make(history, cache, (id, place), span.shapes[level], key, bases),
         };
         if range.0 == range.1 {
             self.leave(id, tick);
@@ -230,28 +350,26 @@ impl Peer {
     }
 
     /// Makes the encoding of an entity; an empty one if nothing of it may be known.
-    #[allow(clippy::too_many_arguments, reason = "as encode")]
     fn make(
         &mut self,
-        history: &mut History,
+        history: &History,
         cache: &mut Cache,
-        viewer: Viewer,
         (id, place): (StableId, usize),
-        tick: u32,
+        shape: Option<u32>,
         key: (Known, Bases),
         bases: Option<Bases>,
     ) -> (usize, usize) {
+        let (Some(shape), Some(tick)) = (shape, history.tick()) else { return cache.make(place, key, |_| {}) };
         self.lanes.iter_mut().for_each(Vec::clear);
         let [now, states @ ..] = &mut self.lanes;
-        let shape = history.told(tick, id, viewer, now);
+        history.told(tick, (id, place), key.0, now);
         if let Some(ticks) = bases.and_then(|bases| bases.ticks(tick)) {
             for (base, state) in ticks.into_iter().zip(states.iter_mut()) {
-                let then = history.told(base, id, viewer, state);
-                debug_assert_eq!(then, shape, "a base of another shape");
+                history.told(base, (id, place), key.0, state);
+                debug_assert_eq!(state.len(), now.len(), "a base of another shape");
             }
         }
         let shapes = &history.shapes;
-        let Some(shape) = shape else { return cache.make(place, key, |_| {}) };
         cache.make(place, key, |to| match bases {
             Some(bases) => {
                 let [age, near, far] = bases.0.map(i64::from);
@@ -272,7 +390,8 @@ impl Peer {
         })
     }
 
-    /// Puts what was encoded into the part, or into the next one; false if the budget does not carry it.
+    /// Puts what was encoded into the part, or into the next one; false if the budget does not carry it. An entity is told
+    /// once in a tick.
     #[allow(clippy::too_many_arguments, reason = "as encode")]
     fn put(
         &mut self,
@@ -284,29 +403,24 @@ impl Peer {
         budget: usize,
         parts: &mut PeerParts,
     ) -> bool {
-        // The longest head: flag, step, how, bases.
-        let length = end - start + 1 + 36 + 2 + 24;
-        if self.part.bits.len() + length > PART_BITS {
+        let body = end - start;
+        let (more, at) = self.part.room_for(id, how, bases, body);
+        // What is back before its leaving was heard of is told of both in one tick, and a part tells of each entity once.
+        let is_twice = self.part.told.get(at).is_some_and(|piece| piece.id == id);
+        if is_twice || self.part.bits + more > PART_BITS {
             self.close(tick, parts);
         }
-        if parts.bytes.len() + HEADER_BYTES + (self.part.bits.len() + length).div_ceil(8) > budget {
+        let part = &mut self.part;
+        let (more, at) = part.room_for(id, how, bases, body);
+        // The first always leaves: one that is larger than every budget would wait for ever, and all behind it.
+        let is_first = parts.bytes.is_empty() && part.told.is_empty();
+        if !is_first && parts.bytes.len() + HEADER_BYTES + (part.bits + more + 2).div_ceil(8) > budget {
             return false;
         }
-        let part = &mut self.part;
-        let how = match bases {
-            Some(bases) if *part.bases.get_or_insert(bases) != bases => How::Own,
-            _ => how,
-        };
-        part.bits.flag(true);
-        part.bits.flag(id.0 < part.last_id);
-        put_step(&mut part.bits, id.0.abs_diff(part.last_id));
-        part.bits.put(how as u32, 2);
-        if let (How::Own, Some(bases)) = (how, bases) {
-            bases.0.iter().for_each(|byte| part.bits.put(u32::from(*byte), 8));
-        }
-        bits.copy(start, end, &mut part.bits);
-        part.last_id = id.0;
-        part.told.push((id, how == How::Gone));
+        let from = part.bodies.len();
+        bits.copy(start, end, &mut part.bodies);
+        part.told.insert(at, Piece { id, how, bases, body: (from, from + body) });
+        part.bits += more;
         true
     }
 
@@ -315,14 +429,13 @@ impl Peer {
         if part.told.is_empty() {
             return;
         }
-        part.bits.flag(false);
-        parts.bytes.extend_from_slice(&tick.to_le_bytes());
-        parts.bytes.extend_from_slice(&part.bases.unwrap_or_default().0);
-        part.bits.finish_into(&mut parts.bytes);
+        part.write();
+        parts.bytes.extend_from_slice(&(tick as u16).to_le_bytes());
+        part.out.finish_into(&mut parts.bytes);
         parts.ends.push((self.next_tag, parts.bytes.len()));
-        let told = core::mem::replace(&mut part.told, self.spare.pop().unwrap_or_default());
-        (part.bases, part.last_id) = (None, 0);
-        part.bits.clear();
+        let mut told = self.spare.pop().unwrap_or_default();
+        told.extend(part.told.iter().map(|piece| (piece.id, piece.how == How::Gone)));
+        part.clear();
         if self.flights.len() == FLIGHTS_MAX
             && let Some(oldest) = self.flights.front().map(|flight| flight.tag)
         {
@@ -330,6 +443,16 @@ impl Peer {
         }
         self.flights.push_back(Flight { tag: self.next_tag, tick, told });
         self.next_tag = self.next_tag.wrapping_add(1);
+    }
+
+    /// The client holds nothing, and what is under way does not count, as when it enters another match. Tags go on.
+    pub fn reset(&mut self) {
+        (self.viewer, self.last_tick) = (None, 0);
+        self.entries.clear();
+        while let Some(mut flight) = self.flights.pop_front() {
+            flight.told.clear();
+            self.spare.push(flight.told);
+        }
     }
 
     /// From `tick` on nothing counts as held, as when a client asks for a full state because it could not read a part.

@@ -3,15 +3,52 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use arbiter_schema::{Registry, StableId};
+use thiserror::Error;
 
 use super::shape::{Shape, Shapes};
-use super::{Bases, ENTITIES_MAX, HEADER_BYTES, How, KEEP_TICKS};
+use super::{Bases, ENTITIES_MAX, HEADER_BYTES, How, KEEP_TICKS, get_step};
 use crate::PART_BYTES_MAX;
-use crate::bits::{BitReader, get_step};
+use crate::bits::BitReader;
 use crate::codec::entity::{Around, entity};
 use crate::codec::prefix::PrefixReader;
 use crate::codec::{Past, Tables};
-use crate::decode::SnapshotError;
+use crate::frame::{Frame, Head};
+
+/// Why a part was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SnapshotError {
+    /// Too short for a header, or longer than a part may be.
+    #[error("a part of {0} bytes is no part of a snapshot")]
+    Size(usize),
+    /// The bit stream makes no sense.
+    #[error("a part of tick {tick} is malformed: {what}; client and server differ in version, or it was damaged")]
+    Malformed {
+        /// Its tick.
+        tick: u32,
+        /// What was found.
+        what: &'static str,
+    },
+    /// Told against states that are not held (any more).
+    #[error("a part of tick {tick} builds upon a state of entity {id} that is not held: it has to be told in full", id = id.0)]
+    NotHeld {
+        /// Its tick.
+        tick: u32,
+        /// The entity.
+        id: StableId,
+    },
+}
+
+/// Why reading stopped.
+enum Fault {
+    Malformed(&'static str),
+    NotHeld(StableId),
+}
+
+impl From<&'static str> for Fault {
+    fn from(what: &'static str) -> Self {
+        Self::Malformed(what)
+    }
+}
 
 /// Lanes of all states that are held: 32 MB, what a hostile server can make a client keep.
 const LANES_MAX: usize = 8_000_000;
@@ -60,6 +97,24 @@ impl Receiver {
         Self { shapes, entities: BTreeMap::new(), newest: 0, lanes: 0, read: Vec::new() }
     }
 
+    /// Forgets everything: what follows is told from about `tick` on, as in another match.
+    pub fn begin(&mut self, tick: u32) {
+        self.entities.clear();
+        (self.newest, self.lanes) = (tick, 0);
+    }
+
+    /// Forgets what was told until `tick`. A part of that tick could not be kept, and what it told of things that are gone is
+    /// not told again: the server begins anew as if nothing were held.
+    pub fn forget_until(&mut self, tick: u32) {
+        let lanes = &mut self.lanes;
+        self.entities.retain(|_, entity| {
+            let old = entity.states.partition_point(|state| state.tick <= tick);
+            *lanes -= entity.states.drain(..old).map(|state| state.lanes.len()).sum::<usize>();
+            entity.gone = entity.gone.filter(|gone| *gone > tick);
+            !entity.states.is_empty() || entity.gone.is_some()
+        });
+    }
+
     /// The newest tick of which anything was told.
     pub fn newest_tick(&self) -> u32 {
         self.newest
@@ -80,15 +135,37 @@ impl Receiver {
         self.shapes.get(state.shape).0
     }
 
+    /// Fills `frame` with all that was in sight at `tick`, each entity in its newest state of then.
+    pub fn frame(&self, tick: u32, frame: &mut Frame) {
+        frame.clear(tick);
+        for (id, entity) in &self.entities {
+            let Some(state) = entity.at(tick) else { continue };
+            let mut told = state.lanes.iter();
+            for (component, known) in self.shape(state) {
+                let head = Head { known: *known, state_tick: state.tick, ..Head::new(*id, *component) };
+                let lanes = self.shapes.layout().lanes(*component).iter();
+                frame.push_from(
+                    head,
+                    lanes.map(|lane| if known.knows(lane.audience) { told.next().copied().unwrap_or(0) } else { 0 }),
+                );
+            }
+        }
+    }
+
     /// Takes a part. Errors leave everything as it was.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<u32, SnapshotError> {
         if bytes.len() <= HEADER_BYTES || bytes.len() > PART_BYTES_MAX {
             return Err(SnapshotError::Size(bytes.len()));
         }
-        let tick = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        let bases = Bases([bytes[4], bytes[5], bytes[6]]);
+        let low = u16::from_le_bytes([bytes[0], bytes[1]]);
+        // The one of its ticks that is nearest to the newest.
+        let ahead = low.wrapping_sub(self.newest as u16) as i16;
+        let tick = self.newest.checked_add_signed(i32::from(ahead)).unwrap_or(u32::from(low));
         self.read.clear();
-        self.read_all(tick, bases, &bytes[HEADER_BYTES..]).map_err(|what| SnapshotError::Malformed { tick, what })?;
+        self.read_all(tick, &bytes[HEADER_BYTES..]).map_err(|fault| match fault {
+            Fault::Malformed(what) => SnapshotError::Malformed { tick, what },
+            Fault::NotHeld(id) => SnapshotError::NotHeld { tick, id },
+        })?;
         self.newest = self.newest.max(tick);
         let mut read = core::mem::take(&mut self.read);
         for (id, state) in read.drain(..) {
@@ -99,36 +176,33 @@ impl Receiver {
         Ok(tick)
     }
 
-    fn read_all(&mut self, tick: u32, usual: Bases, bytes: &[u8]) -> Result<(), &'static str> {
+    fn read_all(&mut self, tick: u32, bytes: &[u8]) -> Result<(), Fault> {
         let mut from = BitReader::new(bytes);
         let short = |_| "a part ends inside an entity";
-        let (mut last_id, mut lanes) = (0_u32, self.lanes);
+        let usual = if from.flag().map_err(short)? { Some(Bases::read(&mut from).map_err(short)?) } else { None };
+        let (mut next_id, mut lanes) = (Some(0_u32), self.lanes);
         while from.flag().map_err(short)? {
-            let back = from.flag().map_err(short)?;
             let step = get_step(&mut from).map_err(short)?;
-            let id = if back { last_id.checked_sub(step) } else { last_id.checked_add(step) };
-            last_id = id.ok_or("an id that does not exist")?;
-            let id = StableId(last_id);
-            let how = How::ALL[from.get(2).map_err(short)? as usize];
+            let id = next_id.and_then(|next| next.checked_add(step)).ok_or("an id that does not exist")?;
+            next_id = id.checked_add(1);
+            let id = StableId(id);
+            let how = How::read(&mut from).map_err(short)?;
             let state = match how {
                 How::Gone => None,
                 How::Full => Some(self.read_full(tick, &mut from)?),
-                How::Usual => Some(self.read_change(tick, id, usual, &mut from)?),
+                How::Usual => Some(self.read_change(tick, id, usual.ok_or("no bases")?, &mut from)?),
                 How::Own => {
-                    let mut own = Bases::default();
-                    for byte in &mut own.0 {
-                        *byte = from.get(8).map_err(short)? as u8;
-                    }
-                    Some(self.read_change(tick, id, own, &mut from)?)
+                    let bases = Bases::read(&mut from).map_err(short)?;
+                    Some(self.read_change(tick, id, bases, &mut from)?)
                 }
             };
             lanes += state.as_ref().map_or(0, |state| state.lanes.len());
             if lanes > LANES_MAX || self.entities.len() + self.read.len() >= ENTITIES_MAX {
-                return Err("more than a client keeps");
+                return Err("more than a client keeps".into());
             }
             self.read.push((id, state));
         }
-        if from.remaining() >= 8 { Err("bytes are left behind the stream") } else { Ok(()) }
+        if from.remaining() >= 8 { Err("bytes are left behind the stream".into()) } else { Ok(()) }
     }
 
     fn read_full(&mut self, tick: u32, from: &mut BitReader<'_>) -> Result<State, &'static str> {
@@ -148,22 +222,16 @@ impl Receiver {
         Ok(State { tick, shape, lanes })
     }
 
-    fn read_change(
-        &self,
-        tick: u32,
-        id: StableId,
-        bases: Bases,
-        from: &mut BitReader<'_>,
-    ) -> Result<State, &'static str> {
-        let ticks = bases.ticks(tick).ok_or("bases that are not older")?;
-        let held = self.entities.get(&id).ok_or("a change of an entity that is not held")?;
+    fn read_change(&self, tick: u32, id: StableId, bases: Bases, from: &mut BitReader<'_>) -> Result<State, Fault> {
+        let ticks = bases.ticks(tick).ok_or("bases before the match")?;
+        let held = self.entities.get(&id).ok_or(Fault::NotHeld(id))?;
         let find = |tick: u32| {
             let at = held.states.binary_search_by_key(&tick, |state| state.tick).ok()?;
             held.states.get(at)
         };
-        let [Some(newest), Some(near), Some(far)] = ticks.map(find) else { return Err("a base that is not held") };
+        let [Some(newest), Some(near), Some(far)] = ticks.map(find) else { return Err(Fault::NotHeld(id)) };
         if near.shape != newest.shape || far.shape != newest.shape {
-            return Err("bases of different shapes");
+            return Err("bases of different shapes".into());
         }
         let gaps = [i64::from(bases.0[1]), i64::from(bases.0[2])];
         let past = Past { states: [&newest.lanes, &near.lanes, &far.lanes], age: i64::from(bases.0[0]), gaps };

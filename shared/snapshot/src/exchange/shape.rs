@@ -11,8 +11,8 @@ use crate::layout::{Known, Layout};
 /// Most shapes that a client learns: a hostile server could make up more for ever.
 const SHAPES_MAX: usize = 4_096;
 
-/// Most components of an entity.
-const COMPONENTS_MAX: usize = 63;
+/// Most components of an entity that are told.
+pub(crate) const COMPONENTS_MAX: usize = 63;
 
 /// Components by number, with what is known of each.
 pub type Shape = Vec<(ComponentId, Known)>;
@@ -46,15 +46,17 @@ impl Shapes {
             return None;
         }
         let number = self.shapes.len() as u32;
-        let (mut lanes, mut widths) = (Vec::new(), Vec::new());
+        let mut widths = Vec::new();
         for (component, known) in shape {
-            let described = self.components.get(usize::from(*component)).map_or(&[][..], |it| &it.lanes);
-            lanes.extend(described.iter().filter(|lane| known.knows(lane.audience)).copied());
             let told = self.layout.lanes(*component).iter().filter(|lane| known.knows(lane.audience));
             widths.extend(told.map(|lane| lane.width));
         }
+        let plan = Plan::of(shape.iter().map(|(component, known)| {
+            let described = self.components.get(usize::from(*component)).map_or(&[][..], |it| &it.lanes);
+            described.iter().filter(|lane| known.knows(lane.audience))
+        }));
         self.numbers.insert(shape.clone(), number);
-        self.shapes.push((shape.clone(), Plan::new(&lanes), widths));
+        self.shapes.push((shape.clone(), plan, widths));
         Some(number)
     }
 
@@ -86,10 +88,5 @@ impl Shapes {
             shape.push((component, known));
         }
         Ok(self.number(&shape))
-    }
-
-    /// Whether a shape has a component more than may be told.
-    pub(crate) fn full(shape: &Shape) -> bool {
-        shape.len() >= COMPONENTS_MAX
     }
 }
