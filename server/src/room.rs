@@ -20,9 +20,10 @@ use arbiter_protocol::{GoodbyeReason, InputPacket};
 use arbiter_recording::End;
 use arbiter_schema::StableId;
 use arbiter_sim::{BuildError, Command, LeaveReason, Loadout, Outcome, Simulation};
-use arbiter_snapshot::{Cache, History, Peer, PeerParts};
+use arbiter_snapshot::{History, Peer};
 use crossbeam::channel::Receiver;
 
+use self::replication::Teller;
 use crate::buffer::InputBuffer;
 use crate::interest::Interest;
 use crate::recorder::Recorder;
@@ -136,8 +137,9 @@ pub(crate) struct Room {
     simulation: Simulation,
     phase: Phase,
     history: History,
-    cache: Cache,
     interest: Interest,
+    /// One for each thread that tells clients.
+    tellers: Vec<Teller>,
     seats: Vec<Option<Seat>>,
     slots: HashMap<Remote, u16>,
     leaving: Vec<(u16, LeaveReason)>,
@@ -145,7 +147,6 @@ pub(crate) struct Room {
     waiting: Vec<Arrival>,
     match_id: [u8; 16],
     commands: Vec<Command>,
-    parts: PeerParts,
     times: TickTimes,
     overruns: u64,
     snapshot_bytes: u64,
@@ -168,6 +169,7 @@ impl Room {
         let simulation = build(&shared.config, seed(&shared.config, u32::from(number)))?;
         let history = History::new(simulation.registry());
         let interest = Interest::new(&simulation, shared.config.interest);
+        let tellers = Self::tellers(&shared);
         let seats = (0..shared.config.settings.players_max).map(|_| None).collect();
         // A limit of matches may be below the number of rooms: a room without a match ends with its first tick.
         let ended = !shared.may_start_match();
@@ -181,15 +183,14 @@ impl Room {
             simulation,
             phase: Phase::Playing,
             history,
-            cache: Cache::default(),
             interest,
+            tellers,
             seats,
             slots: HashMap::new(),
             leaving: Vec::new(),
             waiting: Vec::new(),
             match_id: random(),
             commands: Vec::new(),
-            parts: PeerParts::default(),
             times: TickTimes::default(),
             overruns: 0,
             snapshot_bytes: 0,

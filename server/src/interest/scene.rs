@@ -19,6 +19,9 @@ use super::settings::{ENTITIES_MAX, HORIZON_MS_MAX};
 /// Players whose distance to walls is looked up in one tick; the others' is taken from before, less how far they came.
 const CLEARED_MAX: usize = 128;
 
+/// Clients that look at all there is in one tick. In larger rooms they take turns.
+const WATCHED_MAX: usize = 256;
+
 /// The longest way to a wall that is looked for, in metres: a dash of the shipped rules within the longest horizon, and some.
 const CLEARANCE_MAX: f32 = 12.0;
 
@@ -100,6 +103,8 @@ struct Kept {
     /// Distances to walls, and metres moved since they were looked up.
     clear: [f32; CORNERS],
     moved: f32,
+    /// The tick of the last jolt.
+    jolted: u32,
 }
 
 /// See the module.
@@ -129,6 +134,8 @@ pub struct Scene {
     places_end: usize,
     numbers: Numbers,
     next_cleared: usize,
+    turns: u32,
+    player_count: usize,
 }
 
 impl Scene {
@@ -151,7 +158,24 @@ impl Scene {
             places_end: 0,
             numbers: Numbers::new(simulation.rules()),
             next_cleared: 0,
+            turns: 1,
+            player_count: 0,
         }
+    }
+
+    /// Whether an entity stands at a place.
+    pub fn stands_at(&self, id: StableId, place: usize) -> bool {
+        self.kept.get(place).is_some_and(|kept| kept.id == id)
+    }
+
+    /// How many players there are.
+    pub fn player_count(&self) -> usize {
+        self.player_count
+    }
+
+    /// In how many ticks every client has its turn to look at all there is; in between it looks at what was most urgent.
+    pub fn turns(&self) -> u32 {
+        self.turns
     }
 
     /// The body of an entity.
@@ -182,6 +206,7 @@ impl Scene {
         let (rules, map) = (simulation.rules(), simulation.map());
         let reader = Reader { view, rules, map, numbers: &self.numbers };
         let mut before = self.places.iter().peekable();
+        self.turns = (self.player_count.div_ceil(WATCHED_MAX)).max(1) as u32;
         for &(id, entity) in index.all() {
             let Some(identity) = view.component::<Identity>(entity) else { continue };
             // Both lists are in the order of ids, and what is gone was taken out.
@@ -190,7 +215,11 @@ impl Scene {
             let mut body = reader.body(identity, entity, place);
             let kept = &mut self.kept[place as usize];
             self.places_end = self.places_end.max(place as usize + 1);
-            body.jolted = kept.is_jolted(&body, self.rate);
+            if kept.is_jolted(&body, self.rate) {
+                kept.jolted = self.tick;
+            }
+            // Every client has its turn before it is forgotten.
+            body.jolted = self.tick - kept.jolted < self.turns;
             kept.note(&body);
             if let (Kind::Player, Some(slot)) = (body.kind, body.owner.checked_sub(1))
                 && let Some(entry) = self.players.get_mut(usize::from(slot))
@@ -199,6 +228,7 @@ impl Scene {
             }
             self.bodies.push(body);
         }
+        self.player_count = self.players.iter().flatten().count();
         self.hot.clear();
         self.hot.extend(self.bodies.iter().map(Hot::of));
         self.places.clear();
@@ -241,7 +271,7 @@ impl Scene {
             match body.kind {
                 Kind::Player if body.alive => {
                     let kept = &mut self.kept[body.place as usize];
-                    if body.jolted || body.owner as usize % turns == self.next_cleared {
+                    if kept.jolted == self.tick || body.owner as usize % turns == self.next_cleared {
                         kept.clear = ways(&self.statics, &body.shape);
                         kept.moved = 0.0;
                     }

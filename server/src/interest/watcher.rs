@@ -166,32 +166,61 @@ impl Watcher {
     /// Judges what is due and makes the lists. `mates_see` says of a place whether a team mate sees what stands there.
     pub fn look(&mut self, scene: &Scene, settings: &InterestSettings, mates_see: &dyn Fn(u32) -> bool) {
         self.wanted.clear();
-        self.wanted_places.clear();
         self.gone.clear();
         self.gone_places.clear();
+        self.keys.clear();
         self.wanted.push(StableId::NONE);
-        let Some(me) = scene.player(self.slot) else { return };
+        let Some(me) = scene.player(self.slot) else { return self.wanted_places.clear() };
         let is_new = (me.id, me.team) != (self.id, self.team);
         if is_new {
             self.reset();
             (self.id, self.team) = (me.id, me.team);
         }
         self.make_room(scene.places());
-        let players = scene.players.iter().flatten().count().max(1) as u32;
-        let pay = (COST_PER_SECOND / u32::from(scene.rate).max(1)).min(COST_PER_TICK_ALL / players);
+        self.note_contacts(scene, me);
+        if !is_new && !(scene.tick + u32::from(self.slot)).is_multiple_of(scene.turns()) {
+            self.look_again(scene);
+        } else {
+            self.look_at_all(scene, settings, me, is_new, mates_see);
+        }
+        self.rank();
+    }
+
+    fn look_at_all(
+        &mut self,
+        scene: &Scene,
+        settings: &InterestSettings,
+        me: &Body,
+        is_new: bool,
+        mates_see: &dyn Fn(u32) -> bool,
+    ) {
+        let pay = (COST_PER_SECOND * scene.turns() / u32::from(scene.rate).max(1))
+            .min(COST_PER_TICK_ALL * scene.turns() / scene.player_count().max(1) as u32);
         self.purse_max = pay * COST_TICKS;
         // The first look is at everything.
         self.purse = if is_new { self.purse_max } else { (self.purse + pay).min(self.purse_max) };
+        // Whoever comes into view until the next turn is told now.
+        let wait = scene.turns() - 1;
         for (slack, eyes) in SLACKS_MS.iter().zip(&mut self.eyes) {
-            let seconds = self.horizon_s + ticks(*slack, scene.rate) as f32 / f32::from(scene.rate);
+            let seconds = self.horizon_s + (ticks(*slack, scene.rate) + wait) as f32 / f32::from(scene.rate);
             *eyes = [false, true].map(|dash| me.shape.eyes_within(seconds, dash));
         }
-        self.note_contacts(scene, me);
-        self.keys.clear();
         for at in 0..scene.hot.len() {
             self.look_at(scene, settings, me, at, mates_see);
         }
-        self.rank();
+    }
+
+    /// Between two turns: what was most urgent gets more urgent as it waits. Nothing goes out of sight.
+    fn look_again(&mut self, scene: &Scene) {
+        for at in 0..self.wanted_places.len() {
+            let place = self.wanted_places[at] as usize;
+            // Whoever came to a place that was left is looked at in turn.
+            if self.pairs.flags[place] & RELEVANT != 0 && scene.stands_at(self.pairs.ids[place], place) {
+                let age = scene.tick.saturating_sub(self.pairs.told[place]);
+                let key = rank::key(scene, self.pairs.ids[place], self.pairs.weights[place], age);
+                self.keys.push((key, place as u32));
+            }
+        }
     }
 
     /// Room for every place in use, so that a busy tick allocates nothing.
@@ -202,7 +231,6 @@ impl Watcher {
             list.reserve(places);
         }
         self.gone.reserve(places);
-        self.keys.clear();
         self.keys.reserve(places);
     }
 
@@ -311,7 +339,7 @@ impl Watcher {
             if self.purse <= kept_for_players {
                 break;
             }
-            let seconds = self.horizon_s + slack as f32 / f32::from(scene.rate);
+            let seconds = self.horizon_s + (slack + scene.turns() - 1) as f32 / f32::from(scene.rate);
             verdict = self.judge_within(scene, me, body, seconds, level, &mut memory);
             if verdict == Verdict::Hidden || level == 0 {
                 break;
@@ -371,6 +399,7 @@ impl Watcher {
             self.keys.truncate(WANTED_MAX);
         }
         self.keys.sort_unstable_by(by_key);
+        self.wanted_places.clear();
         for (key, place) in &self.keys {
             self.wanted.push(StableId(u32::MAX - (*key & u64::from(u32::MAX)) as u32));
             self.wanted_places.push(*place);

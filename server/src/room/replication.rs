@@ -1,22 +1,60 @@
 //! What each client is told of a tick: what it may know, the most urgent first, against what it provably holds.
+//!
+//! Clients are served one by one, or in large rooms by several threads at once: what one is told depends on nothing that
+//! another is told, so that the bytes are the same however many threads there are.
 
 use arbiter_protocol::{Datagram, SnapshotHeader};
+use arbiter_schema::StableId;
 use arbiter_sim::index::Identity;
-use arbiter_snapshot::{Viewer, Wish};
+use arbiter_sim::simulation::View;
+use arbiter_snapshot::{Cache, History, PeerParts, Viewer, Wish};
 
-use super::{Entering, Room};
+use super::{Entering, Room, Seat};
+use crate::Shared;
+use crate::interest::Watcher;
 use crate::shard::{Remote, ToSocket};
 
 /// Socket threads are woken behind so many clients of a tick, and behind the last: they send to the first while the others'
 /// snapshots are made, but are not woken for each.
-const WAKE_EVERY: u32 = 32;
+const WAKE_EVERY: u64 = 32;
 
 /// Players up to which each is told against the newest states that it holds. In larger rooms the states of even ticks alone
 /// are bases, so that clients whose round trips differ meet on the same ones and share encodings.
 const SMALL_ROOM: u16 = 32;
 
+/// Players for whom a thread of their own is worth what it costs to start.
+const PLAYERS_PER_THREAD: usize = 64;
+
 /// Milliseconds that a snapshot may be late or lost without an enemy who steps out of cover coming as a surprise.
 const HORIZON_SLACK_MS: u32 = 50;
+
+/// What one thread tells with: its memory and what it counted.
+#[derive(Default)]
+pub(super) struct Teller {
+    cache: Cache,
+    parts: PeerParts,
+    told: Told,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Told {
+    snapshots: u64,
+    bytes: u64,
+    held_back: u64,
+    dropped: u64,
+    too_large: u64,
+}
+
+/// What all clients of a tick have in common.
+struct Moment<'a> {
+    tick: u32,
+    rate: u32,
+    budget_max: usize,
+    match_number: u8,
+    history: &'a History,
+    view: View<'a>,
+    shared: &'a Shared,
+}
 
 impl Room {
     pub(super) fn ladder(&self) -> u32 {
@@ -26,6 +64,14 @@ impl Room {
     /// Number of the match in this room, as it goes on the wire.
     pub(super) fn match_number(&self) -> u8 {
         (self.matches % 4) as u8
+    }
+
+    /// Threads that this room may use: its share of the cores.
+    pub(super) fn tellers(shared: &Shared) -> Vec<Teller> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let share = cores / usize::from(shared.config.rooms.max(1));
+        let worth = usize::from(shared.config.settings.players_max) / PLAYERS_PER_THREAD;
+        (0..share.min(worth).max(1)).map(|_| Teller::default()).collect()
     }
 
     /// Tells each client what it may know of this tick.
@@ -38,53 +84,107 @@ impl Room {
         history.finish();
         self.interest.look(&self.simulation);
         let rate = u32::from(self.simulation.settings().tick_rate).max(1);
-        let budget_max = self.shared.config.snapshot_kbit_max as usize * 125 / rate as usize;
-        let (mut dropped, mut told) = (0, 0);
-        for (slot, seat) in (0_u16..).zip(&mut self.seats) {
-            let Some(seat) = seat else { continue };
-            let (Entering::In(player), None) = (&seat.entering, seat.lost) else { continue };
-            let player = *player;
-            let budget_bytes = seat.line.budget().min(budget_max);
-            if budget_bytes == 0 {
-                // The link carries no more now: a snapshot would wait in a queue on the way and be older than the next one.
-                self.held_back += 1;
-                continue;
+        let moment = Moment {
+            tick,
+            rate,
+            budget_max: self.shared.config.snapshot_kbit_max as usize * 125 / rate as usize,
+            match_number,
+            history: &self.history,
+            view,
+            shared: &self.shared,
+        };
+        let (watch, watchers) = self.interest.split();
+        let (moment, watch) = (&moment, &watch);
+        let share = self.seats.len().div_ceil(self.tellers.len()).max(1);
+        let shares = self.seats.chunks_mut(share).zip(watchers.chunks_mut(share));
+        let mut shares = self.tellers.iter_mut().zip(shares).enumerate();
+        std::thread::scope(|scope| {
+            let first = shares.next();
+            for (at, (teller, (seats, watchers))) in shares {
+                scope.spawn(move || moment.tell_all(at * share, seats, watchers, watch, teller));
             }
-            if let (Some(watcher), Some(lag)) = (self.interest.watcher(slot), seat.view_lag) {
-                watcher.set_horizon(u32::from(lag) * 1_000 / rate + HORIZON_SLACK_MS);
+            if let Some((_, (teller, (seats, watchers)))) = first {
+                moment.tell_all(0, seats, watchers, watch, teller);
             }
-            let Some(watcher) = self.interest.watch(slot) else { continue };
-            let team = view.get::<Identity>(player).map_or(0, |identity| identity.team);
-            let viewer = Viewer { slot: Some(slot), team };
-            let wish = Wish { wanted: watcher.wanted(), gone: watcher.gone(), always: Some(player), budget_bytes };
-            let gone = wish.gone.len();
-            let served = seat.peer.encode(&self.history, &mut self.cache, viewer, &wish, &mut self.parts);
-            (0..served).for_each(|at| watcher.told(at, tick));
-            // From here on the peer repeats it until the client knows.
-            (0..gone).for_each(|at| watcher.forgotten(at, tick));
-            if self.parts.too_large > 0 {
+        });
+        let mut dropped = 0;
+        for teller in &mut self.tellers {
+            let told = core::mem::take(&mut teller.told);
+            self.snapshots += told.snapshots;
+            self.snapshot_bytes += told.bytes;
+            self.held_back += told.held_back;
+            dropped += told.dropped;
+            if told.too_large > 0 {
                 tracing::warn!(room = self.number, tick, "an entity does not fit into any part and is not told");
-            }
-            let header = SnapshotHeader::new(seat.newest.map(|(_, margin)| margin), match_number);
-            let Remote { shard, client } = seat.client;
-            let link = &self.shared.shards[usize::from(shard)];
-            for (tag, part) in self.parts.iter() {
-                let mut bytes = link.buffer();
-                Datagram::Snapshot(header, part).encode(&mut bytes);
-                self.snapshot_bytes += bytes.len() as u64;
-                if !link.offer(ToSocket::Snapshot { client, tag, bytes }) {
-                    seat.peer.lost(tag);
-                    dropped += 1;
-                }
-            }
-            self.snapshots += 1;
-            told += 1;
-            if told % WAKE_EVERY == 0 {
-                self.shared.wake_shards();
             }
         }
         if dropped > 0 {
             self.shared.note(|stats| stats.drops.snapshots += dropped);
         }
+    }
+}
+
+impl Moment<'_> {
+    fn tell_all(
+        &self,
+        first: usize,
+        seats: &mut [Option<Seat>],
+        watchers: &mut [Watcher],
+        watch: &impl Fn(&mut Watcher),
+        teller: &mut Teller,
+    ) {
+        for ((slot, seat), watcher) in (first as u16..).zip(seats).zip(watchers) {
+            let Some(seat) = seat else { continue };
+            let (Entering::In(player), None) = (&seat.entering, seat.lost) else { continue };
+            let player = *player;
+            self.tell(slot, player, seat, watcher, watch, teller);
+            if teller.told.snapshots.is_multiple_of(WAKE_EVERY) {
+                self.shared.wake_shards();
+            }
+        }
+    }
+
+    fn tell(
+        &self,
+        slot: u16,
+        player: StableId,
+        seat: &mut Seat,
+        watcher: &mut Watcher,
+        watch: &impl Fn(&mut Watcher),
+        teller: &mut Teller,
+    ) {
+        let Teller { cache, parts, told } = teller;
+        let budget_bytes = seat.line.budget().min(self.budget_max);
+        if budget_bytes == 0 {
+            // The link carries no more now: a snapshot would wait in a queue on the way and be older than the next one.
+            told.held_back += 1;
+            return;
+        }
+        if let Some(lag) = seat.view_lag {
+            watcher.set_horizon(u32::from(lag) * 1_000 / self.rate + HORIZON_SLACK_MS);
+        }
+        watch(watcher);
+        let team = self.view.get::<Identity>(player).map_or(0, |identity| identity.team);
+        let viewer = Viewer { slot: Some(slot), team };
+        let wish = Wish { wanted: watcher.wanted(), gone: watcher.gone(), always: Some(player), budget_bytes };
+        let gone = wish.gone.len();
+        let served = seat.peer.encode(self.history, cache, viewer, &wish, parts);
+        (0..served).for_each(|at| watcher.told(at, self.tick));
+        // From here on the peer repeats it until the client knows.
+        (0..gone).for_each(|at| watcher.forgotten(at, self.tick));
+        told.too_large += u64::from(parts.too_large);
+        let header = SnapshotHeader::new(seat.newest.map(|(_, margin)| margin), self.match_number);
+        let Remote { shard, client } = seat.client;
+        let link = &self.shared.shards[usize::from(shard)];
+        for (tag, part) in parts.iter() {
+            let mut bytes = link.buffer();
+            Datagram::Snapshot(header, part).encode(&mut bytes);
+            told.bytes += bytes.len() as u64;
+            if !link.offer(ToSocket::Snapshot { client, tag, bytes }) {
+                seat.peer.lost(tag);
+                told.dropped += 1;
+            }
+        }
+        told.snapshots += 1;
     }
 }
