@@ -286,6 +286,7 @@ impl Room {
         stats.overruns = self.overruns;
         (stats.snapshot_bytes, stats.snapshots, stats.held_back) =
             (self.snapshot_bytes, self.snapshots, self.held_back);
+        stats.encodings = self.encodings();
         let seats = self.seats.iter().flatten();
         let (substituted, late) =
             seats.fold((0, 0), |(made, late), seat| (made + seat.inputs.substituted, late + seat.inputs.late));

@@ -197,6 +197,8 @@ pub struct RoomStats {
     pub snapshots: u64,
     /// Snapshots that were left out because the client's link carries no more.
     pub held_back: u64,
+    /// Encodings of an entity that another client's could be used for, and those that had to be made.
+    pub encodings: (u64, u64),
     /// Path of the running recording.
     pub recording: Option<PathBuf>,
     /// How the last match ended.

@@ -135,6 +135,12 @@ fn measure(row: &Row) -> f64 {
         }
     }
     print(row, &mut parts, &clients, bytes_before, allocations);
+    let (shared, made) = stage.room_stats().encodings;
+    figure(
+        &format!("room.{}.encodings_shared", row.name),
+        100.0 * shared as f64 / (shared + made).max(1) as f64,
+        "percent",
+    );
     parts.all.percentile_us(0.5)
 }
 

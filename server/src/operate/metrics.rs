@@ -143,6 +143,12 @@ fn inputs_and_snapshots(to: &mut Writer<'_>, rooms: &[RoomStats]) -> fmt::Result
     to.counter("snapshots", "Snapshots handed to socket threads", sum(|room| room.snapshots))?;
     to.counter("snapshot_bytes", "Bytes of snapshots handed to socket threads", sum(|room| room.snapshot_bytes))?;
     let held_back = sum(|room| room.held_back);
+    to.counter(
+        "encodings_shared",
+        "Encodings of an entity that were made for another client",
+        sum(|room| room.encodings.0),
+    )?;
+    to.counter("encodings_made", "Encodings of an entity that had to be made", sum(|room| room.encodings.1))?;
     to.counter("snapshots_held_back", "Snapshots left out because a client's link carries no more", held_back)
 }
 

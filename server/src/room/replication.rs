@@ -74,6 +74,12 @@ impl Room {
         (0..share.min(worth).max(1)).map(|_| Teller::default()).collect()
     }
 
+    /// Encodings that were there already, and that had to be made.
+    pub(super) fn encodings(&self) -> (u64, u64) {
+        let counts = self.tellers.iter().map(|teller| teller.cache.counts());
+        counts.fold((0, 0), |sum, (hits, misses)| (sum.0 + hits, sum.1 + misses))
+    }
+
     /// Tells each client what it may know of this tick.
     pub(super) fn replicate(&mut self, tick: u32) {
         let match_number = self.match_number();

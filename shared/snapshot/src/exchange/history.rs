@@ -35,12 +35,36 @@ pub(crate) fn level(known: Known) -> usize {
     usize::from(known.team) + usize::from(known.owner)
 }
 
+/// What everyone may know of each entity at a tick, side by side: most of what is told is told to those who know no more.
+#[derive(Debug, Default)]
+struct Public {
+    lanes: Vec<i32>,
+    /// Each entity, and where its lanes end.
+    ends: Vec<(StableId, u32)>,
+}
+
+impl Public {
+    fn lanes_of(&self, (id, hint): (StableId, usize)) -> &[i32] {
+        let at = match self.ends.get(hint) {
+            Some((other, _)) if *other == id => hint,
+            _ => match self.ends.binary_search_by_key(&id, |(id, _)| *id) {
+                Ok(at) => at,
+                Err(_) => return &[],
+            },
+        };
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before].1 as usize);
+        &self.lanes[start..self.ends[at].1 as usize]
+    }
+}
+
 /// Keeps what was true at the last [`HISTORY_TICKS`] ticks.
 #[derive(Debug)]
 pub struct History {
     pub(crate) shapes: Shapes,
     /// Oldest first.
     frames: VecDeque<Frame>,
+    /// Of the same ticks.
+    publics: VecDeque<Public>,
     spans: Vec<Span>,
     before: Vec<Span>,
     /// The newest tick at which an entity was not there any more.
@@ -54,6 +78,7 @@ impl History {
         Self {
             shapes: Shapes::new(registry),
             frames: VecDeque::with_capacity(HISTORY_TICKS),
+            publics: VecDeque::with_capacity(HISTORY_TICKS),
             spans: Vec::new(),
             before: Vec::new(),
             vanished: 0,
@@ -70,6 +95,10 @@ impl History {
         let mut frame = if full { self.frames.pop_front() } else { None }.unwrap_or_default();
         frame.clear(tick);
         self.frames.push_back(frame);
+        let mut public = if full { self.publics.pop_front() } else { None }.unwrap_or_default();
+        public.lanes.clear();
+        public.ends.clear();
+        self.publics.push_back(public);
     }
 
     /// Adds a row to the tick begun last. Rows ascend by (id, component); a row of a component that is not replicated, or with
@@ -137,6 +166,13 @@ impl History {
         if kept < before.len() {
             self.vanished = new.tick;
         }
+        if let Some(mut public) = self.publics.pop_back() {
+            for span in &self.spans {
+                self.collect(new_heads(&self.frames, span), LEVELS[0], &mut public.lanes);
+                public.ends.push((span.id, public.lanes.len() as u32));
+            }
+            self.publics.push_back(public);
+        }
     }
 
     /// Whether any entity vanished behind `tick`.
@@ -169,34 +205,56 @@ impl History {
         head.map_or_else(Known::default, |head| viewer.knows(head))
     }
 
-    fn frame(&self, tick: u32) -> Option<&Frame> {
+    fn position(&self, tick: u32) -> Option<usize> {
         // Ticks follow each other unless a room left some out.
         let back = self.tick()?.checked_sub(tick)? as usize;
         let at = self.frames.len().checked_sub(back + 1);
-        at.and_then(|at| self.frames.get(at)).filter(|frame| frame.tick == tick).or_else(|| {
-            let at = self.frames.binary_search_by_key(&tick, Frame::tick).ok()?;
-            self.frames.get(at)
-        })
+        at.filter(|at| self.frames[*at].tick == tick)
+            .or_else(|| self.frames.binary_search_by_key(&tick, Frame::tick).ok())
     }
 
     /// What `viewer` was to an entity at `tick`.
     pub(crate) fn known_at(&self, tick: u32, id: StableId, viewer: Viewer) -> Option<Known> {
-        self.frame(tick)?.heads_of(id, 0).first().map(|head| viewer.knows(head))
+        self.frames[self.position(tick)?].heads_of(id, 0).first().map(|head| viewer.knows(head))
     }
 
-    /// Appends the lanes of an entity at `tick` that whoever knows `known` is told. Nothing if there is no such tick or entity.
-    pub(crate) fn told(&self, tick: u32, (id, place): (StableId, usize), known: Known, to: &mut Vec<i32>) {
-        let Some(frame) = self.frame(tick) else { return };
+    /// The lanes of an entity at `tick` that whoever knows `known` is told, in `to` or where they are kept. Nothing if there is
+    /// no such tick or entity. `place` is where the entity may be among those of the tick: hardly anything comes or goes from
+    /// one tick to the next.
+    pub(crate) fn told<'a>(
+        &'a self,
+        tick: u32,
+        entity: (StableId, usize),
+        known: Known,
+        to: &'a mut Vec<i32>,
+    ) -> &'a [i32] {
+        let Some(at) = self.position(tick) else { return &[] };
+        if known == LEVELS[0] {
+            return self.publics[at].lanes_of(entity);
+        }
+        to.clear();
+        let (id, place) = entity;
+        let frame = &self.frames[at];
+        self.collect((frame, frame.heads_of(id, place)), known, to);
+        to
+    }
+
+    /// Appends what whoever knows `known` is told of the components of an entity.
+    fn collect(&self, (frame, heads): (&Frame, &[Head]), known: Known, to: &mut Vec<i32>) {
         let layout = self.shapes.layout();
-        // Hardly anything comes or goes from one tick to the next: it most likely had the same place.
-        let heads = frame.heads_of(id, place).iter();
-        for head in heads.filter(|head| layout.tells(head.component, known)).take(COMPONENTS_MAX) {
+        for head in heads.iter().filter(|head| layout.tells(head.component, known)).take(COMPONENTS_MAX) {
             let lanes = layout.lanes(head.component).iter().zip(frame.lanes_of(head));
             // Lanes beyond their range would be refused by whoever reads them.
             let told = lanes.filter(|(lane, _)| known.knows(lane.audience));
             to.extend(told.map(|(lane, value)| (*value).clamp(0, lane.max as i32)));
         }
     }
+}
+
+/// The newest frame, and the heads of an entity in it.
+fn new_heads<'a>(frames: &'a VecDeque<Frame>, span: &Span) -> (&'a Frame, &'a [Head]) {
+    let frame = &frames[frames.len() - 1];
+    (frame, &frame.heads[span.start..span.end])
 }
 
 /// Notes since when what is told of an entity at a level has its shape and is the same.

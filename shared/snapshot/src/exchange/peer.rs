@@ -90,7 +90,7 @@ pub struct Peer {
     next_tag: u32,
     last_tick: u32,
     part: Part,
-    lanes: [Vec<i32>; 4],
+    lanes: [Vec<i32>; 5],
     /// Where the next wanted entity is in the tick and among the entries, if they are wanted by id.
     place_hint: usize,
     entry_hint: usize,
@@ -360,20 +360,25 @@ impl Peer {
         bases: Option<Bases>,
     ) -> (usize, usize) {
         let (Some(shape), Some(tick)) = (shape, history.tick()) else { return cache.make(place, key, |_| {}) };
-        self.lanes.iter_mut().for_each(Vec::clear);
-        let [now, states @ ..] = &mut self.lanes;
-        history.told(tick, (id, place), key.0, now);
-        if let Some(ticks) = bases.and_then(|bases| bases.ticks(tick)) {
-            for (base, state) in ticks.into_iter().zip(states.iter_mut()) {
-                history.told(base, (id, place), key.0, state);
-                debug_assert_eq!(state.len(), now.len(), "a base of another shape");
-            }
-        }
+        let entity_at = (id, place);
+        let [now, scratch @ ..] = &mut self.lanes;
+        let [first, second, third, fourth] = scratch;
+        let told = history.told(tick, entity_at, key.0, fourth);
+        now.clear();
+        now.extend_from_slice(told);
+        // In full there are no bases.
+        let ticks = bases.and_then(|bases| bases.ticks(tick)).unwrap_or([tick; 3]);
+        let states = [
+            history.told(ticks[0], entity_at, key.0, first),
+            history.told(ticks[1], entity_at, key.0, second),
+            history.told(ticks[2], entity_at, key.0, third),
+        ];
+        debug_assert!(states.iter().all(|state| state.len() == now.len()), "a base of another shape");
         let shapes = &history.shapes;
         cache.make(place, key, |to| match bases {
             Some(bases) => {
                 let [age, near, far] = bases.0.map(i64::from);
-                let past = Past { states: [&states[0], &states[1], &states[2]], age, gaps: [near, far] };
+                let past = Past { states, age, gaps: [near, far] };
                 let (plan, tables, nobody) = (shapes.get(shape).1, Tables::frozen(), Around::default());
                 // What rests is told only if it changes, or to say once more that it rests.
                 let odd = !active(plan, &past) || odd(tables, plan, &past, &nobody, now);
