@@ -10,6 +10,7 @@ mod places;
 mod recording;
 mod replication;
 mod scripted;
+mod sight;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use arbiter_snapshot::{History, Peer};
 use crossbeam::channel::Receiver;
 
 use self::replication::Teller;
+use self::sight::Sight;
 use crate::buffer::InputBuffer;
 use crate::interest::Interest;
 use crate::recorder::Recorder;
@@ -138,6 +140,7 @@ pub(crate) struct Room {
     phase: Phase,
     history: History,
     interest: Interest,
+    sight: Sight,
     /// One for each thread that tells clients.
     tellers: Vec<Teller>,
     seats: Vec<Option<Seat>>,
@@ -169,6 +172,7 @@ impl Room {
         let simulation = build(&shared.config, seed(&shared.config, u32::from(number)))?;
         let history = History::new(simulation.registry());
         let interest = Interest::new(&simulation, shared.config.interest);
+        let sight = Sight::new(&simulation);
         let tellers = Self::tellers(&shared);
         let seats = (0..shared.config.settings.players_max).map(|_| None).collect();
         // A limit of matches may be below the number of rooms: a room without a match ends with its first tick.
@@ -184,6 +188,7 @@ impl Room {
             phase: Phase::Playing,
             history,
             interest,
+            sight,
             tellers,
             seats,
             slots: HashMap::new(),
@@ -332,12 +337,17 @@ impl Room {
     fn play(&mut self, now: Instant) -> u64 {
         let tick = self.simulation.tick() + 1;
         self.commands.clear();
-        self.commands.extend(self.leaving.drain(..).map(|(slot, reason)| Command::Leave { slot, reason }));
+        self.commands.extend_from_slice(self.sight.changes());
+        for (slot, reason) in self.leaving.drain(..) {
+            self.commands.push(Command::Leave { slot, reason });
+            self.sight.leave(slot);
+        }
         for (slot, seat) in (0..).zip(&mut self.seats) {
             let Some(seat) = seat else { continue };
             match seat.entering {
                 Entering::Joining => {
                     self.commands.push(Command::Join { slot, loadout: seat.loadout });
+                    self.sight.join(slot);
                     seat.entering = Entering::Since(tick);
                 }
                 Entering::Since(_) => {}

@@ -12,6 +12,22 @@ pub const RELEVANT: u8 = 1;
 pub const TOLD: u8 = 2;
 /// By sight, not because a team mate sees it.
 pub const SEEN: u8 = 4;
+/// It is a player: the simulation must know who was told of it.
+const PLAYER: u8 = 8;
+
+/// News of one tick that are noted without an allocation once a room is warm.
+const NEWS_USUAL: usize = 64;
+
+/// What a client was told of another player.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// It knows of this one, and did not before.
+    Told(StableId),
+    /// It was told that this one is out of sight.
+    Forgotten(StableId),
+    /// It has nothing any more.
+    Nothing,
+}
 
 /// What is needed only when an entity is judged.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,6 +57,8 @@ pub struct Pairs {
     pub flags: Vec<u8>,
     /// The rest.
     pub judged: Vec<Judged>,
+    /// What was told of players since the room last asked, in order.
+    pub news: Vec<News>,
 }
 
 impl Pairs {
@@ -55,18 +73,39 @@ impl Pairs {
             self.weights.resize(places, 1);
             self.flags.resize(places, 0);
             self.judged.resize(places, Judged::default());
+            self.news.reserve(NEWS_USUAL);
         }
     }
 
     /// Another entity stands at a place from now on; its wait begins at `tick`.
-    pub fn begin(&mut self, place: usize, id: StableId, tick: u32) {
+    pub fn begin(&mut self, place: usize, id: StableId, is_player: bool, tick: u32) {
         self.ids[place] = id;
-        (self.due[place], self.told[place], self.weights[place], self.flags[place]) = (0, tick, 1, 0);
+        let flags = if is_player { PLAYER } else { 0 };
+        (self.due[place], self.told[place], self.weights[place], self.flags[place]) = (0, tick, 1, flags);
         self.judged[place] = Judged::default();
+    }
+
+    /// What stands here is in the snapshot of `tick`.
+    pub fn tell(&mut self, place: usize, tick: u32) {
+        self.told[place] = tick;
+        if self.flags[place] & (TOLD | PLAYER) == PLAYER {
+            self.news.push(News::Told(self.ids[place]));
+        }
+        self.flags[place] |= TOLD;
+    }
+
+    /// The client is told with the snapshot of `tick` that what stands here is out of sight.
+    pub fn forget(&mut self, place: usize, tick: u32) {
+        self.judged[place].lost = tick;
+        if self.flags[place] & (TOLD | PLAYER) == TOLD | PLAYER {
+            self.news.push(News::Forgotten(self.ids[place]));
+        }
+        self.flags[place] &= !TOLD;
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
+        self.news.push(News::Nothing);
         self.ids.fill(StableId::NONE);
         self.flags.fill(0);
     }

@@ -8,6 +8,7 @@ use arbiter_recording::End;
 use arbiter_sim::Outcome;
 use arbiter_snapshot::History;
 
+use super::sight::Sight;
 use super::{Arrival, Entering, FromSocket, Phase, Room, build, seed};
 use crate::interest::Interest;
 
@@ -40,6 +41,7 @@ impl Room {
         }
         self.history = History::new(self.simulation.registry());
         self.interest = Interest::new(&self.simulation, self.shared.config.interest);
+        self.sight = Sight::new(&self.simulation);
         self.leaving.clear();
         for seat in self.seats.iter_mut().flatten() {
             seat.entering = Entering::Joining;

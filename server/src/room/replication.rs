@@ -113,6 +113,7 @@ impl Room {
                 moment.tell_all(0, seats, watchers, watch, teller);
             }
         });
+        self.sight.note(tick, view, watchers);
         let mut dropped = 0;
         for teller in &mut self.tellers {
             let told = core::mem::take(&mut teller.told);
