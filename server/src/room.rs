@@ -11,6 +11,7 @@ mod recording;
 mod replication;
 mod scripted;
 mod sight;
+mod suspicion;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ use crate::interest::Interest;
 use crate::recorder::Recorder;
 use crate::shard::Remote;
 use crate::stats::{CpuTimer, TickTimes};
+use crate::suspicion::conduct::Conduct;
+use crate::suspicion::{DETECTORS, Suspicion};
 use crate::{OnStop, ROOM_QUEUE_MAX, ServerConfig, Shared};
 
 pub(crate) use link::{Arrival, FromSocket, Landed, Line, RoomLink};
@@ -69,6 +72,8 @@ struct Seat {
     loadout: Loadout,
     entering: Entering,
     inputs: InputBuffer,
+    /// How they come in.
+    conduct: Conduct,
     /// What the client holds.
     peer: Peer,
     /// At this tick the client last began anew, since it could not read what it was told before.
@@ -90,6 +95,7 @@ impl Seat {
     /// Forgets what the client has and what came from it: its connection or its match is another one from now on.
     fn start_over(&mut self, tick_rate: u16) {
         self.inputs = InputBuffer::new(tick_rate);
+        self.conduct = Conduct::default();
         self.peer.reset();
         (self.restarted, self.view_lag, self.newest) = (None, None, None);
     }
@@ -106,6 +112,9 @@ impl Seat {
     /// Inputs came; `next` is the tick that is simulated next.
     fn hear(&mut self, packet: &InputPacket, next: u32) {
         let Some(newest) = packet.inputs.first() else { return };
+        if !self.conduct.note(packet) {
+            return;
+        }
         if self.newest.is_none_or(|(last, _)| newest.tick > last) {
             let margin = (i64::from(newest.tick) - i64::from(next)).clamp(-127, 127);
             self.newest = Some((newest.tick, margin as i8));
@@ -117,7 +126,7 @@ impl Seat {
             self.restarted = Some(next);
             self.peer.restart(next);
         }
-        self.inputs.push(&packet.inputs, next);
+        self.conduct.note_rewritten(self.inputs.push(&packet.inputs, next));
     }
 }
 
@@ -141,6 +150,10 @@ pub(crate) struct Room {
     history: History,
     interest: Interest,
     sight: Sight,
+    suspicion: Suspicion,
+    anomalies: suspicion::Told,
+    /// By detector.
+    anomaly_counts: [u64; DETECTORS],
     /// One for each thread that tells clients.
     tellers: Vec<Teller>,
     seats: Vec<Option<Seat>>,
@@ -172,7 +185,7 @@ impl Room {
         let simulation = build(&shared.config, seed(&shared.config, u32::from(number)))?;
         let history = History::new(simulation.registry());
         let interest = Interest::new(&simulation, shared.config.interest);
-        let sight = Sight::new(&simulation);
+        let (sight, suspicion) = (Sight::new(&simulation), Suspicion::new(&simulation));
         let tellers = Self::tellers(&shared);
         let seats = (0..shared.config.settings.players_max).map(|_| None).collect();
         // A limit of matches may be below the number of rooms: a room without a match ends with its first tick.
@@ -189,6 +202,9 @@ impl Room {
             history,
             interest,
             sight,
+            suspicion,
+            anomalies: suspicion::Told::default(),
+            anomaly_counts: [0; DETECTORS],
             tellers,
             seats,
             slots: HashMap::new(),
@@ -296,6 +312,7 @@ impl Room {
         let (substituted, late) =
             seats.fold((0, 0), |(made, late), seat| (made + seat.inputs.substituted, late + seat.inputs.late));
         stats.inputs_substituted = self.substituted + substituted;
+        (stats.anomalies, stats.suspicion) = (self.anomaly_counts, self.suspicion.peaks());
         stats.inputs_late = self.late + late;
         stats.recording.clone_from(&self.recording);
         stats.outcome = self.outcome;
@@ -341,6 +358,7 @@ impl Room {
         for (slot, reason) in self.leaving.drain(..) {
             self.commands.push(Command::Leave { slot, reason });
             self.sight.leave(slot);
+            self.suspicion.forget(slot);
         }
         for (slot, seat) in (0..).zip(&mut self.seats) {
             let Some(seat) = seat else { continue };
@@ -368,6 +386,7 @@ impl Room {
         self.tell_events(tick);
         self.welcome(tick);
         self.replicate(tick);
+        self.suspect(tick);
         if let Some(outcome) = self.simulation.ended() {
             self.finish_match(outcome, now);
         }

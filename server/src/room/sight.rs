@@ -148,3 +148,66 @@ impl Row {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> Row {
+        Row { hits: vec![0; 2], fading: VecDeque::new(), changed: false }
+    }
+
+    #[test]
+    fn who_went_out_of_sight_may_be_hit_as_long_as_a_screen_may_show_them() {
+        let mut row = row();
+        row.tell(40);
+        row.forget(40, 100);
+        row.fade(0, 99);
+        assert_eq!(row.hits, [0, 1 << 8]);
+        row.fade(0, 100);
+        assert_eq!(row.hits, [0, 0]);
+    }
+
+    #[test]
+    fn who_is_told_of_again_in_the_meantime_stays() {
+        let mut row = row();
+        row.tell(3);
+        row.forget(3, 100);
+        row.tell(3);
+        row.fade(0, 200);
+        assert_eq!(row.hits, [1 << 3, 0]);
+        // Out of sight again: the time begins anew.
+        row.forget(3, 210);
+        row.fade(0, 209);
+        assert_eq!(row.hits, [1 << 3, 0]);
+    }
+
+    #[test]
+    fn who_comes_back_with_nothing_keeps_the_right_to_what_its_screen_shows_and_itself() {
+        let mut row = row();
+        (0..3).for_each(|slot| row.tell(slot));
+        row.forget(1, 90);
+        row.forget_all(2, 100);
+        row.fade(2, 90);
+        assert_eq!(row.hits, [0b101, 0]);
+        row.fade(2, 100);
+        assert_eq!(row.hits, [0b100, 0]);
+    }
+
+    #[test]
+    fn only_what_differs_is_told() {
+        let mut told = Told::new(64);
+        told.toggle(5, 1, 0b10);
+        let mut changes = Vec::new();
+        assert!(compare(5, &[0, 0b11], &told, &mut changes));
+        assert_eq!(changes, [Command::Told { slot: 5, group: 1, toggled: 1 }]);
+    }
+
+    #[test]
+    fn what_does_not_fit_into_a_tick_waits() {
+        let mut changes = vec![Command::Told { slot: 0, group: 0, toggled: 1 }; CHANGES_MAX];
+        assert!(!compare(5, &[1], &Told::new(10), &mut changes));
+        assert!(compare(5, &[0], &Told::new(10), &mut changes));
+        assert_eq!(changes.len(), CHANGES_MAX);
+    }
+}
