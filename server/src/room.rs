@@ -112,7 +112,7 @@ impl Seat {
     /// Inputs came; `next` is the tick that is simulated next.
     fn hear(&mut self, packet: &InputPacket, next: u32) {
         let Some(newest) = packet.inputs.first() else { return };
-        if !self.conduct.note(packet) {
+        if !self.conduct.note(packet, next) {
             return;
         }
         if self.newest.is_none_or(|(last, _)| newest.tick > last) {

@@ -7,6 +7,9 @@ use super::Room;
 /// Ticks of a second between two lines in the log about anomalies of one room; the next line says how many were left out.
 const LOG_EVERY_S: u32 = 1;
 
+/// Ticks in which each player's inputs are looked at once.
+const CONDUCT_TICKS: u32 = 16;
+
 /// What was found, until it is told, and how much of it was told so far.
 #[derive(Debug, Default)]
 pub(super) struct Told {
@@ -23,7 +26,9 @@ impl Room {
         let found = &mut anomalies.found;
         let mut tell = |slot, detector, amount| found.push((slot, detector, amount));
         suspicion.look(simulation, &mut tell);
-        for (slot, seat) in (0..).zip(seats) {
+        // By turns, since nothing here is of a single tick.
+        let turn = (tick % CONDUCT_TICKS) as usize;
+        for (slot, seat) in (0..).zip(seats).skip(turn).step_by(CONDUCT_TICKS as usize) {
             if let Some(seat) = seat {
                 seat.conduct.look(tick, rate, &mut |finding| suspicion.note(slot, finding, tick, &mut tell));
             }

@@ -17,8 +17,8 @@ const PER_TICK_MAX: u32 = 32;
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub struct Conduct {
-    /// Since the last tick.
-    now: u32,
+    /// The tick that is simulated next, and datagrams since the one before.
+    now: (u32, u32),
     /// Since the last look.
     packets: u32,
     rewritten: u32,
@@ -30,11 +30,12 @@ pub struct Conduct {
 }
 
 impl Conduct {
-    /// A datagram with inputs came; whether it is to be read.
-    pub fn note(&mut self, packet: &InputPacket) -> bool {
+    /// A datagram with inputs came before the tick `next`; whether it is to be read.
+    pub fn note(&mut self, packet: &InputPacket, next: u32) -> bool {
         self.packets = self.packets.saturating_add(1);
-        self.now += 1;
-        if self.now > PER_TICK_MAX {
+        let before = if self.now.0 == next { self.now.1 } else { 0 };
+        self.now = (next, before + 1);
+        if before >= PER_TICK_MAX {
             return false;
         }
         for input in packet.inputs.iter().rev() {
@@ -57,9 +58,8 @@ impl Conduct {
         self.rewritten = self.rewritten.saturating_add(inputs);
     }
 
-    /// What there is to say behind a tick; nothing most of the time.
+    /// What there is to say behind a tick; nothing most of the time. Need not be asked behind each.
     pub fn look(&mut self, tick: u32, rate: u32, find: &mut impl FnMut(Finding)) {
-        self.now = 0;
         let Some((newest, _)) = self.newest else { return };
         let Some((since, newest_then)) = self.since else {
             self.since = Some((tick, newest));
@@ -96,7 +96,7 @@ mod tests {
         for tick in 1..=600 {
             send(tick, &mut |input| {
                 let inputs = core::iter::once(input).collect();
-                let _ = conduct.note(&InputPacket { inputs, ..InputPacket::default() });
+                conduct.note(&InputPacket { inputs, ..InputPacket::default() }, tick);
             });
             conduct.look(tick, 60, &mut |finding| all.push((finding.detector, finding.evidence)));
         }
@@ -124,6 +124,14 @@ mod tests {
             _ => send(input(tick)),
         });
         assert_eq!(stalled, []);
+    }
+
+    #[test]
+    fn of_a_flood_only_the_first_datagrams_of_a_tick_are_read() {
+        let mut conduct = Conduct::default();
+        let packet = InputPacket { inputs: core::iter::once(input(5)).collect(), ..InputPacket::default() };
+        let mut read = |next| (0..100).filter(|_| conduct.note(&packet, next)).count();
+        assert_eq!((read(5), read(6)), (PER_TICK_MAX as usize, PER_TICK_MAX as usize));
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Detector {
         }
     }
 
-    /// What is too much. Honest bots, which press and turn as people do, stay below a third of it: `docs/cheating.md`.
+    /// What is too much. How near honest bots come, which press and turn as people do, stands in `docs/cheating.md`.
     fn limit(self) -> Limit {
         match self {
             // A client whose clock jumps once brings half a second at most.
@@ -207,10 +207,13 @@ impl Suspicion {
 
     /// The most evidence against any player, by detector, as a share of what is too much.
     pub fn peaks(&self) -> [f32; DETECTORS] {
-        Detector::ALL.map(|detector| {
-            let scores = self.suspects.iter().map(|suspect| suspect.scores[detector as usize].of(detector.limit()));
-            scores.fold(0.0, f32::max)
-        })
+        let mut peaks = [0.0_f32; DETECTORS];
+        for suspect in &self.suspects {
+            for ((peak, score), detector) in peaks.iter_mut().zip(&suspect.scores).zip(Detector::ALL) {
+                *peak = peak.max(score.of(detector.limit()));
+            }
+        }
+        peaks
     }
 
     /// Evidence against a player now, as a share of what is too much.

@@ -40,10 +40,11 @@ impl Score {
         Some(self.evidence.round() as i64)
     }
 
-    /// As a share of what is too much; below 1 if it is too small a share of what was looked at.
+    /// As a share of what is too much: from 1 on there is enough of it, and it is enough of what was looked at.
     pub fn of(&self, limit: Limit) -> f32 {
         let whole = self.evidence / limit.evidence;
-        if self.evidence >= limit.share * self.tried { whole } else { whole.min(0.99) }
+        let least = limit.share * self.tried;
+        if least > 0.0 { whole.min(self.evidence / least) } else { whole }
     }
 }
 
