@@ -71,6 +71,8 @@ pub struct Deeds {
     pub way_m: f32,
     /// The longest way of one tick in metres, spawns left out.
     pub step_max_m: f32,
+    /// Ticks in which it went further than the fastest hero runs: dashes, falls and pushes.
+    pub fast_ticks: u32,
     /// Shots.
     pub shots: u32,
     /// Shots that came before the weapon's interval was over.
@@ -101,6 +103,7 @@ impl Watched {
     fn note(&mut self, simulation: &Simulation) {
         let (view, tick) = (simulation.view(), simulation.tick());
         let Some(told) = view.resource::<Told>() else { return };
+        let run_step_m = run_step_m(simulation.rules());
         let mut slots: BTreeMap<StableId, (u16, u32)> = BTreeMap::new();
         for slot in view.slots() {
             let Some(id) = view.player(slot) else { continue };
@@ -113,6 +116,7 @@ impl Watched {
                 deeds.ticks += 1;
                 deeds.way_m += way;
                 deeds.step_max_m = deeds.step_max_m.max(way);
+                deeds.fast_ticks += u32::from(way > run_step_m);
             }
             deeds.at = steady.then_some(state.position);
             let bound = told.group(slot, (slot / GROUP_SLOTS) as u8) >> (slot % GROUP_SLOTS) & 1 != 0;
@@ -139,6 +143,12 @@ impl Watched {
             }
         }
     }
+}
+
+/// Metres that the fastest hero runs in a tick, and a little.
+fn run_step_m(rules: &Rules) -> f32 {
+    let factor = rules.heroes.iter().map(|hero| hero.speed_factor).fold(0.0, f32::max);
+    rules.movement.max_speed * factor * 1.1 / f32::from(TICK_RATE)
 }
 
 /// Ticks between two shots of a weapon at least.
@@ -298,6 +308,8 @@ fn tell(plan: &Plan, outcome: &Outcome) {
         figure(&name(&format!("{whose}.speed")), mean(Deeds::speed), "m/s");
         let steps = outcome.deeds_of(slots).map(|deeds| deeds.step_max_m).fold(0.0, f32::max);
         figure(&name(&format!("{whose}.step_max")), steps.into(), "m");
+        let fast = mean(|deeds| deeds.fast_ticks as f32 * 100.0 / deeds.ticks.max(1) as f32);
+        figure(&name(&format!("{whose}.faster_than_a_run")), fast, "percent");
         figure(&name(&format!("{whose}.shots")), mean(|deeds| deeds.shots as f32), "per_player");
         figure(&name(&format!("{whose}.hits")), mean(|deeds| deeds.hits as f32), "per_player");
         let early: u32 = outcome.deeds_of(slots).map(|deeds| deeds.early_shots).sum();
