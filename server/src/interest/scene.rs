@@ -22,6 +22,9 @@ const CLEARED_MAX: usize = 128;
 /// Clients that look at all there is in one tick. In larger rooms they take turns.
 const WATCHED_MAX: usize = 256;
 
+/// Times a second that a client looks at all there is, or nearly so, if ticks are more frequent: clients take turns there too.
+const LOOKS_PER_SECOND: u32 = 60;
+
 /// The longest way to a wall that is looked for, in metres: a dash of the shipped rules within the longest horizon, and some.
 const CLEARANCE_MAX: f32 = 12.0;
 
@@ -206,7 +209,8 @@ impl Scene {
         let (rules, map) = (simulation.rules(), simulation.map());
         let reader = Reader { view, rules, map, numbers: &self.numbers };
         let mut before = self.places.iter().peekable();
-        self.turns = (self.player_count.div_ceil(WATCHED_MAX)).max(1) as u32;
+        let (crowd, rate) = (self.player_count.div_ceil(WATCHED_MAX) as u32, u32::from(self.rate));
+        self.turns = crowd.max(rate / LOOKS_PER_SECOND).max(1);
         for &(id, entity) in index.all() {
             let Some(identity) = view.component::<Identity>(entity) else { continue };
             // Both lists are in the order of ids, and what is gone was taken out.

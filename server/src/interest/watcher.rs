@@ -355,6 +355,8 @@ impl Watcher {
             Verdict::Hidden if body.owner == 0 => (false, scene.tick + held(NEUTRAL_HIDDEN_MS).max(slack + 1)),
             Verdict::Hidden => (false, scene.tick + slack + 1),
             Verdict::Unsure if body.kind == Kind::Player && self.purse > 0 => (true, scene.tick + 1),
+            // It would cost as much again.
+            Verdict::Unsure if self.purse > kept_for_players => (true, scene.tick + held(THING_SEEN_MS)),
             Verdict::Unsure => (true, scene.tick + UNPAID_TICKS + place as u32 % UNPAID_TICKS),
             Verdict::Seen if body.kind == Kind::Player => (true, scene.tick + held(SEEN_MS)),
             Verdict::Seen => (true, scene.tick + held(THING_SEEN_MS)),
@@ -371,7 +373,12 @@ impl Watcher {
         level: usize,
         memory: &mut Memory,
     ) -> Verdict {
-        let cost_max = if body.kind == Kind::Player { COST_MAX } else { THING_COST_MAX };
+        // Further ahead than the next look only what a glance shows: what it saves is not worth more.
+        let cost_max = match (level, body.kind) {
+            (1.., _) => 0,
+            (0, Kind::Player) => COST_MAX,
+            (0, _) => THING_COST_MAX,
+        };
         let cost_max = cost_max.min(self.purse);
         let mut all = Verdict::Hidden;
         for by_dash in 0..=usize::from(body.shape.dashes()) {
