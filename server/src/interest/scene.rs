@@ -131,6 +131,8 @@ pub struct Scene {
     pub grid: Grid,
     /// By place.
     kept: Vec<Kept>,
+    /// Who stands at each place: in a list of its own, since every client asks for it.
+    standing: Vec<StableId>,
     free: Vec<u32>,
     /// Of the last tick, by stable id.
     places: Vec<(StableId, u32)>,
@@ -156,6 +158,7 @@ impl Scene {
             contacts: Vec::with_capacity(CONTACTS_MAX),
             grid: Grid::new(&simulation.map().bounds),
             kept: vec![Kept::default(); ENTITIES_MAX],
+            standing: vec![StableId::NONE; ENTITIES_MAX],
             free: (0..ENTITIES_MAX as u32).rev().collect(),
             places: Vec::with_capacity(ENTITIES_MAX),
             places_end: 0,
@@ -168,7 +171,7 @@ impl Scene {
 
     /// Whether an entity stands at a place.
     pub fn stands_at(&self, id: StableId, place: usize) -> bool {
-        self.kept.get(place).is_some_and(|kept| kept.id == id)
+        self.standing.get(place) == Some(&id)
     }
 
     /// How many players there are.
@@ -225,6 +228,7 @@ impl Scene {
             // Every client has its turn before it is forgotten.
             body.jolted = self.tick - kept.jolted < self.turns;
             kept.note(&body);
+            self.standing[place as usize] = id;
             if let (Kind::Player, Some(slot)) = (body.kind, body.owner.checked_sub(1))
                 && let Some(entry) = self.players.get_mut(usize::from(slot))
             {
@@ -250,12 +254,13 @@ impl Scene {
     /// Places of entities that are gone are free. Both lists are in the order of ids.
     fn give_up_places(&mut self, index: &Index) {
         let mut living = index.all().iter().map(|entry| entry.0).peekable();
-        let (kept, free) = (&mut self.kept, &mut self.free);
+        let (kept, standing, free) = (&mut self.kept, &mut self.standing, &mut self.free);
         self.places.retain(|(id, place)| {
             while living.next_if(|living| living < id).is_some() {}
             let stays = living.peek() == Some(id);
             if !stays {
                 kept[*place as usize] = Kept::default();
+                standing[*place as usize] = StableId::NONE;
                 free.push(*place);
             }
             stays
