@@ -128,20 +128,20 @@ impl Watcher {
     pub fn told(&mut self, at: usize, tick: u32) {
         let Some(place) = at.checked_sub(1).and_then(|at| self.wanted_places.get(at)) else { return };
         let place = *place as usize;
-        self.pairs.told[place] = tick;
-        self.pairs.flags[place] |= TOLD;
+        self.pairs.all[place].told = tick;
+        self.pairs.all[place].flags |= TOLD;
     }
 
     /// The client is told that the entity at this place of [`Self::gone`] is out of sight.
     pub fn forgotten(&mut self, at: usize, tick: u32) {
         let Some(place) = self.gone_places.get(at) else { return };
-        self.pairs.flags[*place as usize] &= !TOLD;
+        self.pairs.all[*place as usize].flags &= !TOLD;
         self.pairs.judged[*place as usize].lost = tick;
     }
 
     /// Whether the client may know an entity now.
     pub fn may_know(&self, scene: &Scene, id: StableId) -> bool {
-        self.place(scene, id).is_some_and(|place| self.pairs.flags[place] & RELEVANT != 0)
+        self.place(scene, id).is_some_and(|place| self.pairs.all[place].flags & RELEVANT != 0)
     }
 
     /// Whether the client may hit an entity: it was told of it, and less than `rewind` ticks ago that it is out of sight.
@@ -149,13 +149,13 @@ impl Watcher {
     pub fn may_hit(&self, scene: &Scene, id: StableId, rewind: u32) -> bool {
         self.place(scene, id).is_some_and(|place| {
             let lost = self.pairs.judged[place].lost;
-            self.pairs.flags[place] & TOLD != 0 || (lost != 0 && scene.tick.saturating_sub(lost) < rewind)
+            self.pairs.all[place].flags & TOLD != 0 || (lost != 0 && scene.tick.saturating_sub(lost) < rewind)
         })
     }
 
     fn place(&self, scene: &Scene, id: StableId) -> Option<usize> {
         let place = scene.body(id)?.place as usize;
-        (self.pairs.ids.get(place) == Some(&id)).then_some(place)
+        (self.pairs.all.get(place).is_some_and(|pair| pair.id == id)).then_some(place)
     }
 
     /// The client has nothing and is told everything anew: after it joined, came back or changed teams.
@@ -215,9 +215,10 @@ impl Watcher {
         for at in 0..self.wanted_places.len() {
             let place = self.wanted_places[at] as usize;
             // Whoever came to a place that was left is looked at in turn.
-            if self.pairs.flags[place] & RELEVANT != 0 && scene.stands_at(self.pairs.ids[place], place) {
-                let age = scene.tick.saturating_sub(self.pairs.told[place]);
-                let key = rank::key(scene, self.pairs.ids[place], self.pairs.weights[place], age);
+            let pair = self.pairs.all[place];
+            if pair.flags & RELEVANT != 0 && scene.stands_at(pair.id, place) {
+                let age = scene.tick.saturating_sub(pair.told);
+                let key = rank::key(scene, pair.id, pair.weight, age);
                 self.keys.push((key, place as u32));
             }
         }
@@ -226,7 +227,7 @@ impl Watcher {
     /// Room for every place in use, so that a busy tick allocates nothing.
     fn make_room(&mut self, places: usize) {
         self.pairs.reserve(places);
-        let places = self.pairs.ids.len();
+        let places = self.pairs.all.len();
         for list in [&mut self.gone_places, &mut self.wanted_places] {
             list.reserve(places);
         }
@@ -245,7 +246,7 @@ impl Watcher {
             };
             if let Some(place) = self.place(scene, other) {
                 self.pairs.judged[place].contact_until = until;
-                self.pairs.weights[place] = 0;
+                self.pairs.all[place].weight = 0;
             }
         }
     }
@@ -260,19 +261,19 @@ impl Watcher {
     ) {
         let hot = &scene.hot[at];
         let place = hot.place as usize;
-        if self.pairs.ids[place] != hot.id {
+        if self.pairs.all[place].id != hot.id {
             self.pairs.begin(place, hot.id, scene.tick);
         }
-        if self.pairs.due[place] <= scene.tick || hot.jolted || me.jolted {
+        if self.pairs.all[place].due <= scene.tick || hot.jolted || me.jolted {
             self.judge(scene, settings, me, &scene.bodies[at], hot);
         }
-        let mut flags = self.pairs.flags[place];
+        let mut flags = self.pairs.all[place].flags;
         if settings.team_sight && flags & RELEVANT == 0 && mates_see(hot.place) {
             flags |= RELEVANT;
         }
         if flags & RELEVANT != 0 {
             let weight = self.weigh(scene, me, at, hot);
-            let age = scene.tick.saturating_sub(self.pairs.told[place]);
+            let age = scene.tick.saturating_sub(self.pairs.all[place].told);
             self.keys.push((rank::key(scene, hot.id, weight, age), hot.place));
         } else if flags & TOLD != 0 && scene.bodies[at].secrecy != Secrecy::Remembered {
             self.gone.push(hot.id);
@@ -282,7 +283,7 @@ impl Watcher {
 
     fn weigh(&mut self, scene: &Scene, me: &Body, at: usize, hot: &Hot) -> u16 {
         let place = hot.place as usize;
-        let old = self.pairs.weights[place];
+        let old = self.pairs.all[place].weight;
         let apart = hot.position - me.shape.position;
         let ahead = me.look.dot(apart);
         // What may be aimed at, or was, is looked at every tick.
@@ -296,7 +297,7 @@ impl Watcher {
         let body = &scene.bodies[at];
         let contact = self.pairs.judged[place].contact_until > scene.tick;
         let weight = rank::weight(me, body, is_hostile(me, body), contact);
-        self.pairs.weights[place] = weight;
+        self.pairs.all[place].weight = weight;
         weight
     }
 
@@ -316,8 +317,8 @@ impl Watcher {
         } else {
             self.judge_sight(scene, me, body, place)
         };
-        self.pairs.due[place] = due;
-        let flags = &mut self.pairs.flags[place];
+        self.pairs.all[place].due = due;
+        let flags = &mut self.pairs.all[place].flags;
         *flags = if seen { *flags | RELEVANT | SEEN } else { *flags & !(RELEVANT | SEEN) };
     }
 
@@ -326,7 +327,7 @@ impl Watcher {
         let judged = &mut self.pairs.judged[place];
         let mut memory = judged.memory;
         let mut level = (usize::from(judged.level) + 1).min(SLACKS_MS.len() - 1);
-        if self.pairs.flags[place] & SEEN != 0 {
+        if self.pairs.all[place].flags & SEEN != 0 {
             // Most likely it still is.
             level = 0;
         }
@@ -417,7 +418,9 @@ impl Watcher {
     pub fn for_each_seen(&self, scene: &Scene, mut visit: impl FnMut(u32)) {
         for hot in &scene.hot {
             let place = hot.place as usize;
-            if self.pairs.ids.get(place) == Some(&hot.id) && self.pairs.flags[place] & SEEN != 0 {
+            if self.pairs.all.get(place).is_some_and(|pair| pair.id == hot.id)
+                && self.pairs.all[place].flags & SEEN != 0
+            {
                 visit(hot.place);
             }
         }
