@@ -116,6 +116,8 @@ struct Part {
     told: Vec<Piece>,
     /// Bits of the part, or a few more.
     bits: usize,
+    /// The bases that were put in first: those of the part, unless others turn out to take less.
+    first: Option<Bases>,
     out: BitWriter,
 }
 
@@ -138,12 +140,11 @@ impl Part {
     fn room_for(&self, id: StableId, how: How, bases: Option<Bases>, body: usize) -> (usize, usize) {
         let at = self.told.partition_point(|piece| piece.id < id);
         let before = at.checked_sub(1).map(|at| self.told[at].id);
-        // Told against other bases than the first of the part, it names them; the first one names those of the part.
-        let first = self.told.iter().find_map(|piece| piece.bases);
+        // Told against other bases than the first, it names them; the first one names those of the part.
         let head = match bases {
             None => how.bits(),
-            Some(bases) if first.is_none() => How::Usual.bits() + bases.bits(),
-            Some(bases) if first == Some(bases) => How::Usual.bits(),
+            Some(bases) if self.first.is_none() => How::Usual.bits() + bases.bits(),
+            Some(bases) if self.first == Some(bases) => How::Usual.bits(),
             Some(bases) => How::Own.bits() + bases.bits(),
         };
         let mut bits = 1 + step_bits(step(before, id)) + head + body;
@@ -153,23 +154,22 @@ impl Part {
         (bits, at)
     }
 
-    /// The bases of most entities; those of the first where as many have others.
+    /// The bases that save most as those of the part: never fewer bits than the first, with which the bits were counted.
     fn usual(&self) -> Option<Bases> {
-        let mut best: Option<(usize, Bases)> = None;
-        for (at, piece) in self.told.iter().enumerate() {
-            let Some(bases) = piece.bases else { continue };
-            if best.is_some_and(|(_, best)| best == bases) {
-                continue;
-            }
-            let count = self.told[at..].iter().filter(|piece| piece.bases == Some(bases)).count();
-            if best.is_none_or(|(most, _)| count > most) {
-                best = Some((count, bases));
-            }
-            if count * 2 > self.told.len() {
-                break;
+        let mut best = self.first.map(|first| (self.saved_by(first), first));
+        for bases in self.told.iter().filter_map(|piece| piece.bases) {
+            if best.is_none_or(|(_, best)| best != bases) {
+                let saved = self.saved_by(bases);
+                best = best.filter(|(most, _)| *most >= saved).or(Some((saved, bases)));
             }
         }
         best.map(|(_, bases)| bases)
+    }
+
+    /// Bits that entities save by not naming these bases, each by itself.
+    fn saved_by(&self, bases: Bases) -> usize {
+        let count = self.told.iter().filter(|piece| piece.bases == Some(bases)).count();
+        count * (How::Own.bits() - How::Usual.bits() + bases.bits()) - bases.bits()
     }
 
     fn write(&mut self) {
@@ -199,7 +199,7 @@ impl Part {
     fn clear(&mut self) {
         self.bodies.clear();
         self.told.clear();
-        self.bits = 0;
+        (self.bits, self.first) = (0, None);
     }
 }
 
@@ -424,6 +424,7 @@ impl Peer {
         bits.copy(start, end, &mut part.bodies);
         part.told.insert(at, Piece { id, slot, how, bases, body: (from, from + body) });
         part.bits += more;
+        part.first = part.first.or(bases);
         true
     }
 
