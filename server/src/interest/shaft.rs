@@ -20,10 +20,10 @@ pub const GAP_M: f32 = 0.25;
 
 /// Lines that one judgement of a player may cost, walks through the tree counted `WALK_COST` times; beyond them it is not
 /// sure.
-pub const COST_MAX: u32 = 6_000;
+pub const COST_MAX: u32 = 800;
 
 /// The same for a thing.
-pub const THING_COST_MAX: u32 = 200;
+pub const THING_COST_MAX: u32 = 120;
 
 /// A walk through the tree beside a look at one piece.
 const WALK_COST: u32 = 8;

@@ -19,23 +19,20 @@ use super::shaft::{COST_MAX, Memory, THING_COST_MAX, Verdict, judge};
 const SLACKS_MS: [u32; 4] = [16, 66, 200, 500];
 
 /// Milliseconds for which what was seen counts as seen.
-const SEEN_MS: u32 = 33;
+const SEEN_MS: u32 = 50;
 
 /// The same for what is no player.
-const THING_SEEN_MS: u32 = 250;
+const THING_SEEN_MS: u32 = 400;
 
 /// Milliseconds for which at least what is nobody's counts as hidden: it is still told before it comes into view.
 const NEUTRAL_HIDDEN_MS: u32 = 100;
 
-/// What judgements of one client may cost in a second, in lines to one piece of some 20 ns. What is not spent is kept for
-/// `COST_TICKS` ticks. What is due and cannot be paid counts as seen, since nobody may miss what is in sight.
-pub const COST_PER_SECOND: u32 = 150_000;
+/// What judgements of one client may cost in a second, in lines to one piece of some 20 ns. What is not spent is lost, so
+/// that no tick takes long. What is due and cannot be paid counts as seen, since nobody may miss what is in sight.
+pub const COST_PER_SECOND: u32 = 120_000;
 
 /// The same for all clients of a room together in a tick: 2 ms.
 pub const COST_PER_TICK_ALL: u32 = 100_000;
-
-/// See [`COST_PER_SECOND`].
-const COST_TICKS: u32 = 4;
 
 /// Ticks after which what could not be paid is tried again, and as many more by turns.
 const UNPAID_TICKS: u32 = 4;
@@ -64,7 +61,8 @@ pub struct Watcher {
     id: StableId,
     pairs: Pairs,
     purse: u32,
-    purse_max: u32,
+    /// What the purse held at the beginning of the tick.
+    paid: u32,
     /// Places of `wanted` and `gone` in the pairs.
     wanted_places: Vec<u32>,
     gone_places: Vec<u32>,
@@ -92,7 +90,7 @@ impl Watcher {
             id: StableId::NONE,
             pairs: Pairs::default(),
             purse: 0,
-            purse_max: 0,
+            paid: 0,
             wanted_places: Vec::with_capacity(WANTED_MAX),
             gone_places: Vec::new(),
             wanted: Vec::with_capacity(WANTED_MAX + 1),
@@ -181,24 +179,15 @@ impl Watcher {
         if !is_new && !(scene.tick + u32::from(self.slot)).is_multiple_of(scene.turns()) {
             self.look_again(scene);
         } else {
-            self.look_at_all(scene, settings, me, is_new, mates_see);
+            self.look_at_all(scene, settings, me, mates_see);
         }
         self.rank();
     }
 
-    fn look_at_all(
-        &mut self,
-        scene: &Scene,
-        settings: &InterestSettings,
-        me: &Body,
-        is_new: bool,
-        mates_see: &dyn Fn(u32) -> bool,
-    ) {
+    fn look_at_all(&mut self, scene: &Scene, settings: &InterestSettings, me: &Body, mates_see: &dyn Fn(u32) -> bool) {
         let pay = (COST_PER_SECOND * scene.turns() / u32::from(scene.rate).max(1))
             .min(COST_PER_TICK_ALL * scene.turns() / scene.player_count().max(1) as u32);
-        self.purse_max = pay * COST_TICKS;
-        // The first look is at everything.
-        self.purse = if is_new { self.purse_max } else { (self.purse + pay).min(self.purse_max) };
+        (self.purse, self.paid) = (pay, pay);
         // Whoever comes into view until the next turn is told now.
         let wait = scene.turns() - 1;
         for (slack, eyes) in SLACKS_MS.iter().zip(&mut self.eyes) {
@@ -334,7 +323,7 @@ impl Watcher {
         let mut verdict = Verdict::Unsure;
         let mut slack;
         // What is nobody's comes first in the order of ids, and must leave something for players and what is theirs.
-        let kept_for_players = if body.owner != 0 { 0 } else { self.purse_max / 2 };
+        let kept_for_players = if body.owner != 0 { 0 } else { self.paid / 2 };
         loop {
             slack = ticks(SLACKS_MS[level], scene.rate);
             if self.purse <= kept_for_players {
