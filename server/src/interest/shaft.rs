@@ -20,7 +20,7 @@ pub const GAP_M: f32 = 0.25;
 
 /// Lines that one judgement of a player may cost, walks through the tree counted `WALK_COST` times; beyond them it is not
 /// sure.
-pub const COST_MAX: u32 = 800;
+pub const COST_MAX: u32 = 2_000;
 
 /// The same for a thing.
 pub const THING_COST_MAX: u32 = 120;

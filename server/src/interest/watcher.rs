@@ -27,12 +27,19 @@ const THING_SEEN_MS: u32 = 400;
 /// Milliseconds for which at least what is nobody's counts as hidden: it is still told before it comes into view.
 const NEUTRAL_HIDDEN_MS: u32 = 100;
 
-/// What judgements of one client may cost in a second, in lines to one piece of some 20 ns. What is not spent is lost, so
-/// that no tick takes long. What is due and cannot be paid counts as seen, since nobody may miss what is in sight.
+/// What judgements of one client may cost in a second, in lines to one piece of some 20 ns. What is not spent is kept for
+/// [`SAVED_TICKS`]. What is due and cannot be paid counts as seen, since nobody may miss what is in sight.
 pub const COST_PER_SECOND: u32 = 120_000;
 
 /// The same for all clients of a room together in a tick: 2 ms.
 pub const COST_PER_TICK_ALL: u32 = 100_000;
+
+/// Ticks' pay that a client may save where so many play that hardly ever all spend at once. With fewer players it would make
+/// the slowest ticks: nothing is saved there.
+const SAVED_TICKS: u32 = 4;
+
+/// Players up to which nothing is saved.
+const FEW: usize = 32;
 
 /// Ticks after which what could not be paid is tried again, and as many more by turns.
 const UNPAID_TICKS: u32 = 4;
@@ -61,8 +68,7 @@ pub struct Watcher {
     id: StableId,
     pairs: Pairs,
     purse: u32,
-    /// What the purse held at the beginning of the tick.
-    paid: u32,
+    purse_max: u32,
     /// Places of `wanted` and `gone` in the pairs.
     wanted_places: Vec<u32>,
     gone_places: Vec<u32>,
@@ -90,7 +96,7 @@ impl Watcher {
             id: StableId::NONE,
             pairs: Pairs::default(),
             purse: 0,
-            paid: 0,
+            purse_max: 0,
             wanted_places: Vec::with_capacity(WANTED_MAX),
             gone_places: Vec::new(),
             wanted: Vec::with_capacity(WANTED_MAX + 1),
@@ -187,7 +193,8 @@ impl Watcher {
     fn look_at_all(&mut self, scene: &Scene, settings: &InterestSettings, me: &Body, mates_see: &dyn Fn(u32) -> bool) {
         let pay = (COST_PER_SECOND * scene.turns() / u32::from(scene.rate).max(1))
             .min(COST_PER_TICK_ALL * scene.turns() / scene.player_count().max(1) as u32);
-        (self.purse, self.paid) = (pay, pay);
+        self.purse_max = if scene.player_count() > FEW { pay * SAVED_TICKS } else { pay };
+        self.purse = (self.purse + pay).min(self.purse_max);
         // Whoever comes into view until the next turn is told now.
         let wait = scene.turns() - 1;
         for (slack, eyes) in SLACKS_MS.iter().zip(&mut self.eyes) {
@@ -323,7 +330,7 @@ impl Watcher {
         let mut verdict = Verdict::Unsure;
         let mut slack;
         // What is nobody's comes first in the order of ids, and must leave something for players and what is theirs.
-        let kept_for_players = if body.owner != 0 { 0 } else { self.paid / 2 };
+        let kept_for_players = if body.owner != 0 { 0 } else { self.purse_max / 2 };
         loop {
             slack = ticks(SLACKS_MS[level], scene.rate);
             if self.purse <= kept_for_players {
