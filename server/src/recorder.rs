@@ -10,6 +10,7 @@ use std::time::Instant;
 use arbiter_recording::{End, Header, WriteError, Writer};
 use arbiter_sim::Command;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam::queue::ArrayQueue;
 
 use crate::Shared;
 use crate::stats::UnwrittenRecording;
@@ -44,14 +45,30 @@ pub(crate) enum Entry {
 #[derive(Clone)]
 pub(crate) struct Recorder {
     queue: Sender<(u16, Entry)>,
+    spare: Arc<Spare>,
 }
+
+/// Lists of commands that were written, to be filled again: ticks of a warm room allocate nothing.
+type Spare = ArrayQueue<Vec<Command>>;
+
+/// Lists that are kept.
+const SPARE_MAX: usize = 256;
 
 impl Recorder {
     pub fn start(shared: Arc<Shared>) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (queue, entries) = bounded(QUEUE_MAX);
-        let run = move || Writing::new(&shared).run(&entries);
+        let spare = Arc::new(Spare::new(SPARE_MAX));
+        let to_refill = Arc::clone(&spare);
+        let run = move || Writing::new(&shared, to_refill).run(&entries);
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(run)?;
-        Ok((Self { queue }, thread))
+        Ok((Self { queue, spare }, thread))
+    }
+
+    /// A copy of the commands of a tick, to be put.
+    pub fn copy(&self, commands: &[Command]) -> Vec<Command> {
+        let mut copy = self.spare.pop().unwrap_or_default();
+        copy.extend_from_slice(commands);
+        copy
     }
 
     /// Whether the entry was taken: if not, the recording has a hole and must not go on.
@@ -97,10 +114,11 @@ struct Writing<'a> {
     started: Instant,
     open: HashMap<u16, Open>,
     finished: Option<Sender<PathBuf>>,
+    spare: Arc<Spare>,
 }
 
 impl<'a> Writing<'a> {
-    fn new(shared: &'a Shared) -> Self {
+    fn new(shared: &'a Shared, spare: Arc<Spare>) -> Self {
         // Whoever takes finished recordings may re-simulate them, which takes longer than writing the next ticks may wait,
         // and longer than the end of the server: nobody waits for that thread.
         let finished = shared.config.on_recorded.clone().and_then(|on_recorded| {
@@ -108,7 +126,7 @@ impl<'a> Writing<'a> {
             let run = move || to_take.iter().for_each(|path| on_recorded(&path));
             std::thread::Builder::new().name("verifier".to_owned()).spawn(run).ok().map(|_| finished)
         });
-        Self { shared, started: Instant::now(), open: HashMap::new(), finished }
+        Self { shared, started: Instant::now(), open: HashMap::new(), finished, spare }
     }
 
     fn run(mut self, entries: &Receiver<(u16, Entry)>) {
@@ -138,8 +156,12 @@ impl<'a> Writing<'a> {
                 }
                 return;
             }
-            Entry::Tick { tick, commands, hash } => {
-                self.open.get_mut(&room).map(|open| open.writer.push_tick(tick, &commands, hash))
+            Entry::Tick { tick, mut commands, hash } => {
+                let pushed = self.open.get_mut(&room).map(|open| open.writer.push_tick(tick, &commands, hash));
+                commands.clear();
+                // One too many is none that is missed.
+                let _ = self.spare.push(commands);
+                pushed
             }
             Entry::Checkpoint { tick, bytes } => {
                 self.open.get_mut(&room).map(|open| open.writer.push_checkpoint(tick, &bytes))

@@ -1,7 +1,7 @@
 //! Walls at random: whatever a dense set of rays sees is never called hidden.
 
 use arbiter_server::interest::reach::{CORNERS, Gait, Prism, Shape};
-use arbiter_server::interest::shaft::{COST_MAX, Memory, Verdict, judge};
+use arbiter_server::interest::shaft::{Memory, Verdict, judge};
 use arbiter_sim::collide::{SightLine, StaticWorld};
 use arbiter_sim::map::{Shape as SolidShape, Solid};
 use arbiter_sim::time::SimRng;
@@ -9,6 +9,8 @@ use glam::{Quat, Vec2, Vec3};
 use proptest::prelude::*;
 
 const HORIZON_S: f32 = 0.15;
+/// Lines that a judgement may cost here: more than in a match, where what is not sure counts as seen.
+const COST: u32 = 6_000;
 const RAYS: usize = 2_000;
 /// Fewer clear rays than this in [`RAYS`] are a crack: judgements look no closer than `shaft::GAP_M`.
 const CRACK: usize = 40;
@@ -85,7 +87,7 @@ proptest! {
         if eyes.ring.iter().all(|corner| corner.distance(eyes.centre) < 0.3) {
             return Ok(());
         }
-        let (verdict, cost) = judge(&world, &eyes, &body, &mut Memory::default(), COST_MAX);
+        let (verdict, cost) = judge(&world, &eyes, &body, &mut Memory::default(), COST);
         let clear = clear_rays(&mut rng, &world, &eyes, &body);
         prop_assert!(verdict != Verdict::Hidden || clear < CRACK, "{clear} rays of {RAYS} are clear");
         // What no ray sees may be judged seen, by a ray that was not cast; but a wall in between is enough.
@@ -100,7 +102,7 @@ proptest! {
         let world = StaticWorld::new(&[wall]).unwrap();
         let dash = false;
         let (eyes, body) = (player(&mut rng, -12.0).eyes_within(HORIZON_S, dash), player(&mut rng, 12.0).body_within(HORIZON_S, dash));
-        let verdict = judge(&world, &eyes, &body, &mut Memory::default(), COST_MAX).0;
+        let verdict = judge(&world, &eyes, &body, &mut Memory::default(), COST).0;
         prop_assert_eq!(verdict, Verdict::Hidden);
     }
 }
@@ -123,7 +125,7 @@ fn a_wall_in_two_pieces_hides_as_one_does() {
     let (eyes, body) = (at(-12.0).eyes_within(HORIZON_S, dash), at(12.0).body_within(HORIZON_S, dash));
     let judged = |gap: f32| {
         let world = StaticWorld::new(&[piece(-10.0 - gap), piece(10.0)]).unwrap();
-        judge(&world, &eyes, &body, &mut Memory::default(), COST_MAX).0
+        judge(&world, &eyes, &body, &mut Memory::default(), COST).0
     };
     assert_eq!(judged(0.0), Verdict::Hidden);
     assert_eq!(judged(2.0), Verdict::Seen);
@@ -137,7 +139,7 @@ fn the_random_walls_hide_some_and_show_some_and_hardly_any_judgement_is_unsure()
         let (from, to) = (player(&mut rng, -12.0), player(&mut rng, 12.0));
         let dash = false;
         let (eyes, body) = (from.eyes_within(HORIZON_S, dash), to.body_within(HORIZON_S, dash));
-        judge(&world, &eyes, &body, &mut Memory::default(), COST_MAX).0
+        judge(&world, &eyes, &body, &mut Memory::default(), COST).0
     };
     let verdicts: Vec<Verdict> = (0..2_000).map(judged).collect();
     let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count();

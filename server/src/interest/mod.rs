@@ -5,9 +5,10 @@
 //! each client's [`Watcher`] judges what is due and makes two lists: [`Watcher::wanted`] and [`Watcher::gone`]. The encoder
 //! says what it told with [`Watcher::told`] and [`Watcher::forgotten`]. It costs what docs/decisions/visibility.md says.
 //!
-//! `scene` is what there is, `reach` where it may be in a moment, `shaft` whether there is a line of sight, `watcher` one
-//! client's view of it, `rank` what goes first, `hearing` who hears what.
+//! `scene` is what there is, `reach` where it may be in a moment, `shaft` whether there is a line of sight, `above` the same at
+//! a glance where an upright box hides all, `watcher` one client's view of it, `rank` what goes first, `hearing` who hears what.
 
+mod above;
 mod aim;
 mod grid;
 pub mod hearing;

@@ -42,36 +42,45 @@ pub struct Judged {
     pub lost: u32,
 }
 
+/// What is looked at of an entity in every tick: a quarter of a cache line, since one that is wanted is found at random.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair {
+    /// Which entity stands here.
+    pub id: StableId,
+    /// When it is judged next.
+    pub due: u32,
+    /// Tick at which it was told last.
+    pub told: u32,
+    /// How fast it becomes urgent.
+    pub weight: u16,
+    /// [`RELEVANT`], [`TOLD`], [`SEEN`].
+    pub flags: u8,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Pairs {
-    /// Which entity stands here.
-    pub ids: Vec<StableId>,
-    /// When it is judged next.
-    pub due: Vec<u32>,
-    /// Tick at which it was told last.
-    pub told: Vec<u32>,
-    /// How fast it becomes urgent.
-    pub weights: Vec<u16>,
-    /// [`RELEVANT`], [`TOLD`], [`SEEN`].
-    pub flags: Vec<u8>,
-    /// The rest.
+    /// By place.
+    pub all: Vec<Pair>,
+    /// The rest, by place.
     pub judged: Vec<Judged>,
     /// What was told of players since the room last asked, in order.
     pub news: Vec<News>,
+}
+
+impl Pair {
+    fn new(id: StableId, told: u32) -> Self {
+        Self { id, due: 0, told, weight: 1, flags: 0 }
+    }
 }
 
 impl Pairs {
     /// Room for as many places as are in use; grows in steps so that a room that is warm does not.
     pub fn reserve(&mut self, places: usize) {
         const STEP: usize = 256;
-        if self.ids.len() < places {
+        if self.all.len() < places {
             let places = places.next_multiple_of(STEP).min(ENTITIES_MAX);
-            self.ids.resize(places, StableId::NONE);
-            self.due.resize(places, 0);
-            self.told.resize(places, 0);
-            self.weights.resize(places, 1);
-            self.flags.resize(places, 0);
+            self.all.resize(places, Pair::new(StableId::NONE, 0));
             self.judged.resize(places, Judged::default());
             self.news.reserve(NEWS_USUAL);
         }
@@ -79,34 +88,34 @@ impl Pairs {
 
     /// Another entity stands at a place from now on; its wait begins at `tick`.
     pub fn begin(&mut self, place: usize, id: StableId, is_player: bool, tick: u32) {
-        self.ids[place] = id;
-        let flags = if is_player { PLAYER } else { 0 };
-        (self.due[place], self.told[place], self.weights[place], self.flags[place]) = (0, tick, 1, flags);
+        self.all[place] = Pair::new(id, tick);
+        self.all[place].flags = if is_player { PLAYER } else { 0 };
         self.judged[place] = Judged::default();
     }
 
     /// What stands here is in the snapshot of `tick`.
     pub fn tell(&mut self, place: usize, tick: u32) {
-        self.told[place] = tick;
-        if self.flags[place] & (TOLD | PLAYER) == PLAYER {
-            self.news.push(News::Told(self.ids[place]));
+        let pair = &mut self.all[place];
+        pair.told = tick;
+        if pair.flags & (TOLD | PLAYER) == PLAYER {
+            self.news.push(News::Told(pair.id));
         }
-        self.flags[place] |= TOLD;
+        pair.flags |= TOLD;
     }
 
     /// The client is told with the snapshot of `tick` that what stands here is out of sight.
     pub fn forget(&mut self, place: usize, tick: u32) {
         self.judged[place].lost = tick;
-        if self.flags[place] & (TOLD | PLAYER) == TOLD | PLAYER {
-            self.news.push(News::Forgotten(self.ids[place]));
+        let pair = &mut self.all[place];
+        if pair.flags & (TOLD | PLAYER) == TOLD | PLAYER {
+            self.news.push(News::Forgotten(pair.id));
         }
-        self.flags[place] &= !TOLD;
+        pair.flags &= !TOLD;
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.news.push(News::Nothing);
-        self.ids.fill(StableId::NONE);
-        self.flags.fill(0);
+        self.all.fill(Pair::new(StableId::NONE, 0));
     }
 }

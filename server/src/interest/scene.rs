@@ -22,6 +22,9 @@ const CLEARED_MAX: usize = 128;
 /// Clients that look at all there is in one tick. In larger rooms they take turns.
 const WATCHED_MAX: usize = 256;
 
+/// Times a second that a client looks at all there is, or nearly so, if ticks are more frequent: clients take turns there too.
+const LOOKS_PER_SECOND: u32 = 60;
+
 /// The longest way to a wall that is looked for, in metres: a dash of the shipped rules within the longest horizon, and some.
 const CLEARANCE_MAX: f32 = 12.0;
 
@@ -128,6 +131,8 @@ pub struct Scene {
     pub grid: Grid,
     /// By place.
     kept: Vec<Kept>,
+    /// Who stands at each place: in a list of its own, since every client asks for it.
+    standing: Vec<StableId>,
     free: Vec<u32>,
     /// Of the last tick, by stable id.
     places: Vec<(StableId, u32)>,
@@ -153,6 +158,7 @@ impl Scene {
             contacts: Vec::with_capacity(CONTACTS_MAX),
             grid: Grid::new(&simulation.map().bounds),
             kept: vec![Kept::default(); ENTITIES_MAX],
+            standing: vec![StableId::NONE; ENTITIES_MAX],
             free: (0..ENTITIES_MAX as u32).rev().collect(),
             places: Vec::with_capacity(ENTITIES_MAX),
             places_end: 0,
@@ -165,7 +171,7 @@ impl Scene {
 
     /// Whether an entity stands at a place.
     pub fn stands_at(&self, id: StableId, place: usize) -> bool {
-        self.kept.get(place).is_some_and(|kept| kept.id == id)
+        self.standing.get(place) == Some(&id)
     }
 
     /// How many players there are.
@@ -206,7 +212,8 @@ impl Scene {
         let (rules, map) = (simulation.rules(), simulation.map());
         let reader = Reader { view, rules, map, numbers: &self.numbers };
         let mut before = self.places.iter().peekable();
-        self.turns = (self.player_count.div_ceil(WATCHED_MAX)).max(1) as u32;
+        let (crowd, rate) = (self.player_count.div_ceil(WATCHED_MAX) as u32, u32::from(self.rate));
+        self.turns = crowd.max(rate / LOOKS_PER_SECOND).max(1);
         for &(id, entity) in index.all() {
             let Some(identity) = view.component::<Identity>(entity) else { continue };
             // Both lists are in the order of ids, and what is gone was taken out.
@@ -221,6 +228,7 @@ impl Scene {
             // Every client has its turn before it is forgotten.
             body.jolted = self.tick - kept.jolted < self.turns;
             kept.note(&body);
+            self.standing[place as usize] = id;
             if let (Kind::Player, Some(slot)) = (body.kind, body.owner.checked_sub(1))
                 && let Some(entry) = self.players.get_mut(usize::from(slot))
             {
@@ -246,12 +254,13 @@ impl Scene {
     /// Places of entities that are gone are free. Both lists are in the order of ids.
     fn give_up_places(&mut self, index: &Index) {
         let mut living = index.all().iter().map(|entry| entry.0).peekable();
-        let (kept, free) = (&mut self.kept, &mut self.free);
+        let (kept, standing, free) = (&mut self.kept, &mut self.standing, &mut self.free);
         self.places.retain(|(id, place)| {
             while living.next_if(|living| living < id).is_some() {}
             let stays = living.peek() == Some(id);
             if !stays {
                 kept[*place as usize] = Kept::default();
+                standing[*place as usize] = StableId::NONE;
                 free.push(*place);
             }
             stays
@@ -261,7 +270,8 @@ impl Scene {
     /// Looks up how far walls are: for players, by turns if there are many, and for what flies along its way.
     fn clear_ways(&mut self) {
         let players = self.players.iter().flatten().count();
-        let turns = players.div_ceil(CLEARED_MAX).max(1);
+        // No more often than clients look at it.
+        let turns = players.div_ceil(CLEARED_MAX).max(self.turns as usize);
         self.next_cleared = (self.next_cleared + 1) % turns;
         for at in 0..self.bodies.len() {
             let body = &mut self.bodies[at];

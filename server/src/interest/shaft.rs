@@ -9,8 +9,9 @@
 
 use arbiter_sim::collide::{SightLine, StaticWorld};
 use arrayvec::ArrayVec;
-use glam::{Vec2, Vec3};
+use glam::{Vec2, Vec3, Vec3Swizzles};
 
+use super::above::{Region, Tangents, hides};
 use super::reach::{CORNERS, Prism};
 
 /// Metres below which a shaft is not halved any more. A gap that is smaller, and on no line between corners, may be missed;
@@ -19,16 +20,22 @@ pub const GAP_M: f32 = 0.25;
 
 /// Lines that one judgement of a player may cost, walks through the tree counted `WALK_COST` times; beyond them it is not
 /// sure.
-pub const COST_MAX: u32 = 6_000;
+pub const COST_MAX: u32 = 2_000;
 
 /// The same for a thing.
-pub const THING_COST_MAX: u32 = 200;
+pub const THING_COST_MAX: u32 = 120;
 
 /// A walk through the tree beside a look at one piece.
 const WALK_COST: u32 = 8;
 
 /// Corners of the side that faces the other prism, at most: once around.
 const FRONT_MAX: usize = CORNERS + 1;
+
+/// One box seen from above beside a look at one line: tangents, and the box.
+const GLANCE_COST: u32 = 6;
+
+/// The same for a shaft, which has four corners.
+const SHAFT_GLANCE_COST: u32 = 3;
 
 /// Shafts that wait to be judged: the first ones, and one for each halving on the way down.
 const SHAFTS_MAX: usize = 160;
@@ -154,8 +161,15 @@ struct Search<'a> {
 pub fn judge(statics: &StaticWorld, eyes: &Prism, body: &Prism, memory: &mut Memory, cost_max: u32) -> (Verdict, u32) {
     let (from, to) = (Front::of(eyes, body), Front::of(body, eyes));
     let mut search = Search { statics, eyes: from, body: to, memory, cost: 0, cost_max };
-    let verdict = search.run();
+    let verdict = match search.glance(eyes, body) {
+        Verdict::Unsure if cost_max > 0 => search.run(),
+        verdict => verdict,
+    };
     (verdict, search.cost)
+}
+
+fn region(prism: &Prism) -> Region<'_> {
+    Region { corners: &prism.ring, low: prism.low, high: prism.high }
 }
 
 impl Search<'_> {
@@ -189,13 +203,31 @@ impl Search<'_> {
         [self.eyes.edges() as f32, 1.0, self.body.edges() as f32, 1.0]
     }
 
-    fn run(&mut self) -> Verdict {
+    /// What takes hardly any time: the line that was clear, and whether one upright box hides all.
+    fn glance(&mut self, eyes: &Prism, body: &Prism) -> Verdict {
         let scales = self.scales();
         let before = core::array::from_fn(|of| f32::from(self.memory.clear[of]) * (scales[of] / 255.0));
         let hint = self.memory.piece;
-        if self.blocker(before, hint) == StaticWorld::NOTHING {
+        let found = self.blocker(before, hint);
+        if found == StaticWorld::NOTHING {
             return Verdict::Seen;
         }
+        self.cost += GLANCE_COST;
+        let Some(tangents) = Tangents::of(&eyes.ring, &body.ring) else { return Verdict::Unsure };
+        let (from, to) = (region(eyes), region(body));
+        let hides_all =
+            |piece: u32| self.statics.upright(piece).is_some_and(|wall| hides(&wall, &tangents, &from, &to));
+        let pieces = if found == hint { &[hint][..] } else { &[hint, found] };
+        match pieces.iter().find(|piece| hides_all(**piece)) {
+            Some(piece) => {
+                self.memory.piece = *piece;
+                Verdict::Hidden
+            }
+            None => Verdict::Unsure,
+        }
+    }
+
+    fn run(&mut self) -> Verdict {
         let Some(grid) = self.grid() else { return Verdict::Seen };
         let (from, to) = (2 * self.eyes.edges() + 1, 2 * self.body.edges() + 1);
         for piece in [grid[0][0], grid[from][to], grid[0][to]] {
@@ -293,11 +325,22 @@ impl Search<'_> {
     fn is_filled(&mut self, shaft: &Shaft) -> bool {
         let [a, b, c, d] = shaft.ranges;
         let (eyes, bodies) = (self.eyes.corners_of([a, b]), self.body.corners_of([c, d]));
+        let (from, to) = ([eyes[0], eyes[1]].map(Vec3::xz), [bodies[0], bodies[1]].map(Vec3::xz));
+        let tangents = Tangents::of(&from, &to);
+        let from = Region { corners: &from, low: eyes[0].y, high: eyes[3].y };
+        let to = Region { corners: &to, low: bodies[0].y, high: bodies[3].y };
         let mut tried = [StaticWorld::NOTHING; 2];
         for at in 0..tried.len() {
             let fresh = |blocker: &&u32| !tried[..at].contains(*blocker);
             let Some(piece) = shaft.blockers.iter().find(fresh).copied() else { return false };
             tried[at] = piece;
+            if let (Some(wall), Some(tangents)) = (self.statics.upright(piece), &tangents) {
+                self.cost += SHAFT_GLANCE_COST;
+                if hides(&wall, tangents, &from, &to) {
+                    return true;
+                }
+                continue;
+            }
             let stands = |search: &mut Self, corner: usize| {
                 search.cost += 1;
                 search.statics.stands_on(piece, &SightLine::between(eyes[corner & 3], bodies[corner >> 2]))

@@ -19,23 +19,27 @@ use super::shaft::{COST_MAX, Memory, THING_COST_MAX, Verdict, judge};
 const SLACKS_MS: [u32; 4] = [16, 66, 200, 500];
 
 /// Milliseconds for which what was seen counts as seen.
-const SEEN_MS: u32 = 33;
+const SEEN_MS: u32 = 50;
 
 /// The same for what is no player.
-const THING_SEEN_MS: u32 = 250;
+const THING_SEEN_MS: u32 = 400;
 
 /// Milliseconds for which at least what is nobody's counts as hidden: it is still told before it comes into view.
 const NEUTRAL_HIDDEN_MS: u32 = 100;
 
 /// What judgements of one client may cost in a second, in lines to one piece of some 20 ns. What is not spent is kept for
-/// `COST_TICKS` ticks. What is due and cannot be paid counts as seen, since nobody may miss what is in sight.
-pub const COST_PER_SECOND: u32 = 150_000;
+/// [`SAVED_TICKS`]. What is due and cannot be paid counts as seen, since nobody may miss what is in sight.
+pub const COST_PER_SECOND: u32 = 120_000;
 
 /// The same for all clients of a room together in a tick: 2 ms.
 pub const COST_PER_TICK_ALL: u32 = 100_000;
 
-/// See [`COST_PER_SECOND`].
-const COST_TICKS: u32 = 4;
+/// Ticks' pay that a client may save where so many play that hardly ever all spend at once. With fewer players it would make
+/// the slowest ticks: nothing is saved there.
+const SAVED_TICKS: u32 = 4;
+
+/// Players up to which nothing is saved.
+const FEW: usize = 32;
 
 /// Ticks after which what could not be paid is tried again, and as many more by turns.
 const UNPAID_TICKS: u32 = 4;
@@ -143,7 +147,7 @@ impl Watcher {
 
     /// Whether the client may know an entity now.
     pub fn may_know(&self, scene: &Scene, id: StableId) -> bool {
-        self.place(scene, id).is_some_and(|place| self.pairs.flags[place] & RELEVANT != 0)
+        self.place(scene, id).is_some_and(|place| self.pairs.all[place].flags & RELEVANT != 0)
     }
 
     /// Whether the client may hit an entity: it was told of it, and less than `rewind` ticks ago that it is out of sight.
@@ -151,13 +155,13 @@ impl Watcher {
     pub fn may_hit(&self, scene: &Scene, id: StableId, rewind: u32) -> bool {
         self.place(scene, id).is_some_and(|place| {
             let lost = self.pairs.judged[place].lost;
-            self.pairs.flags[place] & TOLD != 0 || (lost != 0 && scene.tick.saturating_sub(lost) < rewind)
+            self.pairs.all[place].flags & TOLD != 0 || (lost != 0 && scene.tick.saturating_sub(lost) < rewind)
         })
     }
 
     fn place(&self, scene: &Scene, id: StableId) -> Option<usize> {
         let place = scene.body(id)?.place as usize;
-        (self.pairs.ids.get(place) == Some(&id)).then_some(place)
+        (self.pairs.all.get(place).is_some_and(|pair| pair.id == id)).then_some(place)
     }
 
     /// The client has nothing and is told everything anew: after it joined, came back or changed teams.
@@ -183,24 +187,16 @@ impl Watcher {
         if !is_new && !(scene.tick + u32::from(self.slot)).is_multiple_of(scene.turns()) {
             self.look_again(scene);
         } else {
-            self.look_at_all(scene, settings, me, is_new, mates_see);
+            self.look_at_all(scene, settings, me, mates_see);
         }
         self.rank();
     }
 
-    fn look_at_all(
-        &mut self,
-        scene: &Scene,
-        settings: &InterestSettings,
-        me: &Body,
-        is_new: bool,
-        mates_see: &dyn Fn(u32) -> bool,
-    ) {
+    fn look_at_all(&mut self, scene: &Scene, settings: &InterestSettings, me: &Body, mates_see: &dyn Fn(u32) -> bool) {
         let pay = (COST_PER_SECOND * scene.turns() / u32::from(scene.rate).max(1))
             .min(COST_PER_TICK_ALL * scene.turns() / scene.player_count().max(1) as u32);
-        self.purse_max = pay * COST_TICKS;
-        // The first look is at everything.
-        self.purse = if is_new { self.purse_max } else { (self.purse + pay).min(self.purse_max) };
+        self.purse_max = if scene.player_count() > FEW { pay * SAVED_TICKS } else { pay };
+        self.purse = (self.purse + pay).min(self.purse_max);
         // Whoever comes into view until the next turn is told now.
         let wait = scene.turns() - 1;
         for (slack, eyes) in SLACKS_MS.iter().zip(&mut self.eyes) {
@@ -217,9 +213,10 @@ impl Watcher {
         for at in 0..self.wanted_places.len() {
             let place = self.wanted_places[at] as usize;
             // Whoever came to a place that was left is looked at in turn.
-            if self.pairs.flags[place] & RELEVANT != 0 && scene.stands_at(self.pairs.ids[place], place) {
-                let age = scene.tick.saturating_sub(self.pairs.told[place]);
-                let key = rank::key(scene, self.pairs.ids[place], self.pairs.weights[place], age);
+            let pair = self.pairs.all[place];
+            if pair.flags & RELEVANT != 0 && scene.stands_at(pair.id, place) {
+                let age = scene.tick.saturating_sub(pair.told);
+                let key = rank::key(scene, pair.id, pair.weight, age);
                 self.keys.push((key, place as u32));
             }
         }
@@ -228,7 +225,7 @@ impl Watcher {
     /// Room for every place in use, so that a busy tick allocates nothing.
     fn make_room(&mut self, places: usize) {
         self.pairs.reserve(places);
-        let places = self.pairs.ids.len();
+        let places = self.pairs.all.len();
         for list in [&mut self.gone_places, &mut self.wanted_places] {
             list.reserve(places);
         }
@@ -247,7 +244,7 @@ impl Watcher {
             };
             if let Some(place) = self.place(scene, other) {
                 self.pairs.judged[place].contact_until = until;
-                self.pairs.weights[place] = 0;
+                self.pairs.all[place].weight = 0;
             }
         }
     }
@@ -262,19 +259,19 @@ impl Watcher {
     ) {
         let hot = &scene.hot[at];
         let place = hot.place as usize;
-        if self.pairs.ids[place] != hot.id {
+        if self.pairs.all[place].id != hot.id {
             self.pairs.begin(place, hot.id, scene.bodies[at].kind == Kind::Player, scene.tick);
         }
-        if self.pairs.due[place] <= scene.tick || hot.jolted || me.jolted {
+        if self.pairs.all[place].due <= scene.tick || hot.jolted || me.jolted {
             self.judge(scene, settings, me, &scene.bodies[at], hot);
         }
-        let mut flags = self.pairs.flags[place];
+        let mut flags = self.pairs.all[place].flags;
         if settings.team_sight && flags & RELEVANT == 0 && mates_see(hot.place) {
             flags |= RELEVANT;
         }
         if flags & RELEVANT != 0 {
             let weight = self.weigh(scene, me, at, hot);
-            let age = scene.tick.saturating_sub(self.pairs.told[place]);
+            let age = scene.tick.saturating_sub(self.pairs.all[place].told);
             self.keys.push((rank::key(scene, hot.id, weight, age), hot.place));
         } else if flags & TOLD != 0 && scene.bodies[at].secrecy != Secrecy::Remembered {
             self.gone.push(hot.id);
@@ -284,7 +281,7 @@ impl Watcher {
 
     fn weigh(&mut self, scene: &Scene, me: &Body, at: usize, hot: &Hot) -> u16 {
         let place = hot.place as usize;
-        let old = self.pairs.weights[place];
+        let old = self.pairs.all[place].weight;
         let apart = hot.position - me.shape.position;
         let ahead = me.look.dot(apart);
         // What may be aimed at, or was, is looked at every tick.
@@ -298,7 +295,7 @@ impl Watcher {
         let body = &scene.bodies[at];
         let contact = self.pairs.judged[place].contact_until > scene.tick;
         let weight = rank::weight(me, body, is_hostile(me, body), contact);
-        self.pairs.weights[place] = weight;
+        self.pairs.all[place].weight = weight;
         weight
     }
 
@@ -318,8 +315,8 @@ impl Watcher {
         } else {
             self.judge_sight(scene, me, body, place)
         };
-        self.pairs.due[place] = due;
-        let flags = &mut self.pairs.flags[place];
+        self.pairs.all[place].due = due;
+        let flags = &mut self.pairs.all[place].flags;
         *flags = if seen { *flags | RELEVANT | SEEN } else { *flags & !(RELEVANT | SEEN) };
     }
 
@@ -328,7 +325,7 @@ impl Watcher {
         let judged = &mut self.pairs.judged[place];
         let mut memory = judged.memory;
         let mut level = (usize::from(judged.level) + 1).min(SLACKS_MS.len() - 1);
-        if self.pairs.flags[place] & SEEN != 0 {
+        if self.pairs.all[place].flags & SEEN != 0 {
             // Most likely it still is.
             level = 0;
         }
@@ -357,6 +354,8 @@ impl Watcher {
             Verdict::Hidden if body.owner == 0 => (false, scene.tick + held(NEUTRAL_HIDDEN_MS).max(slack + 1)),
             Verdict::Hidden => (false, scene.tick + slack + 1),
             Verdict::Unsure if body.kind == Kind::Player && self.purse > 0 => (true, scene.tick + 1),
+            // It would cost as much again.
+            Verdict::Unsure if self.purse > kept_for_players => (true, scene.tick + held(THING_SEEN_MS)),
             Verdict::Unsure => (true, scene.tick + UNPAID_TICKS + place as u32 % UNPAID_TICKS),
             Verdict::Seen if body.kind == Kind::Player => (true, scene.tick + held(SEEN_MS)),
             Verdict::Seen => (true, scene.tick + held(THING_SEEN_MS)),
@@ -373,7 +372,12 @@ impl Watcher {
         level: usize,
         memory: &mut Memory,
     ) -> Verdict {
-        let cost_max = if body.kind == Kind::Player { COST_MAX } else { THING_COST_MAX };
+        // Further ahead than the next look only what a glance shows: what it saves is not worth more.
+        let cost_max = match (level, body.kind) {
+            (1.., _) => 0,
+            (0, Kind::Player) => COST_MAX,
+            (0, _) => THING_COST_MAX,
+        };
         let cost_max = cost_max.min(self.purse);
         let mut all = Verdict::Hidden;
         for by_dash in 0..=usize::from(body.shape.dashes()) {
@@ -412,7 +416,9 @@ impl Watcher {
     pub fn for_each_seen(&self, scene: &Scene, mut visit: impl FnMut(u32)) {
         for hot in &scene.hot {
             let place = hot.place as usize;
-            if self.pairs.ids.get(place) == Some(&hot.id) && self.pairs.flags[place] & SEEN != 0 {
+            if self.pairs.all.get(place).is_some_and(|pair| pair.id == hot.id)
+                && self.pairs.all[place].flags & SEEN != 0
+            {
                 visit(hot.place);
             }
         }

@@ -55,7 +55,8 @@ impl Room {
             return;
         }
         let hash = self.simulation.hash();
-        let mut taken = self.recorder.put(self.number, Entry::Tick { tick, commands: self.commands.clone(), hash });
+        let mut taken =
+            self.recorder.put(self.number, Entry::Tick { tick, commands: self.recorder.copy(&self.commands), hash });
         let every = u32::from(self.simulation.settings().tick_rate) * CHECKPOINT_SECONDS;
         // Rooms take turns, so that they do not all write at once.
         if taken && tick % every == (u32::from(self.number) * 37) % every {

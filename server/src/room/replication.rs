@@ -3,6 +3,8 @@
 //! Clients are served one by one, or in large rooms by several threads at once: what one is told depends on nothing that
 //! another is told, so that the bytes are the same however many threads there are.
 
+use std::sync::{Mutex, PoisonError};
+
 use arbiter_protocol::{Datagram, SnapshotHeader};
 use arbiter_schema::StableId;
 use arbiter_sim::index::Identity;
@@ -21,6 +23,9 @@ const WAKE_EVERY: u64 = 32;
 /// Players up to which each is told against the newest states that it holds. In larger rooms the states of even ticks alone
 /// are bases, so that clients whose round trips differ meet on the same ones and share encodings.
 const SMALL_ROOM: u16 = 32;
+
+/// Clients that a thread serves before it takes more.
+const SHARE: usize = 16;
 
 /// Players for whom a thread of their own is worth what it costs to start.
 const PLAYERS_PER_THREAD: usize = 64;
@@ -101,18 +106,28 @@ impl Room {
         };
         let (watch, watchers) = self.interest.split();
         let (moment, watch) = (&moment, &watch);
-        let share = self.seats.len().div_ceil(self.tellers.len()).max(1);
-        let shares = self.seats.chunks_mut(share).zip(watchers.chunks_mut(share));
-        let mut shares = self.tellers.iter_mut().zip(shares).enumerate();
-        std::thread::scope(|scope| {
-            let first = shares.next();
-            for (at, (teller, (seats, watchers))) in shares {
-                scope.spawn(move || moment.tell_all(at * share, seats, watchers, watch, teller));
-            }
-            if let Some((_, (teller, (seats, watchers)))) = first {
-                moment.tell_all(0, seats, watchers, watch, teller);
-            }
-        });
+        if let [teller] = &mut self.tellers[..] {
+            moment.tell_all(0, &mut self.seats, watchers, watch, teller);
+        } else {
+            // Shares are small, since no two of them take as long: whoever is done takes the next.
+            let shares = self.seats.chunks_mut(SHARE).zip(watchers.chunks_mut(SHARE)).enumerate();
+            let shares = Mutex::new(shares);
+            let work = |teller: &mut Teller| {
+                let next = || shares.lock().unwrap_or_else(PoisonError::into_inner).next();
+                while let Some((at, (seats, watchers))) = next() {
+                    moment.tell_all(at * SHARE, seats, watchers, watch, teller);
+                }
+            };
+            let work = &work;
+            std::thread::scope(|scope| {
+                let mut tellers = self.tellers.iter_mut();
+                let first = tellers.next();
+                for teller in tellers {
+                    scope.spawn(move || work(teller));
+                }
+                first.map(work);
+            });
+        }
         self.sight.note(tick, view, watchers);
         let mut dropped = 0;
         for teller in &mut self.tellers {

@@ -227,6 +227,19 @@ fn states_survive_loss_and_reordering() {
 }
 
 #[test]
+fn no_part_is_too_long_although_its_entities_are_told_against_many_ticks() {
+    let (mut play, mut world, mut dice) = (Play::new(21, 2), World::new(), Dice(21));
+    for _ in 0..4_000 {
+        change(&mut world, &mut dice, 600);
+    }
+    assert!(world.len() > 200, "{}", world.len());
+    for tick in 1..=150 {
+        change(&mut world, &mut dice, 600);
+        play.tick(&world, tick, 30, if tick % 3 == 0 { 900 } else { 1 << 20 });
+    }
+}
+
+#[test]
 fn what_does_not_fit_the_budget_comes_later() {
     (1..10).for_each(|seed| play(seed * 31, 60, 10, 200));
 }

@@ -23,5 +23,5 @@ mod world;
 pub use mover::{MoverParams, MoverState, MoverWish, Push, move_character};
 pub use separate::Separation;
 pub use shape::{ConvexShape, ShapeError};
-pub use sight::SightLine;
+pub use sight::{SightLine, UprightBox};
 pub use world::{DynSolid, DynamicWorld, RayHit, SolidError, StaticWorld, World};

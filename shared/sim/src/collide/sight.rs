@@ -3,7 +3,7 @@
 //! A line that a large wall blocked is most likely blocked by it again: whoever asks keeps the piece and names it the next
 //! time, which saves the walk through the tree.
 
-use glam::Vec3;
+use glam::{Vec2, Vec3};
 
 use super::bvh::Ray;
 use super::shape::{Form, Piece};
@@ -22,6 +22,21 @@ impl SightLine {
     pub fn between(from: Vec3, to: Vec3) -> Self {
         Self { from, to }
     }
+}
+
+/// A box that stands upright, seen from above: x and z of the world are x and y here.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UprightBox {
+    /// Its middle.
+    pub centre: Vec2,
+    /// The direction of its first side; a quarter of a turn on is that of the second.
+    pub along: Vec2,
+    /// Half its sides.
+    pub half: Vec2,
+    /// The lowest y in it.
+    pub low: f32,
+    /// The highest y in it.
+    pub high: f32,
 }
 
 /// What keeps the test of axes safe from rounding where a line runs along a box's edge.
@@ -68,6 +83,19 @@ impl StaticWorld {
     #[inline]
     pub fn stands_on(&self, piece: u32, line: &SightLine) -> bool {
         self.pieces().get(piece as usize).is_some_and(|piece| piece.touches(line))
+    }
+
+    /// A piece as seen from above, if it is a box that stands upright.
+    pub fn upright(&self, piece: u32) -> Option<UprightBox> {
+        let piece = self.pieces().get(piece as usize)?;
+        let Form::Box { half } = &piece.form else { return None };
+        (piece.basis.y_axis == Vec3::Y).then(|| UprightBox {
+            centre: Vec2::new(piece.position.x, piece.position.z),
+            along: Vec2::new(piece.basis.x_axis.x, piece.basis.x_axis.z),
+            half: Vec2::new(half.x, half.z),
+            low: piece.position.y - half.y,
+            high: piece.position.y + half.y,
+        })
     }
 
     /// A piece that stands on a line, not always the nearest; [`Self::NOTHING`] if it is clear.

@@ -71,7 +71,8 @@ pub fn difference<C: Coder>(coder: &mut C, model: Model, features: &[i32], value
 /// The whole root, rounded down.
 #[inline]
 pub fn root(value: i64) -> i64 {
-    value.max(0).isqrt()
+    // Exact, and the same everywhere: a double holds such values, and the nearest root of one is never the next whole number.
+    if (0..1 << 50).contains(&value) { (value as f64).sqrt() as i64 } else { value.max(0).isqrt() }
 }
 
 /// Four components of a rotation in fixed point, x, y, z, w.
@@ -99,4 +100,21 @@ pub fn spin(v: [i64; 3], q: &Turn) -> Turn {
         v[2] * q[3] + v[0] * q[1] - v[1] * q[0],
         -v[0] * q[0] - v[1] * q[1] - v[2] * q[2],
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roots_are_rounded_down_next_to_every_square() {
+        let sides = (0..4_000).chain((25 - 12..=25).flat_map(|power| (-3..4).map(move |by| (1 << power) + by)));
+        for side in sides {
+            for value in [side * side - 1, side * side, side * side + 1, side * side + 2 * side] {
+                assert_eq!(root(value), value.max(0).isqrt(), "{value}");
+            }
+        }
+        assert_eq!(root((1 << 50) - 1), ((1_i64 << 50) - 1).isqrt());
+        assert_eq!([root(i64::MAX), root(i64::MIN)], [i64::MAX.isqrt(), 0]);
+    }
 }

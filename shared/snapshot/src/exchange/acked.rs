@@ -3,38 +3,55 @@
 use super::{AGE_MAX, Bases};
 
 /// Ticks that were acknowledged: the newest, and which of the 64 before it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Acked {
-    newest: Option<u32>,
-    before: u64,
+    /// [`NEVER`] if none was.
+    newest: u32,
+    before: [u32; 2],
 }
 
+/// No tick: a match ends long before it.
+pub(crate) const NEVER: u32 = u32::MAX;
+
 impl Acked {
+    /// No tick at all.
+    pub(crate) const NONE: Self = Self { newest: NEVER, before: [0; 2] };
+
+    fn newest(self) -> Option<u32> {
+        (self.newest != NEVER).then_some(self.newest)
+    }
+
+    /// Bit i is the tick i + 1 before the newest. Two halves, so that whoever keeps many needs no more than they take.
+    fn before(self) -> u64 {
+        u64::from(self.before[0]) | u64::from(self.before[1]) << 32
+    }
+
     /// Notes that `tick` was acknowledged.
     pub(crate) fn insert(&mut self, tick: u32) {
-        match self.newest {
-            None => self.newest = Some(tick),
+        let mut before = self.before();
+        match self.newest() {
+            None => self.newest = tick,
             Some(newest) if tick > newest => {
                 let step = tick - newest;
-                self.before = self.before.checked_shl(step).unwrap_or(0);
-                self.before |= 1_u64.checked_shl(step - 1).unwrap_or(0);
-                self.newest = Some(tick);
+                before = before.checked_shl(step).unwrap_or(0) | 1_u64.checked_shl(step - 1).unwrap_or(0);
+                self.newest = tick;
             }
-            Some(newest) if tick < newest => self.before |= 1_u64.checked_shl(newest - tick - 1).unwrap_or(0),
+            Some(newest) if tick < newest => before |= 1_u64.checked_shl(newest - tick - 1).unwrap_or(0),
             Some(_) => {}
         }
+        self.before = [before as u32, (before >> 32) as u32];
     }
 
     /// Acknowledged ticks from `since` to `until` that are multiples of `ladder`, newest first.
     fn ticks(self, since: u32, until: u32, ladder: u32) -> impl Iterator<Item = u32> {
-        let newest = self.newest.unwrap_or(0);
-        let mut left = self.before;
+        let newest = self.newest().unwrap_or(0);
+        let mut left = self.before();
         let before = core::iter::from_fn(move || {
             let at = (left != 0).then(|| left.trailing_zeros())?;
             left &= left - 1;
             Some(newest - 1 - at)
         });
-        let all = self.newest.into_iter().chain(before);
+        let all = self.newest().into_iter().chain(before);
         all.take_while(move |tick| *tick >= since).filter(move |tick| *tick <= until && tick.is_multiple_of(ladder))
     }
 
@@ -42,7 +59,7 @@ impl Acked {
     /// as the newest is old.
     pub(crate) fn bases(self, tick: u32, since: u32, ladder: u32) -> Option<Bases> {
         let since = since.max(tick.saturating_sub(AGE_MAX));
-        let freshest = self.newest.filter(|newest| *newest < tick && *newest >= since)?;
+        let freshest = self.newest().filter(|newest| *newest < tick && *newest >= since)?;
         let rung = self.ticks(since, freshest, ladder).next().filter(|rung| freshest - rung < ladder);
         let (newest, ladder) = rung.map_or((freshest, 1), |rung| (rung, ladder));
         let age = tick - newest;

@@ -13,6 +13,8 @@ use crate::layout::{Known, Layout, Viewer};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span {
     pub id: StableId,
+    /// Its number for as long as it is there; then another entity's.
+    pub slot: u32,
     start: usize,
     end: usize,
     /// Since this tick it has this owner and team.
@@ -25,6 +27,15 @@ pub(crate) struct Span {
     /// By level: the number of the shape that is told; `None` if nothing may be known.
     pub shapes: [Option<u32>; 3],
 }
+
+/// No entity: 0 is the match itself.
+pub(crate) const NOBODY: StableId = StableId(u32::MAX);
+
+/// Entities of which it is kept that they vanished. Whoever was not told for so long looks through all that it was told.
+const VANISHED_MAX: usize = 1_024;
+
+/// Entries of the table of places for each entity: hardly any two share one.
+const SPREAD: usize = 4;
 
 /// The levels of knowledge.
 const LEVELS: [Known; 3] =
@@ -67,8 +78,15 @@ pub struct History {
     publics: VecDeque<Public>,
     spans: Vec<Span>,
     before: Vec<Span>,
-    /// The newest tick at which an entity was not there any more.
-    vanished: u32,
+    /// Entities that were not there any more, with the tick and the slot that they had; oldest first.
+    vanished: VecDeque<(u32, StableId, u32)>,
+    /// No tick before this one is complete in `vanished`.
+    vanished_from: u32,
+    /// Which entity has each slot.
+    slots: Vec<StableId>,
+    free: Vec<u32>,
+    /// Places by the low bits of ids; where two have the same, the other is searched for.
+    places: Vec<u32>,
     shape: Shape,
 }
 
@@ -81,7 +99,11 @@ impl History {
             publics: VecDeque::with_capacity(HISTORY_TICKS),
             spans: Vec::new(),
             before: Vec::new(),
-            vanished: 0,
+            vanished: VecDeque::with_capacity(VANISHED_MAX),
+            vanished_from: 0,
+            slots: Vec::new(),
+            free: Vec::new(),
+            places: Vec::new(),
             shape: Shape::new(),
         }
     }
@@ -116,7 +138,16 @@ impl History {
                 let tick = frame.tick;
                 let (shape_since, same_since) = ([tick; 3], [tick; 3]);
                 let (owner_since, shapes) = (tick, [None; 3]);
-                self.spans.push(Span { id, start, end: start + 1, owner_since, shape_since, same_since, shapes });
+                self.spans.push(Span {
+                    id,
+                    slot: u32::MAX,
+                    start,
+                    end: start + 1,
+                    owner_since,
+                    shape_since,
+                    same_since,
+                    shapes,
+                });
             }
         }
     }
@@ -128,6 +159,7 @@ impl History {
 
     /// Ends the tick begun last: all rows are there. Before it no client can be told of the tick.
     pub fn finish(&mut self) {
+        self.give_slots();
         let Self { shapes, frames, spans, before, shape, .. } = self;
         let frames = frames.make_contiguous();
         let (old, new) = match frames {
@@ -135,12 +167,11 @@ impl History {
             [new] => (None, &*new),
             [] => return,
         };
-        let (mut before_at, mut kept) = (0, 0);
+        let mut before_at = 0;
         for span in spans {
             while before.get(before_at).is_some_and(|before| before.id < span.id) {
                 before_at += 1;
             }
-            kept += usize::from(before.get(before_at).is_some_and(|before| before.id == span.id));
             let is = &new.heads[span.start..span.end];
             let before = before.get(before_at).filter(|before| before.id == span.id);
             if let Some((old, before)) = old.zip(before) {
@@ -163,9 +194,6 @@ impl History {
                 span.shapes[level] = if shape.is_empty() { None } else { shapes.number(shape) };
             }
         }
-        if kept < before.len() {
-            self.vanished = new.tick;
-        }
         if let Some(mut public) = self.publics.pop_back() {
             for span in &self.spans {
                 self.collect(new_heads(&self.frames, span), LEVELS[0], &mut public.lanes);
@@ -175,14 +203,54 @@ impl History {
         }
     }
 
-    /// Whether any entity vanished behind `tick`.
-    pub(crate) fn vanished_since(&self, tick: u32) -> bool {
-        self.vanished > tick
+    /// Gives each entity its slot, notes who vanished, and where everyone is. Both lists are in the order of ids.
+    fn give_slots(&mut self) {
+        let tick = self.tick().unwrap_or(0);
+        let mut spans = self.spans.iter_mut().peekable();
+        for before in &self.before {
+            while spans.next_if(|span| span.id < before.id).is_some() {}
+            if let Some(span) = spans.next_if(|span| span.id == before.id) {
+                span.slot = before.slot;
+                continue;
+            }
+            if self.vanished.len() == VANISHED_MAX {
+                self.vanished_from = self.vanished.pop_front().map_or(0, |(tick, ..)| tick + 1);
+            }
+            self.vanished.push_back((tick, before.id, before.slot));
+            self.slots[before.slot as usize] = NOBODY;
+            self.free.push(before.slot);
+        }
+        for span in self.spans.iter_mut().filter(|span| span.slot == u32::MAX) {
+            span.slot = self.free.pop().unwrap_or_else(|| {
+                self.slots.push(NOBODY);
+                self.slots.len() as u32 - 1
+            });
+            self.slots[span.slot as usize] = span.id;
+        }
+        let size = (self.spans.len() * SPREAD).next_power_of_two();
+        if self.places.len() < size {
+            self.places.resize(size, 0);
+        }
+        let mask = self.places.len() - 1;
+        for (place, span) in self.spans.iter().enumerate() {
+            self.places[span.id.0 as usize & mask] = place as u32;
+        }
     }
 
-    /// Whether an entity of this id is there.
-    pub(crate) fn has(&self, id: StableId, hint: usize) -> Option<usize> {
-        self.span(id, hint).map(|(at, _)| at)
+    /// Entities that were there at `tick` and are not now, with the slots that they had; `None` if that is too long ago.
+    pub(crate) fn vanished_since(&self, tick: u32) -> Option<impl Iterator<Item = (StableId, u32)> + '_> {
+        let newer = self.vanished.iter().rev().take_while(move |(at, ..)| *at > tick);
+        (tick + 1 >= self.vanished_from).then(|| newer.map(|(_, id, slot)| (*id, *slot)))
+    }
+
+    /// The entity that has a slot, or none.
+    pub(crate) fn at_slot(&self, slot: usize) -> StableId {
+        self.slots.get(slot).copied().unwrap_or(NOBODY)
+    }
+
+    /// How many slots there are.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     /// The number of entities of the tick begun last.
@@ -190,13 +258,14 @@ impl History {
         self.spans.len()
     }
 
-    /// The entity among those of the tick begun last, and its place there. `hint` is where it may be.
-    pub(crate) fn span(&self, id: StableId, hint: usize) -> Option<(usize, Span)> {
-        if let Some(span) = self.spans.get(hint).filter(|span| span.id == id) {
-            return Some((hint, *span));
+    /// The entity among those of the tick begun last, and its place there.
+    pub(crate) fn span(&self, id: StableId) -> Option<(usize, &Span)> {
+        let place = *self.places.get(id.0 as usize & self.places.len().wrapping_sub(1))? as usize;
+        if let Some(span) = self.spans.get(place).filter(|span| span.id == id) {
+            return Some((place, span));
         }
         let at = self.spans.binary_search_by_key(&id, |span| span.id).ok()?;
-        Some((at, self.spans[at]))
+        Some((at, &self.spans[at]))
     }
 
     /// What `viewer` is to an entity of now, by its first row's owner and team. Rows of one entity have one owner and team.

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use arbiter_schema::StableId;
 
-use super::acked::Acked;
+use super::acked::{Acked, NEVER};
 use super::cache::Cache;
-use super::history::{History, level};
+use super::history::{History, NOBODY, level};
 use super::{Bases, HEADER_BYTES, How, REFRESH_TICKS, put_step, step_bits};
 use crate::PART_BYTES_MAX;
 use crate::bits::BitWriter;
@@ -57,43 +57,54 @@ pub struct Wish<'a> {
     pub budget_bytes: usize,
 }
 
+/// An entity that the client was told of. Half a cache line: a tick of a large room looks at a quarter of a million of them.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     id: StableId,
     acked: Acked,
-    /// The tick of which it was told last.
-    told: Option<u32>,
-    /// What was told last was lost.
-    again: bool,
-    /// It left sight at this tick, and the client is not known to know.
-    gone: Option<u32>,
+    /// The tick of which it was told last, or never.
+    told: u32,
     /// Acknowledgements of older ticks count for nothing: the client may have dropped what they brought.
     valid_from: u32,
+    /// What was told last was lost.
+    again: bool,
+}
+
+/// An entity that left sight, and of which the client is not known to know that.
+#[derive(Debug, Clone, Copy)]
+struct Leaving {
+    id: StableId,
+    tick: u32,
+    /// To be told, for the first time or because that was lost.
+    again: bool,
 }
 
 #[derive(Debug)]
 struct Flight {
     tag: u32,
     tick: u32,
-    told: Vec<(StableId, bool)>,
+    /// Each entity with its slot, or that it is [`GONE`].
+    told: Vec<(StableId, u32)>,
 }
+
+/// In place of a slot: what was told is that it left sight.
+const GONE: u32 = u32::MAX;
 
 /// One client.
 #[derive(Debug)]
 pub struct Peer {
     ladder: u32,
     viewer: Option<Viewer>,
-    /// By id.
+    /// By slot in the history.
     entries: Vec<Entry>,
+    /// By id.
+    leaving: Vec<Leaving>,
     flights: VecDeque<Flight>,
-    spare: Vec<Vec<(StableId, bool)>>,
+    spare: Vec<Vec<(StableId, u32)>>,
     next_tag: u32,
     last_tick: u32,
     part: Part,
     lanes: [Vec<i32>; 5],
-    /// Where the next wanted entity is in the tick and among the entries, if they are wanted by id.
-    place_hint: usize,
-    entry_hint: usize,
 }
 
 /// A part that is being filled. Entities are put in as they are urgent and told by id, so that an id takes few bits.
@@ -105,12 +116,15 @@ struct Part {
     told: Vec<Piece>,
     /// Bits of the part, or a few more.
     bits: usize,
+    /// The bases that were put in first: those of the part, unless others turn out to take less.
+    first: Option<Bases>,
     out: BitWriter,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Piece {
     id: StableId,
+    slot: u32,
     how: How,
     bases: Option<Bases>,
     body: (usize, usize),
@@ -126,12 +140,11 @@ impl Part {
     fn room_for(&self, id: StableId, how: How, bases: Option<Bases>, body: usize) -> (usize, usize) {
         let at = self.told.partition_point(|piece| piece.id < id);
         let before = at.checked_sub(1).map(|at| self.told[at].id);
-        // Told against other bases than the first of the part, it names them; the first one names those of the part.
-        let first = self.told.iter().find_map(|piece| piece.bases);
+        // Told against other bases than the first, it names them; the first one names those of the part.
         let head = match bases {
             None => how.bits(),
-            Some(bases) if first.is_none() => How::Usual.bits() + bases.bits(),
-            Some(bases) if first == Some(bases) => How::Usual.bits(),
+            Some(bases) if self.first.is_none() => How::Usual.bits() + bases.bits(),
+            Some(bases) if self.first == Some(bases) => How::Usual.bits(),
             Some(bases) => How::Own.bits() + bases.bits(),
         };
         let mut bits = 1 + step_bits(step(before, id)) + head + body;
@@ -141,23 +154,22 @@ impl Part {
         (bits, at)
     }
 
-    /// The bases of most entities; those of the first where as many have others.
+    /// The bases that save most as those of the part: never fewer bits than the first, with which the bits were counted.
     fn usual(&self) -> Option<Bases> {
-        let mut best: Option<(usize, Bases)> = None;
-        for (at, piece) in self.told.iter().enumerate() {
-            let Some(bases) = piece.bases else { continue };
-            if best.is_some_and(|(_, best)| best == bases) {
-                continue;
-            }
-            let count = self.told[at..].iter().filter(|piece| piece.bases == Some(bases)).count();
-            if best.is_none_or(|(most, _)| count > most) {
-                best = Some((count, bases));
-            }
-            if count * 2 > self.told.len() {
-                break;
+        let mut best = self.first.map(|first| (self.saved_by(first), first));
+        for bases in self.told.iter().filter_map(|piece| piece.bases) {
+            if best.is_none_or(|(_, best)| best != bases) {
+                let saved = self.saved_by(bases);
+                best = best.filter(|(most, _)| *most >= saved).or(Some((saved, bases)));
             }
         }
         best.map(|(_, bases)| bases)
+    }
+
+    /// Bits that entities save by not naming these bases, each by itself.
+    fn saved_by(&self, bases: Bases) -> usize {
+        let count = self.told.iter().filter(|piece| piece.bases == Some(bases)).count();
+        count * (How::Own.bits() - How::Usual.bits() + bases.bits()) - bases.bits()
     }
 
     fn write(&mut self) {
@@ -187,7 +199,7 @@ impl Part {
     fn clear(&mut self) {
         self.bodies.clear();
         self.told.clear();
-        self.bits = 0;
+        (self.bits, self.first) = (0, None);
     }
 }
 
@@ -199,14 +211,13 @@ impl Peer {
             ladder: ladder.max(1),
             viewer: None,
             entries: Vec::new(),
+            leaving: Vec::new(),
             flights: VecDeque::new(),
             spare: Vec::new(),
             next_tag: 0,
             last_tick: 0,
             part: Part::default(),
             lanes: Default::default(),
-            place_hint: 0,
-            entry_hint: 0,
         }
     }
 
@@ -229,25 +240,25 @@ impl Peer {
             // What it was told is judged by who it was: it starts afresh.
             self.restart(tick);
         }
+        if self.entries.len() < history.slots() {
+            self.entries.resize(history.slots(), Entry::NONE);
+        }
+        self.leave_vanished(history, tick);
         for id in wish.gone {
-            self.leave(*id, tick);
-        }
-        if history.vanished_since(self.last_tick) {
-            self.leave_vanished(history, tick);
-        }
-        self.last_tick = tick;
-        for at in 0..self.entries.len() {
-            let entry = &mut self.entries[at];
-            if entry.gone.is_some() && entry.again {
-                entry.again = false;
-                let id = entry.id;
-                if !self.put(id, How::Gone, None, (cache.bits(), (0, 0)), tick, budget_bytes, parts) {
-                    self.entries[at].again = true;
-                    break;
-                }
+            if let Some((_, span)) = history.span(*id) {
+                self.leave(*id, span.slot as usize, tick);
             }
         }
-        (self.place_hint, self.entry_hint) = (0, 0);
+        self.last_tick = tick;
+        for at in 0..self.leaving.len() {
+            let Leaving { id, again, .. } = self.leaving[at];
+            if again {
+                if !self.put((id, GONE), How::Gone, None, (cache.bits(), (0, 0)), tick, budget_bytes, parts) {
+                    break;
+                }
+                self.leaving[at].again = false;
+            }
+        }
         let mut served = 0;
         for id in wish.wanted {
             let always = wish.always == Some(*id);
@@ -262,24 +273,23 @@ impl Peer {
 
     /// What is not there any more left sight.
     fn leave_vanished(&mut self, history: &History, tick: u32) {
-        let mut hint = 0;
-        for at in 0..self.entries.len() {
-            let Entry { id, gone, .. } = self.entries[at];
-            match history.has(id, hint) {
-                Some(at) => hint = at + 1,
-                None if gone.is_none() => self.leave(id, tick),
-                None => {}
+        if let Some(vanished) = history.vanished_since(self.last_tick) {
+            return vanished.for_each(|(id, slot)| self.leave(id, slot as usize, tick));
+        }
+        for slot in 0..self.entries.len() {
+            let id = self.entries[slot].id;
+            if history.at_slot(slot) != id {
+                self.leave(id, slot, tick);
             }
         }
     }
 
-    fn leave(&mut self, id: StableId, tick: u32) {
-        if let Ok(at) = self.entries.binary_search_by_key(&id, |entry| entry.id)
-            && self.entries[at].gone.is_none()
-        {
-            let entry = &mut self.entries[at];
-            entry.restart(tick);
-            (entry.gone, entry.again) = (Some(tick), true);
+    fn leave(&mut self, id: StableId, slot: usize, tick: u32) {
+        if let Some(entry) = self.entries.get_mut(slot).filter(|entry| entry.id == id && id != NOBODY) {
+            *entry = Entry::NONE;
+            // It cannot be leaving already: whoever comes back does not leave any more.
+            let at = self.leaving.partition_point(|leaving| leaving.id < id);
+            self.leaving.insert(at, Leaving { id, tick, again: true });
         }
     }
 
@@ -296,28 +306,22 @@ impl Peer {
         budget: usize,
         parts: &mut PeerParts,
     ) -> bool {
-        let Some((place, span)) = history.span(id, self.place_hint) else {
-            self.leave(id, tick);
-            return true;
-        };
-        self.place_hint = place + 1;
-        let at = match self.entries.get(self.entry_hint).filter(|entry| entry.id == id) {
-            Some(_) => Ok(self.entry_hint),
-            None => self.entries.binary_search_by_key(&id, |entry| entry.id),
-        };
-        self.entry_hint = at.unwrap_or_else(|at| at) + 1;
-        let entry = at.map_or(Entry::new(id, tick), |at| self.entries[at]);
-        let back = entry.gone.is_some();
-        let known = history.known(&span, viewer);
+        // Whoever vanished has left.
+        let Some((place, span)) = history.span(id) else { return true };
+        let slot = span.slot as usize;
+        let held = self.entries[slot];
+        let entry = if held.id == id { held } else { Entry::new(id, tick) };
+        let back = self.leaving_at(id);
+        let known = history.known(span, viewer);
         let level = level(known);
         // It was told to somebody who knew more or less.
         let other = |told: u32| told < span.owner_since && history.known_at(told, id, viewer) != Some(known);
         // It has been told what is true, and that is under way or acknowledged.
         let recent = |told: u32| told >= span.same_since[level] && tick - told < REFRESH_TICKS && !other(told);
-        if !back && !always && !entry.again && entry.told.is_some_and(recent) {
+        if !always && !entry.again && entry.told != NEVER && recent(entry.told) {
             return true;
         }
-        let bases = if back { None } else { entry.acked.bases(tick, span.shape_since[level], self.ladder) };
+        let bases = entry.acked.bases(tick, span.shape_since[level], self.ladder);
         let bases = bases.filter(|bases| !bases.ticks(tick).is_none_or(|ticks| ticks.into_iter().any(other)));
         let key = (known, bases.unwrap_or_default());
         let range = match cache.find(place, key) {
@@ -325,7 +329,7 @@ impl Peer {
             None => self.make(history, cache, (id, place), span.shapes[level], key, bases),
         };
         if range.0 == range.1 {
-            self.leave(id, tick);
+            self.leave(id, slot, tick);
             return true;
         }
         if range.1 - range.0 + 64 > PART_BITS {
@@ -333,19 +337,13 @@ impl Peer {
             return true;
         }
         let how = if bases.is_some() { How::Usual } else { How::Full };
-        if !self.put(id, how, bases, (cache.bits(), range), tick, budget, parts) {
+        if !self.put((id, span.slot), how, bases, (cache.bits(), range), tick, budget, parts) {
             return false;
         }
-        let at = at.unwrap_or_else(|at| {
-            self.entries.insert(at, entry);
-            at
-        });
-        let entry = &mut self.entries[at];
-        if back {
-            entry.restart(tick);
-            entry.gone = None;
+        if let Some(back) = back {
+            self.leaving.remove(back);
         }
-        (entry.told, entry.again) = (Some(tick), false);
+        self.entries[slot] = Entry { told: tick, again: false, ..entry };
         true
     }
 
@@ -400,7 +398,7 @@ impl Peer {
     #[allow(clippy::too_many_arguments, reason = "as encode")]
     fn put(
         &mut self,
-        id: StableId,
+        (id, slot): (StableId, u32),
         how: How,
         bases: Option<Bases>,
         (bits, (start, end)): (&BitWriter, (usize, usize)),
@@ -409,14 +407,14 @@ impl Peer {
         parts: &mut PeerParts,
     ) -> bool {
         let body = end - start;
-        let (more, at) = self.part.room_for(id, how, bases, body);
+        let (mut more, mut at) = self.part.room_for(id, how, bases, body);
         // What is back before its leaving was heard of is told of both in one tick, and a part tells of each entity once.
         let is_twice = self.part.told.get(at).is_some_and(|piece| piece.id == id);
         if is_twice || self.part.bits + more > PART_BITS {
             self.close(tick, parts);
+            (more, at) = self.part.room_for(id, how, bases, body);
         }
         let part = &mut self.part;
-        let (more, at) = part.room_for(id, how, bases, body);
         // The first always leaves: one that is larger than every budget would wait for ever, and all behind it.
         let is_first = parts.bytes.is_empty() && part.told.is_empty();
         if !is_first && parts.bytes.len() + HEADER_BYTES + (part.bits + more + 2).div_ceil(8) > budget {
@@ -424,8 +422,9 @@ impl Peer {
         }
         let from = part.bodies.len();
         bits.copy(start, end, &mut part.bodies);
-        part.told.insert(at, Piece { id, how, bases, body: (from, from + body) });
+        part.told.insert(at, Piece { id, slot, how, bases, body: (from, from + body) });
         part.bits += more;
+        part.first = part.first.or(bases);
         true
     }
 
@@ -439,7 +438,7 @@ impl Peer {
         part.out.finish_into(&mut parts.bytes);
         parts.ends.push((self.next_tag, parts.bytes.len()));
         let mut told = self.spare.pop().unwrap_or_default();
-        told.extend(part.told.iter().map(|piece| (piece.id, piece.how == How::Gone)));
+        told.extend(part.told.iter().map(|piece| (piece.id, piece.slot)));
         part.clear();
         if self.flights.len() == FLIGHTS_MAX
             && let Some(oldest) = self.flights.front().map(|flight| flight.tag)
@@ -453,7 +452,8 @@ impl Peer {
     /// The client holds nothing, and what is under way does not count, as when it enters another match. Tags go on.
     pub fn reset(&mut self) {
         (self.viewer, self.last_tick) = (None, 0);
-        self.entries.clear();
+        self.entries.fill(Entry::NONE);
+        self.leaving.clear();
         while let Some(mut flight) = self.flights.pop_front() {
             flight.told.clear();
             self.spare.push(flight.told);
@@ -467,45 +467,56 @@ impl Peer {
 
     /// The client has the part with this tag. A tag that is not under way changes nothing.
     pub fn delivered(&mut self, tag: u32) {
-        self.land(tag, |entries, at, tick, gone| {
-            let entry = &mut entries[at];
-            if gone {
-                if entry.gone.is_some_and(|gone| gone <= tick) {
-                    entries.remove(at);
-                }
-            } else if tick >= entry.valid_from {
-                entry.acked.insert(tick);
-            }
-        });
-    }
-
-    /// The part with this tag counts as lost: what it told is told again. A tag that is not under way changes nothing.
-    pub fn lost(&mut self, tag: u32) {
-        self.land(tag, |entries, at, tick, gone| {
-            let entry = &mut entries[at];
-            entry.again |= if gone { entry.gone.is_some() } else { entry.told == Some(tick) };
-        });
-    }
-
-    fn land(&mut self, tag: u32, mut each: impl FnMut(&mut Vec<Entry>, usize, u32, bool)) {
-        let Some(at) = self.flights.iter().position(|flight| flight.tag == tag) else { return };
-        let Some(mut flight) = self.flights.remove(at) else { return };
-        for (id, gone) in flight.told.drain(..) {
-            if let Ok(at) = self.entries.binary_search_by_key(&id, |entry| entry.id) {
-                each(&mut self.entries, at, flight.tick, gone);
+        let Some(mut flight) = self.take_flight(tag) else { return };
+        for (id, slot) in flight.told.drain(..) {
+            if slot == GONE {
+                let told = self.leaving_at(id).filter(|at| self.leaving[*at].tick <= flight.tick);
+                told.map(|at| self.leaving.remove(at));
+            } else if let Some(entry) = self.entry(id, slot).filter(|entry| flight.tick >= entry.valid_from) {
+                entry.acked.insert(flight.tick);
             }
         }
         self.spare.push(flight.told);
     }
+
+    /// The part with this tag counts as lost: what it told is told again. A tag that is not under way changes nothing.
+    pub fn lost(&mut self, tag: u32) {
+        let Some(mut flight) = self.take_flight(tag) else { return };
+        for (id, slot) in flight.told.drain(..) {
+            if slot == GONE {
+                let at = self.leaving_at(id);
+                at.into_iter().for_each(|at| self.leaving[at].again = true);
+            } else if let Some(entry) = self.entry(id, slot) {
+                entry.again |= entry.told == flight.tick;
+            }
+        }
+        self.spare.push(flight.told);
+    }
+
+    fn take_flight(&mut self, tag: u32) -> Option<Flight> {
+        let at = self.flights.iter().position(|flight| flight.tag == tag)?;
+        self.flights.remove(at)
+    }
+
+    fn leaving_at(&self, id: StableId) -> Option<usize> {
+        self.leaving.binary_search_by_key(&id, |leaving| leaving.id).ok()
+    }
+
+    /// What the client was told of an entity, unless that left, or its slot went to another.
+    fn entry(&mut self, id: StableId, slot: u32) -> Option<&mut Entry> {
+        self.entries.get_mut(slot as usize).filter(|entry| entry.id == id)
+    }
 }
 
 impl Entry {
-    fn new(id: StableId, tick: u32) -> Self {
-        Self { id, acked: Acked::default(), told: None, again: false, gone: None, valid_from: tick }
+    const NONE: Self = Self::new(NOBODY, 0);
+
+    const fn new(id: StableId, tick: u32) -> Self {
+        Self { id, acked: Acked::NONE, told: NEVER, valid_from: tick, again: false }
     }
 
     fn restart(&mut self, tick: u32) {
-        (self.acked, self.told) = (Acked::default(), None);
+        (self.acked, self.told) = (Acked::NONE, NEVER);
         self.valid_from = tick;
     }
 }

@@ -72,9 +72,20 @@ struct Entity {
 }
 
 impl Entity {
+    /// How many states are older than `tick`. Most entities are told in every tick: then nothing is searched for.
+    fn older(&self, tick: u32) -> usize {
+        let Some(newest) = self.states.back() else { return 0 };
+        if newest.tick < tick {
+            return self.states.len();
+        }
+        let place = (self.states.len() - 1).checked_sub((newest.tick - tick) as usize);
+        let place = place.filter(|place| self.states.get(*place).is_some_and(|state| state.tick == tick));
+        place.unwrap_or_else(|| self.states.partition_point(|state| state.tick < tick))
+    }
+
     /// The newest state at `tick` or before, unless it had left sight by then.
     fn at(&self, tick: u32) -> Option<&State> {
-        let state = self.states.get(self.states.partition_point(|state| state.tick <= tick).checked_sub(1)?)?;
+        let state = self.states.get(self.older(tick.saturating_add(1)).checked_sub(1)?)?;
         let left = self.gone.is_some_and(|gone| state.tick < gone && gone <= tick);
         if left { None } else { Some(state) }
     }
@@ -225,10 +236,7 @@ impl Receiver {
     fn read_change(&self, tick: u32, id: StableId, bases: Bases, from: &mut BitReader<'_>) -> Result<State, Fault> {
         let ticks = bases.ticks(tick).ok_or("bases before the match")?;
         let held = self.entities.get(&id).ok_or(Fault::NotHeld(id))?;
-        let find = |tick: u32| {
-            let at = held.states.binary_search_by_key(&tick, |state| state.tick).ok()?;
-            held.states.get(at)
-        };
+        let find = |tick: u32| held.states.get(held.older(tick)).filter(|state| state.tick == tick);
         let [Some(newest), Some(near), Some(far)] = ticks.map(find) else { return Err(Fault::NotHeld(id)) };
         if near.shape != newest.shape || far.shape != newest.shape {
             return Err("bases of different shapes".into());
@@ -251,7 +259,7 @@ impl Receiver {
             entity.gone = entity.gone.max(Some(tick));
             return;
         };
-        let at = entity.states.partition_point(|held| held.tick < tick);
+        let at = entity.older(tick);
         if entity.states.get(at).is_none_or(|held| held.tick != tick) {
             self.lanes += state.lanes.len();
             entity.states.insert(at, state);
