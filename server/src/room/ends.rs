@@ -9,6 +9,7 @@ use arbiter_sim::Outcome;
 use arbiter_snapshot::History;
 
 use super::sight::Sight;
+use super::suspicion;
 use super::{Arrival, Entering, FromSocket, Phase, Room, build, seed};
 use crate::interest::Interest;
 use crate::suspicion::Suspicion;
@@ -44,6 +45,7 @@ impl Room {
         self.interest = Interest::new(&self.simulation, self.shared.config.interest);
         self.sight = Sight::new(&self.simulation);
         self.suspicion = Suspicion::new(&self.simulation);
+        self.anomalies = suspicion::Told::default();
         self.leaving.clear();
         for seat in self.seats.iter_mut().flatten() {
             seat.entering = Entering::Joining;

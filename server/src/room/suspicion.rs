@@ -10,10 +10,16 @@ const LOG_EVERY_S: u32 = 1;
 /// Ticks in which each player's inputs are looked at once.
 const CONDUCT_TICKS: u32 = 16;
 
+/// Seconds behind ticks that the room missed in which nothing is held against anybody's inputs: clocks start anew.
+const EXCUSED_S: u32 = 3;
+
 /// What was found, until it is told, and how much of it was told so far.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     found: Vec<(u16, Detector, i64)>,
+    /// Ticks that the room had missed, and until when what clients make of that is excused.
+    overruns: u64,
+    excused_until: u32,
     logged: Option<u32>,
     unlogged: u64,
 }
@@ -21,15 +27,23 @@ pub(super) struct Told {
 impl Room {
     /// Looks at all players behind a tick.
     pub(super) fn suspect(&mut self, tick: u32) {
-        let Self { suspicion, simulation, seats, anomalies, .. } = self;
+        let Self { suspicion, simulation, seats, anomalies, overruns, .. } = self;
         let rate = u32::from(simulation.settings().tick_rate).max(1);
+        // By turns, since nothing here is of a single tick.
+        let turn = (tick % CONDUCT_TICKS) as usize;
+        if anomalies.overruns != *overruns {
+            anomalies.overruns = *overruns;
+            anomalies.excused_until = tick + EXCUSED_S * rate;
+        }
+        let is_excused = tick < anomalies.excused_until;
         let found = &mut anomalies.found;
         let mut tell = |slot, detector, amount| found.push((slot, detector, amount));
         suspicion.look(simulation, &mut tell);
-        // By turns, since nothing here is of a single tick.
-        let turn = (tick % CONDUCT_TICKS) as usize;
         for (slot, seat) in (0..).zip(seats).skip(turn).step_by(CONDUCT_TICKS as usize) {
             if let Some(seat) = seat {
+                if is_excused {
+                    seat.conduct.excuse();
+                }
                 seat.conduct.look(tick, rate, &mut |finding| suspicion.note(slot, finding, tick, &mut tell));
             }
         }

@@ -7,6 +7,11 @@ use super::{Detector, Finding};
 /// Ticks' worth of seconds between two looks: long enough that a stalled link which lets go at once is no flood.
 const LOOK_S: u32 = 2;
 
+/// Rewritten inputs, and views that went back, in one look from which on it speaks against the player. A client whose clock has to
+/// start anew, because a link or a machine stood still, does the first for some ticks and the second once.
+const REWRITTEN_LEAST: u32 = 8;
+const BACKWARDS_LEAST: u32 = 2;
+
 /// Datagrams and ticks that a link which was silent may bring at once, in ticks: a quarter of a second at 60 Hz.
 const BURST: u32 = 16;
 
@@ -78,10 +83,15 @@ impl Conduct {
         let went_on = newest.saturating_sub(newest_then);
         told(Detector::Pace, went_on.min(4 * ticks).saturating_sub(ticks + ticks / 4 + BURST), ticks);
         told(Detector::Flood, self.packets.saturating_sub(2 * ticks + BURST), ticks);
-        told(Detector::Rewrite, self.rewritten, ticks);
-        told(Detector::View, self.backwards, ticks);
+        told(Detector::Rewrite, u32::from(self.rewritten >= REWRITTEN_LEAST), 1);
+        told(Detector::View, u32::from(self.backwards >= BACKWARDS_LEAST), 1);
         self.since = Some((tick, newest));
         (self.packets, self.rewritten, self.backwards) = (0, 0, 0);
+    }
+
+    /// The server stood still: what clients made of that is not their fault.
+    pub fn excuse(&mut self) {
+        self.since = None;
     }
 }
 
@@ -147,11 +157,27 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_starts_anew_once_says_little_and_a_server_that_stood_still_nothing() {
+        let mut conduct = Conduct::default();
+        let (mut evidence, mut looked) = (0.0, 0);
+        for tick in 1..=600 {
+            let inputs = core::iter::once(input(tick)).collect();
+            conduct.note(&InputPacket { inputs, ..InputPacket::default() }, tick);
+            conduct.note_rewritten(if (200..240).contains(&tick) || tick > 500 { 3 } else { 0 });
+            if tick > 500 {
+                conduct.excuse();
+            }
+            conduct.look(tick, 60, &mut |finding| (evidence, looked) = (evidence + finding.evidence, looked + 1));
+        }
+        assert!(evidence <= 2.0 && looked <= 2, "{evidence} in {looked}");
+    }
+
+    #[test]
     fn a_view_that_goes_back_in_time_is_noted() {
         let found = found(|tick, send| send(WireInput { view_tick: tick - tick % 10, ..input(tick + 10) }));
         assert_eq!(of(&found, Detector::View), 0.0, "it only stands still");
         let found =
             self::found(|tick, send| send(WireInput { view_tick: tick - tick % 2 * tick.min(9), ..input(tick + 10) }));
-        assert!(of(&found, Detector::View) > 200.0, "{found:?}");
+        assert_eq!(of(&found, Detector::View), 4.0, "{found:?}");
     }
 }

@@ -33,9 +33,9 @@ pub enum Detector {
     Pace,
     /// More datagrams than ticks. In datagrams.
     Flood,
-    /// Another input for a tick that already had one. In inputs.
+    /// Other inputs for ticks that already had one. In looks of two seconds.
     Rewrite,
-    /// What was seen goes back in time. In inputs.
+    /// What was seen goes back in time. In looks of two seconds.
     View,
     /// One turn of a tick that ends dead on an enemy. In turns.
     Snap,
@@ -88,9 +88,9 @@ impl Detector {
             Self::Pace => Limit { evidence: 90.0, share: 0.0 },
             // Four times the usual for two seconds.
             Self::Flood => Limit { evidence: 240.0, share: 0.0 },
-            // Nobody honest ever does; a few may come of a client that was put to sleep and set its clock back.
-            Self::Rewrite => Limit { evidence: 30.0, share: 0.0 },
-            Self::View => Limit { evidence: 30.0, share: 0.0 },
+            // Now and then a clock has to start anew, but not in look after look.
+            Self::Rewrite => Limit { evidence: 4.5, share: 0.0 },
+            Self::View => Limit { evidence: 4.5, share: 0.0 },
             Self::Snap => Limit { evidence: 4.0, share: 0.3 },
             Self::Reaction => Limit { evidence: 5.0, share: 0.35 },
             Self::Precision => Limit { evidence: 20.0, share: 0.65 },
