@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use arbiter_headless_client::bots::cheat::Cheat;
 use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, run_bots};
 use arbiter_transport::conditioner::{Loss, Profile};
 use clap::{Args, ValueEnum};
@@ -56,7 +57,13 @@ pub struct BotsArgs {
     /// Percent of datagrams that are lost each way, 0 to 90, in place of what the link loses
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=90))]
     pub loss: u8,
-    /// Instead of playing on a server, start one here and tell figures: feel
+    /// Makes them hostile, to see what it gains: speed, rapid, teleport, wallhack, aim, flood
+    #[arg(long, value_name = "HOW")]
+    pub cheat: Option<Cheat>,
+    /// How many of them are hostile; left out, all, or one in a report
+    #[arg(long, value_name = "N")]
+    pub cheaters: Option<u16>,
+    /// Instead of playing on a server, start one here and tell figures: feel, leaks, cheats
     #[arg(long, value_name = "WHAT")]
     pub report: Option<Report>,
 }
@@ -64,14 +71,21 @@ pub struct BotsArgs {
 /// What `arbiter bots --report` can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Report {
+    /// What hostile bots gain, and what the server thinks of them and of honest ones
+    Cheats,
+    /// What clients hold of enemies whom they cannot see, with one hostile bot that looks through walls unless told otherwise
+    Leaks,
     /// How it feels to play over links of 30, 100 and 200 ms that lose 2 % in bursts: what is shown against what the server says
     Feel,
 }
 
 /// Runs bots. Fails if any of them did not get to play to the end.
 pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
-    if let Some(Report::Feel) = args.report {
-        return crate::feel::run(args, plugins, stop);
+    match args.report {
+        Some(Report::Feel) => return crate::feel::run(args, plugins, stop),
+        Some(Report::Leaks) => return crate::leaks::sockets::run(args, plugins, stop),
+        Some(Report::Cheats) => return crate::cheats::run(args, plugins, stop),
+        None => {}
     }
     let server = args
         .server
@@ -91,6 +105,9 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
         link: link_of(args),
         content,
         feel: false,
+        cheat: args.cheat,
+        cheaters: args.cheaters.unwrap_or(args.count),
+        watch: None,
     };
     println!("{} bots, seed {seed}, on {server}", args.count);
     let report = run_until_told(&config, stop)?;
@@ -99,7 +116,7 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
 }
 
 /// The named link with what the other flags add to it.
-fn link_of(args: &BotsArgs) -> Profile {
+pub(crate) fn link_of(args: &BotsArgs) -> Profile {
     let Profile { delay, jitter, loss, .. } = args.link;
     Profile {
         delay: delay + Duration::from_millis(args.delay.into()),

@@ -207,6 +207,9 @@ fn play_one(args: &BotsArgs, play: &Play, seed: u64, round_trip_ms: u64, stop: &
         },
         content,
         feel: true,
+        cheat: None,
+        cheaters: 0,
+        watch: None,
     };
     let report = run_until_told(&config, stop)?;
     let memory = resident() - before;

@@ -424,7 +424,19 @@ impl Bots {
     /// Starts them, each on a link of its own.
     pub fn start(count: u16, server: SocketAddr, key: Key, seed: u64, link: Profile, play: &Play) -> Result<Self> {
         let content = Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), Arc::clone(&play.plugins))?;
-        let config = BotsConfig { server, key, count, seed, duration: None, link, content, feel: false };
+        let config = BotsConfig {
+            server,
+            key,
+            count,
+            seed,
+            duration: None,
+            link,
+            content,
+            feel: false,
+            cheat: None,
+            cheaters: 0,
+            watch: None,
+        };
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         let thread =

@@ -5,6 +5,7 @@
 pub mod arguments;
 pub mod assets;
 pub mod bots_command;
+pub mod cheats;
 pub mod config;
 pub mod demo;
 pub mod feel;

@@ -135,7 +135,7 @@ fn shoot_coins(
         let Some(mut purse) = purse.filter(|purse| purse.gold > 0) else { continue };
         purse.gold -= 1;
         let amount = weapon.damage * (1.0 + f32::from(purse.gold) / f32::from(PURSE_MAX));
-        let shootable = |body: &PlayerBody| scene.shootable(&pull.source, body);
+        let shootable = |body: &PlayerBody| scene.shootable(&pull.source, body, pull.seen);
         let hit = scene.trace(&pull.source, (pull.from, pull.aim), COIN_REACH, 0.0, pull.seen, &shootable);
         let to = pull.from + pull.aim * hit.map_or(COIN_REACH, |hit| hit.distance);
         if let Some(Met::Player(target, _, part)) = hit.map(|hit| hit.met) {

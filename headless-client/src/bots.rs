@@ -5,6 +5,7 @@
 
 pub mod aim;
 pub mod brain;
+pub mod cheat;
 pub mod kit;
 pub mod navigation;
 pub mod senses;
@@ -22,6 +23,7 @@ use crate::prediction::OwnHero;
 use crate::view::WorldView;
 use crate::world::WorldReader;
 use brain::{Brain, Surroundings};
+use cheat::{Cheat, Cheater};
 use navigation::Graph;
 use senses::Sight;
 
@@ -60,6 +62,7 @@ pub struct Bot {
     /// The client that it plays through.
     pub client: ClientCore,
     brain: Brain,
+    cheater: Option<Cheater>,
     reader: WorldReader,
     /// Its own hero, ahead of the server.
     pub own: OwnHero,
@@ -74,12 +77,23 @@ impl Bot {
         Self {
             client: ClientCore::new(registry, loadout),
             brain: Brain::new(seed),
+            cheater: None,
             reader: WorldReader::new(registry, rules),
             own: OwnHero::new(registry),
             view: WorldView::default(),
             thought: None,
             last_input: 0,
         }
+    }
+
+    /// Turns hostile.
+    pub fn cheat(&mut self, cheat: Cheat) {
+        self.cheater = Some(Cheater::new(cheat));
+    }
+
+    /// How often each of its datagrams is sent: once, if it is honest.
+    pub fn copies(&self) -> usize {
+        self.cheater.as_ref().map_or(1, Cheater::copies)
     }
 
     /// What it knows.
@@ -100,12 +114,22 @@ impl Bot {
             let since = self.thought.map_or(0.0, |thought| now.saturating_sub(thought).as_secs_f32());
             self.thought = Some(now);
             let input = self.brain.think(&self.view, around, since.clamp(0.001, THINK_MAX_S));
-            self.client.push_input(tick, input);
+            let Self { client, reader, own, view, cheater, .. } = self;
+            let mut input = input;
+            match cheater {
+                None => client.push_input(tick, input),
+                Some(cheater) => cheater.bend(view, around, tick, input, &mut |at, bent| {
+                    client.push_input(at, bent);
+                    input = bent;
+                }),
+            }
             self.last_input = tick;
-            let Self { client, reader, own, view, .. } = self;
             own.step(tick, sent(tick, input), client.clock().tick_s() as f32, |shown| {
                 reader.show(client, view, shown);
             });
+        }
+        if self.cheater.as_ref().is_some_and(Cheater::is_silent) {
+            return false;
         }
         self.client.write_datagram(out)
     }

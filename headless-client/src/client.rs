@@ -190,6 +190,12 @@ impl ClientCore {
         self.frames.back()
     }
 
+    /// What is known at a tick of which anything came, if it was not long ago.
+    pub fn frame(&self, tick: u32) -> Option<&Frame> {
+        let at = self.frames.binary_search_by_key(&tick, Frame::tick).ok()?;
+        self.frames.get(at)
+    }
+
     /// The next fact of the match, oldest first.
     pub fn next_notice(&mut self) -> Option<MatchMessage> {
         self.notices.pop_front()

@@ -25,7 +25,9 @@ use thiserror::Error;
 
 use self::feel::FeelLog;
 use self::seat::Seat;
+use crate::bots::Bot;
 use crate::bots::brain::Surroundings;
+use crate::bots::cheat::Cheat;
 use crate::client::Counts;
 use crate::prediction::Plugins;
 
@@ -85,6 +87,9 @@ impl Content {
     }
 }
 
+/// Is shown each bot with its number behind each of its turns, on a thread of the run. It must be quick.
+pub type Watch = Arc<dyn Fn(u16, &Bot) + Send + Sync>;
+
 /// A run of bots.
 pub struct BotsConfig {
     /// Where the server is.
@@ -103,6 +108,12 @@ pub struct BotsConfig {
     pub content: Content,
     /// Whether it is logged how it feels to each of them.
     pub feel: bool,
+    /// What the first bots do that they should not.
+    pub cheat: Option<Cheat>,
+    /// How many do.
+    pub cheaters: u16,
+    /// Looks at bots.
+    pub watch: Option<Watch>,
 }
 
 /// How a run of bots ended.
@@ -131,6 +142,8 @@ pub struct BotsReport {
     pub deaths: u32,
     /// How the last match ended, as the first of them heard.
     pub outcome: Option<Outcome>,
+    /// The slot of each bot by its number, if it ever had one.
+    pub slots: Vec<Option<u16>>,
 }
 
 /// Why bots could not start.
@@ -189,7 +202,7 @@ pub fn run_bots(config: &BotsConfig, stop: &AtomicBool) -> Result<BotsReport, Bo
         for share in seats.chunks_mut(per_thread) {
             let (around, epoch, cpu_ns) = (&around, &epoch, &cpu_ns);
             scope.spawn(move || {
-                serve(share, around, epoch, end, stop);
+                serve(share, around, epoch, end, stop, config.watch.as_ref());
                 cpu_ns.fetch_add(thread_cpu_ns(), Ordering::Relaxed);
             });
         }
@@ -217,13 +230,23 @@ pub fn hero_of(number: u16, seed: u64, heroes: usize) -> u8 {
     ((number + shift + seed % heroes) % heroes) as u8
 }
 
-fn serve(seats: &mut [Seat], around: &Surroundings, epoch: &Epoch, end: Option<Instant>, stop: &AtomicBool) {
+fn serve(
+    seats: &mut [Seat],
+    around: &Surroundings,
+    epoch: &Epoch,
+    end: Option<Instant>,
+    stop: &AtomicBool,
+    watch: Option<&Watch>,
+) {
     let mut buffer = [0; UDP_BYTES_MAX];
     let mut out = Vec::with_capacity(PAYLOAD_BYTES_MAX);
     let wait = (WAIT_MIN * (seats.len() / 16 + 1) as u32).min(WAIT_MAX);
     loop {
         for seat in seats.iter_mut().filter(|seat| !seat.done) {
             seat.turn(around, epoch.now(), &mut buffer, &mut out);
+            if let Some(watch) = watch {
+                watch(seat.number, &seat.bot);
+            }
         }
         let over = stop.load(Ordering::Relaxed) || end.is_some_and(|end| Instant::now() >= end);
         if over || seats.iter().all(|seat| seat.done) {
@@ -286,6 +309,7 @@ fn report(seats: &[Seat]) -> BotsReport {
         report.comebacks += seat.comebacks;
         report.deaths = report.deaths.max(seat.deaths);
         report.outcome = report.outcome.or(seat.outcome);
+        report.slots.push(seat.bot.client.welcome().map(|welcome| welcome.slot));
         round_trips.extend(seat.bot.client.round_trip());
         let unplayed = || (!seat.played).then(|| "never got in; is a server running there?".to_owned());
         if let Some(why) = seat.failure.clone().or_else(unplayed) {

@@ -80,6 +80,9 @@ fn play(seconds: u64, script: &[(Duration, u8)]) -> BotsReport {
         link: PERFECT,
         content,
         feel: false,
+        cheat: None,
+        cheaters: 0,
+        watch: None,
     };
     let (does, stop) = (AtomicU8::new(FORWARDS), AtomicBool::new(false));
     let report = std::thread::scope(|scope| {

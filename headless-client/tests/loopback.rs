@@ -58,6 +58,9 @@ impl Run {
             link,
             content: self.content.clone(),
             feel: false,
+            cheat: None,
+            cheaters: 0,
+            watch: None,
         };
         run_bots(&config, &AtomicBool::new(false)).unwrap()
     }

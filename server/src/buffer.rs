@@ -59,14 +59,20 @@ impl InputBuffer {
         }
     }
 
-    /// Takes inputs, newest first; `next` is the tick that will be stepped next. The same input may come many times.
-    pub fn push(&mut self, inputs: &[WireInput], next: u32) {
+    /// Takes inputs, newest first; `next` is the tick that will be stepped next. The same input may come many times; of those
+    /// that differ the first one counts, so that nobody can wait and see what to have done. Returns how many came to a tick
+    /// that had another one.
+    pub fn push(&mut self, inputs: &[WireInput], next: u32) -> u32 {
+        let mut rewritten = 0;
         for input in inputs {
             if input.tick < next {
                 continue;
             }
             if input.tick - next < AHEAD_MAX {
-                self.waiting[(input.tick % AHEAD_MAX) as usize] = Some(*input);
+                match &mut self.waiting[(input.tick % AHEAD_MAX) as usize] {
+                    Some(first) if first.tick == input.tick => rewritten += u32::from(first != input),
+                    place => *place = Some(*input),
+                }
             }
         }
         // Only the newest can be news when it is late: the others were in earlier datagrams.
@@ -75,6 +81,7 @@ impl InputBuffer {
             let held = self.last.map_or(0, |last| last.buttons);
             self.late_edges |= newest.buttons & EDGES & !held;
         }
+        rewritten
     }
 
     /// The input for tick `tick`, and whether it was made up. `None` before the first one has come.
@@ -145,6 +152,15 @@ mod tests {
         let taken: Vec<_> =
             (10..13).filter_map(|tick| buffer.take(tick)).map(|(input, made)| (input.buttons, made)).collect();
         assert_eq!(taken, [(1, false), (2, false), (3, false)]);
+    }
+
+    #[test]
+    fn the_first_input_for_a_tick_counts() {
+        let mut buffer = InputBuffer::new(60);
+        assert_eq!(buffer.push(&[wire(10, 1)], 10), 0);
+        assert_eq!(buffer.push(&[wire(11, 4), wire(10, 2)], 10), 1);
+        assert_eq!(buffer.push(&[wire(11, 4), wire(10, 1)], 10), 0);
+        assert_eq!(buffer.take(10).unwrap().0.buttons, 1);
     }
 
     #[test]

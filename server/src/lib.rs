@@ -25,6 +25,7 @@ pub mod socket;
 #[doc(hidden)]
 pub mod staged;
 pub mod stats;
+pub mod suspicion;
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -49,6 +50,7 @@ use crate::shard::ShardLink;
 use crate::socket::overflow;
 use crate::socket::wait::waiting;
 use crate::stats::{RoomStats, ServerStats};
+use crate::suspicion::Anomaly;
 
 pub use crate::socket::SocketKind;
 
@@ -84,6 +86,9 @@ pub type Observer = Arc<dyn Fn(u16, &Simulation) + Send + Sync>;
 /// Is called with each finished recording, on a thread of its own: the place to verify it. The server does not wait for it
 /// when it ends.
 pub type OnRecorded = Arc<dyn Fn(&Path) + Send + Sync>;
+
+/// Is called on the room's thread with each anomaly, at most once a minute for each player and detector. It must be quick.
+pub type OnAnomaly = Arc<dyn Fn(&Anomaly) + Send + Sync>;
 
 /// What to do with running matches when the server stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +145,8 @@ pub struct ServerConfig {
     pub observer: Option<Observer>,
     /// Takes finished recordings.
     pub on_recorded: Option<OnRecorded>,
+    /// Is told who plays as nobody honest plays.
+    pub on_anomaly: Option<OnAnomaly>,
     /// For load tests: instead of playing, let everyone in and send each so many bytes a tick.
     #[doc(hidden)]
     pub scripted_bytes: Option<usize>,
@@ -176,6 +183,7 @@ impl ServerConfig {
             plugins: Arc::new(|_| ()),
             observer: None,
             on_recorded: None,
+            on_anomaly: None,
             scripted_bytes: None,
         }
     }

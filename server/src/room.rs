@@ -10,6 +10,8 @@ mod places;
 mod recording;
 mod replication;
 mod scripted;
+mod sight;
+mod suspicion;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -24,11 +26,14 @@ use arbiter_snapshot::{History, Peer};
 use crossbeam::channel::Receiver;
 
 use self::replication::Teller;
+use self::sight::Sight;
 use crate::buffer::InputBuffer;
 use crate::interest::Interest;
 use crate::recorder::Recorder;
 use crate::shard::Remote;
 use crate::stats::{CpuTimer, TickTimes};
+use crate::suspicion::conduct::Conduct;
+use crate::suspicion::{DETECTORS, Suspicion};
 use crate::{OnStop, ROOM_QUEUE_MAX, ServerConfig, Shared};
 
 pub(crate) use link::{Arrival, FromSocket, Landed, Line, RoomLink};
@@ -67,6 +72,8 @@ struct Seat {
     loadout: Loadout,
     entering: Entering,
     inputs: InputBuffer,
+    /// How they come in.
+    conduct: Conduct,
     /// What the client holds.
     peer: Peer,
     /// At this tick the client last began anew, since it could not read what it was told before.
@@ -88,6 +95,7 @@ impl Seat {
     /// Forgets what the client has and what came from it: its connection or its match is another one from now on.
     fn start_over(&mut self, tick_rate: u16) {
         self.inputs = InputBuffer::new(tick_rate);
+        self.conduct = Conduct::default();
         self.peer.reset();
         (self.restarted, self.view_lag, self.newest) = (None, None, None);
     }
@@ -104,6 +112,9 @@ impl Seat {
     /// Inputs came; `next` is the tick that is simulated next.
     fn hear(&mut self, packet: &InputPacket, next: u32) {
         let Some(newest) = packet.inputs.first() else { return };
+        if !self.conduct.note(packet, next) {
+            return;
+        }
         if self.newest.is_none_or(|(last, _)| newest.tick > last) {
             let margin = (i64::from(newest.tick) - i64::from(next)).clamp(-127, 127);
             self.newest = Some((newest.tick, margin as i8));
@@ -115,7 +126,7 @@ impl Seat {
             self.restarted = Some(next);
             self.peer.restart(next);
         }
-        self.inputs.push(&packet.inputs, next);
+        self.conduct.note_rewritten(self.inputs.push(&packet.inputs, next));
     }
 }
 
@@ -138,6 +149,11 @@ pub(crate) struct Room {
     phase: Phase,
     history: History,
     interest: Interest,
+    sight: Sight,
+    suspicion: Suspicion,
+    anomalies: suspicion::Told,
+    /// By detector.
+    anomaly_counts: [u64; DETECTORS],
     /// One for each thread that tells clients.
     tellers: Vec<Teller>,
     seats: Vec<Option<Seat>>,
@@ -169,6 +185,7 @@ impl Room {
         let simulation = build(&shared.config, seed(&shared.config, u32::from(number)))?;
         let history = History::new(simulation.registry());
         let interest = Interest::new(&simulation, shared.config.interest);
+        let (sight, suspicion) = (Sight::new(&simulation), Suspicion::new(&simulation));
         let tellers = Self::tellers(&shared);
         let seats = (0..shared.config.settings.players_max).map(|_| None).collect();
         // A limit of matches may be below the number of rooms: a room without a match ends with its first tick.
@@ -184,6 +201,10 @@ impl Room {
             phase: Phase::Playing,
             history,
             interest,
+            sight,
+            suspicion,
+            anomalies: suspicion::Told::default(),
+            anomaly_counts: [0; DETECTORS],
             tellers,
             seats,
             slots: HashMap::new(),
@@ -291,6 +312,7 @@ impl Room {
         let (substituted, late) =
             seats.fold((0, 0), |(made, late), seat| (made + seat.inputs.substituted, late + seat.inputs.late));
         stats.inputs_substituted = self.substituted + substituted;
+        (stats.anomalies, stats.suspicion) = (self.anomaly_counts, self.suspicion.peaks());
         stats.inputs_late = self.late + late;
         stats.recording.clone_from(&self.recording);
         stats.outcome = self.outcome;
@@ -332,12 +354,18 @@ impl Room {
     fn play(&mut self, now: Instant) -> u64 {
         let tick = self.simulation.tick() + 1;
         self.commands.clear();
-        self.commands.extend(self.leaving.drain(..).map(|(slot, reason)| Command::Leave { slot, reason }));
+        self.commands.extend_from_slice(self.sight.changes());
+        for (slot, reason) in self.leaving.drain(..) {
+            self.commands.push(Command::Leave { slot, reason });
+            self.sight.leave(slot);
+            self.suspicion.forget(slot);
+        }
         for (slot, seat) in (0..).zip(&mut self.seats) {
             let Some(seat) = seat else { continue };
             match seat.entering {
                 Entering::Joining => {
                     self.commands.push(Command::Join { slot, loadout: seat.loadout });
+                    self.sight.join(slot);
                     seat.entering = Entering::Since(tick);
                 }
                 Entering::Since(_) => {}
@@ -358,6 +386,7 @@ impl Room {
         self.tell_events(tick);
         self.welcome(tick);
         self.replicate(tick);
+        self.suspect(tick);
         if let Some(outcome) = self.simulation.ended() {
             self.finish_match(outcome, now);
         }

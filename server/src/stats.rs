@@ -9,6 +9,9 @@ use arbiter_sim::Outcome;
 use arbiter_transport::Counters;
 
 use crate::histogram::Histogram;
+use crate::suspicion::DETECTORS;
+#[cfg(doc)]
+use crate::suspicion::Detector;
 
 /// Tick times that percentiles are taken over: half a minute at 60 Hz.
 const WINDOW: usize = 2_048;
@@ -191,6 +194,10 @@ pub struct RoomStats {
     pub inputs_substituted: u64,
     /// Inputs that came too late.
     pub inputs_late: u64,
+    /// Anomalies so far, in the order of [`Detector::ALL`].
+    pub anomalies: [u64; DETECTORS],
+    /// The most evidence that there is against any player, as a share of what is too much, in the same order.
+    pub suspicion: [f32; DETECTORS],
     /// Bytes of snapshots handed to the socket.
     pub snapshot_bytes: u64,
     /// Snapshots handed to the socket.

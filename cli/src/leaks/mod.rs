@@ -1,7 +1,8 @@
 //! Who was told without need, and who was in sight and not told: interest management put to the test in matches that are
-//! played. [`oracle`] is the judge.
+//! played. [`oracle`] is the judge; [`play`] asks interest management itself, [`sockets`] looks at what clients hold.
 
 pub mod oracle;
+pub mod sockets;
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use arbiter_server::interest::{Interest, InterestSettings};
 use arbiter_sim::collide::MoverState;
 use arbiter_sim::index::Identity;
 use arbiter_sim::players::Life;
+use arbiter_sim::rules::Rules;
 use arbiter_sim::{BuildError, Map};
 
 use crate::fight::Fight;
@@ -64,6 +66,20 @@ impl Leaks {
     /// Percent of visible enemies that were not told.
     pub fn visible_not_sent_percent(&self) -> f64 {
         100.0 * self.visible_not_sent as f64 / self.visible.max(1) as f64
+    }
+
+    /// Adds one pair: where each can be within the horizon, and whether the one was told of the other.
+    fn note(&mut self, oracle: &mut Oracle, rules: &Rules, (from, to): (&Reach, &Reach), told: bool) {
+        if oracle.could_see(rules, from, to) {
+            self.visible += 1;
+            self.visible_not_sent += u64::from(!told);
+            let in_view = oracle.sees_now(rules, from, to);
+            self.in_view += u64::from(in_view);
+            self.in_view_not_sent += u64::from(in_view && !told);
+        } else {
+            self.hidden += 1;
+            self.needless += u64::from(told);
+        }
     }
 
     /// Adds another match.
@@ -128,16 +144,7 @@ fn judge(plan: &LeaksPlan, fight: &Fight, interest: &Interest, oracle: &mut Orac
                 continue;
             }
             let told = interest.may_know(one.slot, other.id);
-            if oracle.could_see(simulation.rules(), &one.reach, &other.reach) {
-                leaks.visible += 1;
-                leaks.visible_not_sent += u64::from(!told);
-                let in_view = oracle.sees_now(simulation.rules(), &one.reach, &other.reach);
-                leaks.in_view += u64::from(in_view);
-                leaks.in_view_not_sent += u64::from(in_view && !told);
-            } else {
-                leaks.hidden += 1;
-                leaks.needless += u64::from(told);
-            }
+            leaks.note(oracle, simulation.rules(), (&one.reach, &other.reach), told);
         }
     }
 }

@@ -74,6 +74,9 @@ impl Seat {
         let ticket = Ticket { player, server: config.server, key: config.key.clone(), link: config.link, seed };
         let line = ticket.connect(number, now)?;
         let mut bot = Bot::new(&content.registry, content.rules.clone(), Loadout { hero, team: 0 }, seed);
+        if let Some(cheat) = config.cheat.filter(|_| number < config.cheaters) {
+            bot.cheat(cheat);
+        }
         if config.count <= PREDICTING_BOTS_MAX {
             bot.own.predict(content.rules.clone(), content.map.clone(), content.plugins.clone());
         }
@@ -111,10 +114,12 @@ impl Seat {
             }
         }
         out.clear();
-        if self.bot.think(around, now, out)
-            && let Err(error) = self.line.send_body(now, Body { kind: KIND_INPUT, tag: 0, bytes: out })
-        {
-            tracing::debug!(bot = self.number, %error, "an input could not be sent");
+        if self.bot.think(around, now, out) {
+            for _ in 0..self.bot.copies() {
+                if let Err(error) = self.line.send_body(now, Body { kind: KIND_INPUT, tag: 0, bytes: out }) {
+                    tracing::debug!(bot = self.number, %error, "an input could not be sent");
+                }
+            }
         }
         if let Some(feel) = &mut self.feel {
             feel.note(&mut self.bot, now);

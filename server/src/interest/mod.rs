@@ -24,6 +24,7 @@ mod watcher;
 use arbiter_schema::StableId;
 use arbiter_sim::Simulation;
 
+pub(crate) use pairs::News;
 pub use scene::{Body, Scene, Secrecy};
 pub use settings::{ENTITIES_MAX, HORIZON_MS, HORIZON_MS_MAX, InterestSettings, RANGE_M};
 pub use watcher::{COST_PER_SECOND, COST_PER_TICK_ALL, WANTED_MAX, Watcher};

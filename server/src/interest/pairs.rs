@@ -12,6 +12,22 @@ pub const RELEVANT: u8 = 1;
 pub const TOLD: u8 = 2;
 /// By sight, not because a team mate sees it.
 pub const SEEN: u8 = 4;
+/// It is a player: the simulation must know who was told of it.
+const PLAYER: u8 = 8;
+
+/// News of one tick that are noted without an allocation once a room is warm.
+const NEWS_USUAL: usize = 64;
+
+/// What a client was told of another player.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// It knows of this one, and did not before.
+    Told(StableId),
+    /// It was told that this one is out of sight.
+    Forgotten(StableId),
+    /// It has nothing any more.
+    Nothing,
+}
 
 /// What is needed only when an entity is judged.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,6 +64,8 @@ pub struct Pairs {
     pub all: Vec<Pair>,
     /// The rest, by place.
     pub judged: Vec<Judged>,
+    /// What was told of players since the room last asked, in order.
+    pub news: Vec<News>,
 }
 
 impl Pair {
@@ -64,17 +82,39 @@ impl Pairs {
             let places = places.next_multiple_of(STEP).min(ENTITIES_MAX);
             self.all.resize(places, Pair::new(StableId::NONE, 0));
             self.judged.resize(places, Judged::default());
+            self.news.reserve(NEWS_USUAL);
         }
     }
 
     /// Another entity stands at a place from now on; its wait begins at `tick`.
-    pub fn begin(&mut self, place: usize, id: StableId, tick: u32) {
-        self.all[place] = Pair::new(id, tick);
+    pub fn begin(&mut self, place: usize, id: StableId, is_player: bool, tick: u32) {
+        self.all[place] = Pair { flags: if is_player { PLAYER } else { 0 }, ..Pair::new(id, tick) };
         self.judged[place] = Judged::default();
+    }
+
+    /// What stands here is in the snapshot of `tick`.
+    pub fn tell(&mut self, place: usize, tick: u32) {
+        let pair = &mut self.all[place];
+        pair.told = tick;
+        if pair.flags & (TOLD | PLAYER) == PLAYER {
+            self.news.push(News::Told(pair.id));
+        }
+        pair.flags |= TOLD;
+    }
+
+    /// The client is told with the snapshot of `tick` that what stands here is out of sight.
+    pub fn forget(&mut self, place: usize, tick: u32) {
+        self.judged[place].lost = tick;
+        let pair = &mut self.all[place];
+        if pair.flags & (TOLD | PLAYER) == TOLD | PLAYER {
+            self.news.push(News::Forgotten(pair.id));
+        }
+        pair.flags &= !TOLD;
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
+        self.news.push(News::Nothing);
         self.all.fill(Pair::new(StableId::NONE, 0));
     }
 }

@@ -8,7 +8,7 @@ use arbiter_schema::StableId;
 use arbiter_sim::index::Kind;
 use glam::Vec2;
 
-use super::pairs::{Pairs, RELEVANT, SEEN, TOLD};
+use super::pairs::{News, Pairs, RELEVANT, SEEN, TOLD};
 use super::rank::{self, URGENT};
 use super::reach::Prism;
 use super::scene::{Body, Hot, Scene, Secrecy};
@@ -131,16 +131,18 @@ impl Watcher {
     /// The entity at this place of [`Self::wanted`] is in the snapshot of `tick`, or there is nothing new to tell of it.
     pub fn told(&mut self, at: usize, tick: u32) {
         let Some(place) = at.checked_sub(1).and_then(|at| self.wanted_places.get(at)) else { return };
-        let place = *place as usize;
-        self.pairs.all[place].told = tick;
-        self.pairs.all[place].flags |= TOLD;
+        self.pairs.tell(*place as usize, tick);
     }
 
     /// The client is told that the entity at this place of [`Self::gone`] is out of sight.
     pub fn forgotten(&mut self, at: usize, tick: u32) {
         let Some(place) = self.gone_places.get(at) else { return };
-        self.pairs.all[*place as usize].flags &= !TOLD;
-        self.pairs.judged[*place as usize].lost = tick;
+        self.pairs.forget(*place as usize, tick);
+    }
+
+    /// What the client was told of players since the last call, in order.
+    pub(crate) fn take_news(&mut self) -> impl Iterator<Item = News> + '_ {
+        self.pairs.news.drain(..)
     }
 
     /// Whether the client may know an entity now.
@@ -258,7 +260,7 @@ impl Watcher {
         let hot = &scene.hot[at];
         let place = hot.place as usize;
         if self.pairs.all[place].id != hot.id {
-            self.pairs.begin(place, hot.id, scene.tick);
+            self.pairs.begin(place, hot.id, scene.bodies[at].kind == Kind::Player, scene.tick);
         }
         if self.pairs.all[place].due <= scene.tick || hot.jolted || me.jolted {
             self.judge(scene, settings, me, &scene.bodies[at], hot);

@@ -14,6 +14,7 @@ use crate::Shared;
 use crate::histogram::{BOUNDS_US, Histogram};
 use crate::room::RoomLink;
 use crate::stats::{RoomStats, ServerStats};
+use crate::suspicion::Detector;
 
 /// Everything as text.
 pub(super) fn text(shared: &Arc<Shared>) -> String {
@@ -140,6 +141,10 @@ fn inputs_and_snapshots(to: &mut Writer<'_>, rooms: &[RoomStats]) -> fmt::Result
         "how",
         missed.into_iter(),
     )?;
+    let anomalies = Detector::ALL
+        .into_iter()
+        .map(|detector| (detector.name(), rooms.iter().map(|room| room.anomalies[detector as usize]).sum::<u64>()));
+    to.counters("anomalies", "Players who did what nobody honest does, by what was found", "detector", anomalies)?;
     to.counter("snapshots", "Snapshots handed to socket threads", sum(|room| room.snapshots))?;
     to.counter("snapshot_bytes", "Bytes of snapshots handed to socket threads", sum(|room| room.snapshot_bytes))?;
     let held_back = sum(|room| room.held_back);

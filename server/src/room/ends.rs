@@ -8,8 +8,10 @@ use arbiter_recording::End;
 use arbiter_sim::Outcome;
 use arbiter_snapshot::History;
 
+use super::sight::Sight;
 use super::{Arrival, Entering, FromSocket, Phase, Room, build, seed};
 use crate::interest::Interest;
+use crate::suspicion::Suspicion;
 
 impl Room {
     pub(super) fn finish_match(&mut self, outcome: Outcome, now: Instant) {
@@ -40,6 +42,8 @@ impl Room {
         }
         self.history = History::new(self.simulation.registry());
         self.interest = Interest::new(&self.simulation, self.shared.config.interest);
+        self.sight = Sight::new(&self.simulation);
+        self.suspicion = Suspicion::new(&self.simulation);
         self.leaving.clear();
         for seat in self.seats.iter_mut().flatten() {
             seat.entering = Entering::Joining;

@@ -10,6 +10,7 @@ use arbiter_snapshot::Peer;
 use super::{Arrival, Entering, Room, Seat};
 use crate::buffer::InputBuffer;
 use crate::shard::Remote;
+use crate::suspicion::conduct::Conduct;
 
 /// A place whose connection was lost is kept for so long: time for a phone to change networks or for a client to start again.
 const KEPT: Duration = Duration::from_secs(30);
@@ -48,6 +49,7 @@ impl Room {
             loadout,
             entering: Entering::Joining,
             inputs: InputBuffer::new(self.simulation.settings().tick_rate),
+            conduct: Conduct::default(),
             peer: Peer::new(self.ladder()),
             restarted: None,
             view_lag: None,

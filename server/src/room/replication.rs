@@ -128,6 +128,7 @@ impl Room {
                 first.map(work);
             });
         }
+        self.sight.note(tick, view, watchers);
         let mut dropped = 0;
         for teller in &mut self.tellers {
             let told = core::mem::take(&mut teller.told);

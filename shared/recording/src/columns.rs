@@ -8,15 +8,17 @@
 //! A block needs no other block.
 //!
 //! Order matters to a simulation, so the order of commands within a tick is kept: one byte for a tick whose inputs come from
-//! the same slots in the same order as in the tick before, the whole list otherwise.
+//! the same slots in the same order as in the tick before, the whole list otherwise. Who was told of whom comes first in a tick
+//! and by slot, so that it has a group of its own, of some two bytes for each change, and does not disturb that order.
 
 use arbiter_sim::{Command, Input};
 
 /// Ticks in one block: two seconds at 60 Hz, one at 128. More would compress little better and lose more in a crash.
 pub const TICKS_MAX: usize = 128;
 
-/// Commands in one tick: an input from each of 1,000 players with everybody joining and leaving and some administration.
-pub const TICK_COMMANDS_MAX: usize = 4_096;
+/// Commands in one tick: an input from each of 1,000 players with everybody joining and leaving and some administration, and
+/// the 8,192 changes of who was told of whom that a room takes into one tick.
+pub const TICK_COMMANDS_MAX: usize = 16_384;
 
 /// Commands at which a block is closed early, so that memory for one stays in single megabytes with 1,000 players.
 pub const BLOCK_COMMANDS: usize = 65_536;
@@ -28,11 +30,12 @@ pub const BLOCK_COMMANDS_MAX: usize = BLOCK_COMMANDS + TICK_COMMANDS_MAX;
 const GROUP_BYTES_MAX: usize = 4 << 20;
 
 /// Groups of planes with alike statistics, each its own zstd frame.
-const GROUPS: usize = 4;
+const GROUPS: usize = 5;
 const RARE: usize = 0;
 const YAW: usize = 1;
 const PITCH: usize = 2;
 const VIEW: usize = 3;
+const TOLD: usize = 4;
 
 /// Level 9: a tenth smaller than 3; a two-second block of ten players takes well under a millisecond off the tick's thread.
 const LEVEL: i32 = 9;
@@ -120,6 +123,8 @@ impl TickBlock {
         let mut place = Places::default();
         let mut others = Vec::new();
         for (tick, commands, _) in self.ticks() {
+            let (told, commands) = commands.split_at(Changes::leading(commands));
+            Changes::write(told, &mut groups[TOLD]);
             now.clear();
             for command in commands {
                 if let Command::Input { slot, input, substituted } = command {
@@ -202,9 +207,16 @@ impl TickBlock {
     fn fill(&mut self, ticks: usize, groups: &[Vec<u8>; GROUPS]) -> Option<()> {
         // First who commands when; then what, slot by slot.
         let mut rare = Cursor(&groups[RARE]);
+        let mut told = Cursor(&groups[TOLD]);
         let mut order: Vec<u16> = Vec::new();
         let mut shape: Vec<Option<u16>> = Vec::new();
+        let mut others = Others::default();
         for _ in 0..ticks {
+            let before = others.told.len();
+            Changes::read(&mut told, &mut others.told)?;
+            let count = others.told.len() - before;
+            shape.extend(core::iter::repeat_n(None, count));
+            others.lead.push(count);
             match rare.byte()? {
                 SAME => shape.extend(order.iter().map(|slot| Some(*slot))),
                 op @ (INPUTS | MIXED) => {
@@ -245,12 +257,11 @@ impl TickBlock {
             counts[at] += 1;
             places.push(at);
         }
-        let mut others = Vec::new();
-        for _ in shape.iter().filter(|slot| slot.is_none()) {
+        for _ in 0..shape.iter().filter(|slot| slot.is_none()).count() - others.told.len() {
             let (command, used) =
                 bincode::serde::decode_from_slice::<Command, _>(rare.0, crate::header::config()).ok()?;
             rare.take(used)?;
-            others.push(command);
+            others.rest.push(command);
         }
         let mut yaw = Cursor(&groups[YAW]);
         let mut pitch = Cursor(&groups[PITCH]);
@@ -259,17 +270,20 @@ impl TickBlock {
         for count in counts {
             slots.push(SlotReader::read(count, &mut rare, &mut yaw, &mut pitch, &mut view)?);
         }
-        if [rare.0, yaw.0, pitch.0, view.0].iter().any(|rest| !rest.is_empty()) {
+        if [rare.0, yaw.0, pitch.0, view.0, told.0].iter().any(|rest| !rest.is_empty()) {
             return None;
         }
         self.commands.reserve_exact(shape.len());
-        let mut others = others.into_iter();
+        let Others { told, lead, rest } = others;
+        let (mut told, mut rest) = (told.into_iter(), rest.into_iter());
         let mut index = 0;
-        for (offset, end) in self.ends.iter().enumerate() {
+        for ((offset, end), lead) in self.ends.iter().enumerate().zip(lead) {
             let tick = self.first_tick.wrapping_add(offset as u32);
+            let first = index + lead;
             while index < *end as usize {
                 self.commands.push(match shape[index] {
-                    None => others.next()?,
+                    None if index < first => told.next()?,
+                    None => rest.next()?,
                     Some(slot) => {
                         let (input, substituted) = slots[places[index]].next(tick)?;
                         Command::Input { slot, input, substituted }
@@ -277,6 +291,75 @@ impl TickBlock {
                 });
                 index += 1;
             }
+        }
+        Some(())
+    }
+}
+
+/// Commands of a block that are no inputs.
+#[derive(Default)]
+struct Others {
+    /// Those that say who was told of whom, of all ticks.
+    told: Vec<Command>,
+    /// How many of them each tick begins with.
+    lead: Vec<usize>,
+    rest: Vec<Command>,
+}
+
+/// Who was told of whom: for each tick how many commands, then for each of them how many slots further than the one before, and
+/// a number of the group and the bit; behind the number of no bit come the bits when there are several.
+struct Changes;
+
+/// Numbers for each group: a bit alone, or several.
+const CHANGE_KINDS: u64 = 33;
+const SEVERAL: u64 = 32;
+
+impl Changes {
+    /// Commands at the head of a tick that are in the order in which a room makes them.
+    fn leading(commands: &[Command]) -> usize {
+        let mut last = None;
+        let goes_on = |command: &&Command| match **command {
+            Command::Told { slot, group, toggled } if toggled != 0 && last < Some((slot, group)) => {
+                last = Some((slot, group));
+                true
+            }
+            _ => false,
+        };
+        commands.iter().take_while(goes_on).count()
+    }
+
+    fn write(commands: &[Command], out: &mut Vec<u8>) {
+        put(out, commands.len() as u64);
+        let mut last = 0;
+        for command in commands {
+            let Command::Told { slot, group, toggled } = *command else { continue };
+            put(out, u64::from(slot - last));
+            last = slot;
+            let alone = toggled.is_power_of_two();
+            let kind = if alone { u64::from(toggled.trailing_zeros()) } else { SEVERAL };
+            put(out, u64::from(group) * CHANGE_KINDS + kind);
+            if !alone {
+                out.extend_from_slice(&toggled.to_le_bytes());
+            }
+        }
+    }
+
+    fn read(from: &mut Cursor<'_>, out: &mut Vec<Command>) -> Option<()> {
+        let count = from.number()?;
+        if count > TICK_COMMANDS_MAX as u64 || out.len() > BLOCK_COMMANDS_MAX {
+            return None;
+        }
+        let mut last = 0_u16;
+        for _ in 0..count {
+            let slot = last.checked_add(u16::try_from(from.number()?).ok()?)?;
+            last = slot;
+            let number = from.number()?;
+            let group = u8::try_from(number / CHANGE_KINDS).ok()?;
+            let toggled = match number % CHANGE_KINDS {
+                SEVERAL => u32::from_le_bytes(from.take(4)?.try_into().ok()?),
+                bit => 1 << bit,
+            };
+            out.push(Command::Told { slot, group, toggled });
         }
         Some(())
     }

@@ -28,4 +28,4 @@ pub use writer::{Store, Writer};
 pub const EXTENSION: &str = "arbrec";
 
 /// Version of the format that this build writes and reads. It changes when the meaning of a byte does.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;

@@ -27,6 +27,9 @@ fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(slot, input, substituted)| Command::Input { slot, input, substituted }),
         1 => (slot.clone(), any::<u8>(), any::<u8>())
             .prop_map(|(slot, hero, team)| Command::Join { slot, loadout: Loadout { hero, team } }),
+        // In whatever order: what a room never does must come back as well.
+        3 => (slot.clone(), 0..3_u8, prop_oneof![Just(0_u32), (0..32_u32).prop_map(|bit| 1 << bit), any::<u32>()])
+            .prop_map(|(slot, group, toggled)| Command::Told { slot, group, toggled }),
         1 => slot.prop_map(|slot| Command::Leave { slot, reason: LeaveReason::Kicked }),
         1 => (any::<u16>(), any::<i32>())
             .prop_map(|(team, points)| Command::Admin(Admin::AddScore { team, points })),
@@ -109,7 +112,7 @@ fn ticks_out_of_order_and_lists_too_long_are_refused_and_change_nothing() {
     writer.push_tick(1, &[], 1).expect("takes a tick");
     assert!(matches!(writer.push_tick(3, &[], 1), Err(WriteError::Order { expected: 2, found: 3 })));
     assert!(matches!(writer.push_checkpoint(2, &[]), Err(WriteError::Order { expected: 1, found: 2 })));
-    let many = vec![Command::Admin(Admin::Pause); 5_000];
+    let many = vec![Command::Admin(Admin::Pause); 20_000];
     assert!(matches!(writer.push_tick(2, &many, 1), Err(WriteError::TooMuch { .. })));
     writer.push_tick(2, &[], 2).expect("takes a tick");
     writer.finish(End::Draw).expect("finishes");

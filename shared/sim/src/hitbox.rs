@@ -18,6 +18,7 @@ use crate::players::{Controls, Life, PoseHistory, PoseSample};
 use crate::rules::{Act, Body as BodyRules, BodyPart, Movement};
 use crate::simulation::{MatchSetup, RulesRef};
 use crate::time::Clock;
+use crate::told::Told;
 
 /// On whose behalf something happens.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -350,6 +351,8 @@ pub struct Scene<'w, 's> {
     pub setup: Res<'w, MatchSetup>,
     /// The time.
     pub clock: Res<'w, Clock>,
+    /// Who was told of whom.
+    pub told: Res<'w, Told>,
     histories: Query<'w, 's, &'static PoseHistory>,
 }
 
@@ -368,9 +371,12 @@ impl Scene<'_, '_> {
         seen.map(|seen| if seen.tick < oldest { (oldest, 0) } else { (seen.tick, seen.fraction) })
     }
 
-    /// Whether shots of `source` meet a player: never oneself; friends only where they can be hurt.
-    pub fn shootable(&self, source: &Source, body: &PlayerBody) -> bool {
-        body.owner != source.owner && (self.setup.friendly_fire > 0.0 || source.hostile(body.team, body.owner))
+    /// Whether shots of `source` at what it saw meet a player: never oneself; friends only where they can be hurt; nobody of
+    /// whom the shooter was not told ([`crate::told`]).
+    pub fn shootable(&self, source: &Source, body: &PlayerBody, seen: Option<ViewTime>) -> bool {
+        body.owner != source.owner
+            && (self.setup.friendly_fire > 0.0 || source.hostile(body.team, body.owner))
+            && self.told.allows(source, body, seen)
     }
 
     /// The first thing on the way of a ball of `radius` (0 is a ray). `direction` is a unit vector. `meets` chooses players.

@@ -145,6 +145,15 @@ pub enum Command {
         /// Whether the server made it up because the player's did not arrive in time.
         substituted: bool,
     },
+    /// What a player was told of other players has changed. Rooms put these first in a tick; see [`crate::told`].
+    Told {
+        /// Whose knowledge.
+        slot: u16,
+        /// Which 32 slots it is about: from `group * 32`.
+        group: u8,
+        /// A bit for each of them that was told and may not be hit any more, or was not and may.
+        toggled: u32,
+    },
     /// Administration.
     Admin(Admin),
     /// Changes one number of the rules from this tick on.

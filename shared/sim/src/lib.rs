@@ -27,6 +27,7 @@ pub mod simulation;
 pub mod state;
 pub mod tick;
 pub mod time;
+pub mod told;
 pub mod vitals;
 pub mod weapons;
 
@@ -48,5 +49,6 @@ fn add_domains(app: &mut bevy_app::App) {
         effects::EffectsPlugin,
         vitals::VitalsPlugin,
         pickups::PickupsPlugin,
+        told::ToldPlugin,
     ));
 }

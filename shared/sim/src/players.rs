@@ -12,6 +12,7 @@ use crate::simulation::{Events, MatchSetup, RulesRef, TickCommands};
 use crate::state::DescribeApp;
 use crate::tick::{Tick, TickSet};
 use crate::time::Clock;
+use crate::told::Told;
 
 const SMALL: Spec = Spec::new(0.0, 255.0, 1.0, Predictor::Hold, Audience::Everyone);
 const FLAG: Spec = Spec::new(0.0, 1.0, 1.0, Predictor::Hold, Audience::Everyone);
@@ -270,8 +271,12 @@ fn apply_commands(world: &mut World) {
     for command in &commands {
         match *command {
             Command::Join { slot, loadout } => join(world, slot, loadout),
-            Command::Leave { slot, reason } => leave(world, slot, reason),
+            Command::Leave { slot, reason } => {
+                world.resource_mut::<Told>().forget(slot);
+                leave(world, slot, reason);
+            }
             Command::Input { slot, input, substituted } => note_input(world, slot, input, substituted),
+            Command::Told { slot, group, toggled } => world.resource_mut::<Told>().toggle(slot, group, toggled),
             Command::Admin(admin) => administrate(world, admin),
             Command::Retune { knob, value } => retune(world, knob, value),
         }

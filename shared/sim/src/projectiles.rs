@@ -202,7 +202,7 @@ fn fly(
             }
             let direction = projectile.velocity / speed;
             // Those that a client shows are in the past: only what is fired at them flies there.
-            let shootable = |body: &PlayerBody| (fresh || !body.shown) && scene.shootable(&source, body);
+            let shootable = |body: &PlayerBody| (fresh || !body.shown) && scene.shootable(&source, body, seen);
             let hit = scene.trace(&source, (place.position, direction), way, load.flight.radius, seen, &shootable);
             let Some(hit) = hit else {
                 place.position += direction * way;

@@ -17,6 +17,7 @@ use crate::rules::{MatchSettings, Rules};
 use crate::state::{DescribeApp, Descriptions, EntityDump, Row};
 use crate::tick::{Tick, schedule};
 use crate::time::{Clock, SimRng};
+use crate::told::Told;
 
 /// Ticks a second that a simulation may run at.
 pub const TICK_RATES: core::ops::RangeInclusive<u16> = 10..=128;
@@ -175,11 +176,13 @@ impl Simulation {
     ) -> Result<Self, BuildError> {
         let setup = crate::modes::setup(&rules, &map, &settings)?;
         let rate = settings.tick_rate;
+        let told = Told::new(setup.players_max);
         let mut app = App::empty();
         app.add_schedule(schedule());
         app.insert_resource(RulesRef(Arc::clone(&rules)))
             .insert_resource(MapRef(Arc::clone(&map)))
             .insert_resource(setup)
+            .insert_resource(told)
             .insert_resource(Clock { rate, dt: 1.0 / f32::from(rate), ..Clock::default() })
             .insert_resource(SimRng::seeded(seed))
             .init_resource::<Index>()

@@ -313,7 +313,7 @@ fn fire_hitscan(
         let Behaviour::Hitscan(rule) = &weapon.behaviour else { continue };
         let mut end = pull.from + pull.aim * rule.range;
         pull.strays(rule.pellets, &mut rng, &mut |direction| {
-            let shootable = |body: &crate::hitbox::PlayerBody| scene.shootable(&pull.source, body);
+            let shootable = |body: &crate::hitbox::PlayerBody| scene.shootable(&pull.source, body, pull.seen);
             let hit = scene.trace(&pull.source, (pull.from, direction), rule.range, 0.0, pull.seen, &shootable);
             let Some(hit) = hit else { return };
             let at = pull.from + direction * hit.distance;
@@ -381,7 +381,7 @@ pub fn sweep(
     for body in &scene.bodies.players {
         // Cheap and generous: reach, a body, and how far one can have run.
         let near = rule.reach + 4.0 + 0.25 * movement.fall_speed_max;
-        if body.now.position.distance_squared(from) > near * near || !scene.shootable(source, body) {
+        if body.now.position.distance_squared(from) > near * near || !scene.shootable(source, body, seen) {
             continue;
         }
         let Some(pose) = scene.pose(body, seen) else { continue };
@@ -448,7 +448,7 @@ fn hold_beams(
             if rule.heals {
                 body.owner != pull.source.owner && !pull.source.hostile(body.team, body.owner)
             } else {
-                scene.shootable(&pull.source, body)
+                scene.shootable(&pull.source, body, pull.seen)
             }
         };
         // A thick ray meets players; walls only stop what is really behind them, so they are asked with a thin one.

@@ -555,6 +555,113 @@ fn a_shooter_hits_what_they_saw() {
     assert_eq!(shot(false), 0.0);
 }
 
+/// Slot 0 is bound to what it was told of, which is nobody else.
+fn bind(duel: &mut Match) {
+    duel.sim.step(&[Command::Told { slot: 0, group: 0, toggled: 1 }]);
+}
+
+/// Slot 0 is told of slot 1, or not any more.
+fn tell_of_the_other(duel: &mut Match) {
+    duel.sim.step(&[Command::Told { slot: 0, group: 0, toggled: 1 << 1 }]);
+}
+
+/// Health that slot 1 loses to what slot 0 does within some ticks, before and after it was told of it.
+fn losses(mut duel: Match, ticks: u32, deed: impl Fn(&mut Match)) -> [f32; 2] {
+    bind(&mut duel);
+    deed(&mut duel);
+    duel.run(ticks);
+    let untold = duel.health(1);
+    tell_of_the_other(&mut duel);
+    deed(&mut duel);
+    duel.run(ticks);
+    [200.0 - untold, untold - duel.health(1)]
+}
+
+#[test]
+fn a_shot_does_not_meet_whom_the_shooter_was_not_told_of() {
+    let [untold, told] = losses(Match::duel(["ranger", "ranger"]), 60, |duel| duel.press(0, button::FIRE));
+    assert_eq!(untold, 0.0);
+    assert!(told > 0.0);
+}
+
+#[test]
+fn a_shot_goes_on_through_whom_the_shooter_was_not_told_of() {
+    let mut map = flat_map();
+    map.spawns.push(Spawn { team: 1, position: Vec3::new(40.0, 0.0, 3.0), yaw: 0.0 });
+    map.spawns.push(Spawn { team: 2, position: Vec3::new(0.0, 0.0, -6.0), yaw: std::f32::consts::PI });
+    let mut fight = Match::new(map, &["ranger", "ranger", "ranger", "ranger"], |_, _| ());
+    let shooter = if fight.position(0).x < 20.0 { 0 } else { 2 };
+    let (front, behind) = if fight.position(1).z > fight.position(3).z { (1, 3) } else { (3, 1) };
+    // The one behind is told of, the one in front is not.
+    fight.sim.step(&[Command::Told { slot: shooter, group: 0, toggled: 1 << shooter | 1 << behind }]);
+    fight.hold(shooter, button::FIRE);
+    fight.run(40);
+    assert_eq!(fight.health(front), 200.0);
+    assert!(fight.health(behind) < 200.0);
+}
+
+#[test]
+fn a_blow_does_not_meet_whom_it_was_not_told_of() {
+    let mut map = flat_map();
+    map.spawns[1].position.z = 1.0;
+    let duel = Match::new(map, &["guardian", "ranger"], |_, _| ());
+    assert_eq!(losses(duel, 90, |duel| duel.press(0, button::FIRE)), [0.0, 65.0]);
+}
+
+#[test]
+fn a_beam_does_not_meet_whom_it_was_not_told_of() {
+    let mut duel = Match::duel(["shade", "ranger"]);
+    duel.press(0, weapon(1));
+    duel.run(40);
+    let [untold, told] = losses(duel, 60, |duel| {
+        duel.hold(0, button::FIRE);
+        duel.run(20);
+        duel.hold(0, 0);
+    });
+    assert_eq!(untold, 0.0);
+    assert!(told > 0.0);
+}
+
+#[test]
+fn a_projectile_passes_whom_it_was_not_told_of_only_as_it_leaves() {
+    // Two metres a tick: nose to nose, all of the way to the other and past is the first step.
+    let fired = |distance: f32, told: bool| {
+        let mut map = flat_map();
+        map.spawns[1].position.z = 3.0 - distance;
+        let mut duel = Match::new(map, &["demolisher", "ranger"], |rules, _| {
+            for weapon in &mut rules.weapons {
+                if let Behaviour::Projectile(flight) = &mut weapon.behaviour {
+                    flight.speed = 120.0;
+                }
+            }
+        });
+        bind(&mut duel);
+        if told {
+            tell_of_the_other(&mut duel);
+        }
+        duel.press(0, button::FIRE);
+        duel.run(10);
+        200.0 - duel.health(1)
+    };
+    assert!(fired(0.9, true) > 0.0);
+    assert_eq!(fired(0.9, false), 0.0);
+    // What is under way is a thing of the world.
+    assert!(fired(6.0, false) > 0.0);
+}
+
+#[test]
+fn who_comes_to_the_slot_of_one_that_left_is_bound_to_nothing_of_theirs() {
+    let mut duel = Match::duel(["ranger", "ranger"]);
+    bind(&mut duel);
+    tell_of_the_other(&mut duel);
+    let told = |duel: &Match| duel.sim.view().resource::<arbiter_sim::told::Told>().unwrap().group(0, 0);
+    assert_eq!(told(&duel), 0b11);
+    duel.sim.step(&[Command::Leave { slot: 1, reason: arbiter_sim::LeaveReason::Quit }]);
+    assert_eq!(told(&duel), 0b01);
+    duel.sim.step(&[Command::Leave { slot: 0, reason: arbiter_sim::LeaveReason::Quit }]);
+    assert_eq!(told(&duel), 0);
+}
+
 #[test]
 fn a_deep_fall_hurts() {
     let mut map = flat_map();
@@ -643,24 +750,26 @@ fn a_fight_continues_bit_for_bit_from_a_checkpoint_at_any_tick() {
     };
     // A fixed muddle of buttons, which meets casts, reloads, flights, beats and deaths.
     let commands = |tick: u32| -> Vec<Command> {
-        (0..heroes.len() as u32)
-            .map(|slot| {
-                let mut state = (tick / 45).wrapping_mul(2_654_435_761).wrapping_add(slot.wrapping_mul(40_503));
-                state ^= state >> 13;
-                state = state.wrapping_mul(1_597_334_677);
-                let buttons = ((state >> 8) as u16 & button::ALL & !button::JUMP) | button::FIRE;
-                let input = Input {
-                    buttons,
-                    yaw: if slot % 2 == 0 { 0 } else { 32_768 },
-                    pitch: ((state >> 20) as i16 % 800) - 600,
-                    move_right: (state >> 3) as i8 / 4,
-                    move_forward: 40,
-                    view_tick: tick.saturating_sub(4),
-                    ..Input::default()
-                };
-                Command::Input { slot: slot as u16, input, substituted: false }
-            })
-            .collect()
+        // Who is told of whom changes all the while.
+        let (slot, other) = ((tick % 6) as u16, tick / 7 % 6);
+        let told = Command::Told { slot, group: 0, toggled: if tick.is_multiple_of(5) { 1 << other } else { 0 } };
+        let inputs = (0..heroes.len() as u32).map(|slot| {
+            let mut state = (tick / 45).wrapping_mul(2_654_435_761).wrapping_add(slot.wrapping_mul(40_503));
+            state ^= state >> 13;
+            state = state.wrapping_mul(1_597_334_677);
+            let buttons = ((state >> 8) as u16 & button::ALL & !button::JUMP) | button::FIRE;
+            let input = Input {
+                buttons,
+                yaw: if slot % 2 == 0 { 0 } else { 32_768 },
+                pitch: ((state >> 20) as i16 % 800) - 600,
+                move_right: (state >> 3) as i8 / 4,
+                move_forward: 40,
+                view_tick: tick.saturating_sub(4),
+                ..Input::default()
+            };
+            Command::Input { slot: slot as u16, input, substituted: false }
+        });
+        core::iter::once(told).chain(inputs).collect()
     };
     let mut whole = make();
     let first = whole.sim.tick() + 1;

@@ -39,6 +39,7 @@ impl Players {
     pub fn next(&mut self, commands: &mut Vec<Command>) {
         commands.clear();
         self.tick += 1;
+        self.tell(commands);
         self.come_and_go(commands);
         for slot in 0..self.slots.len() {
             if let Some(mut intent) = self.slots[slot] {
@@ -54,6 +55,15 @@ impl Players {
         self.administer(commands);
         if self.random.once_in(20) {
             self.be_hostile(commands);
+        }
+    }
+
+    /// Some are told of others, and not any more: it decides whom they may hit.
+    fn tell(&mut self, commands: &mut Vec<Command>) {
+        let slots = self.slots.len() as u32;
+        if self.random.once_in(4) {
+            let (slot, other) = (self.random.below(slots) as u16, self.random.below(slots.min(32)));
+            commands.push(Command::Told { slot, group: 0, toggled: 1 << other });
         }
     }
 
@@ -145,7 +155,7 @@ impl Players {
             view_tick: random.pick(&[0, u32::MAX, self.tick + 1_000, (bits >> 32) as u32]),
             view_fraction: bits as u8,
         };
-        match random.below(8) {
+        match random.below(9) {
             0 => commands.push(Command::Join { slot: anywhere, loadout: Loadout { hero: 255, team: 255 } }),
             1 => commands.push(Command::Leave { slot: anywhere.max(slots as u16), reason: LeaveReason::Kicked }),
             // Twice in a tick, or for a slot that nobody has.
@@ -161,6 +171,7 @@ impl Players {
                 let points = random.pick(&[i32::MIN, -1_000_000, 0]);
                 commands.push(Command::Admin(Admin::AddScore { team: u16::MAX, points }));
             }
+            7 => commands.insert(0, Command::Told { slot: anywhere, group: bits as u8, toggled: (bits >> 8) as u32 }),
             _ => commands.push(Command::Admin(Admin::Resume)),
         }
     }

@@ -1,0 +1,91 @@
+//! Contract: a cheat gains nothing that the rules forbid, or the server tells of whoever does it; and it tells of nobody honest.
+//! Real matches over real sockets: ten bots in the arena, two of them hostile.
+
+use std::sync::atomic::AtomicBool;
+
+use arbiter_cli::assets::Assets;
+use arbiter_cli::cheats::{Deeds, Outcome, Plan, play};
+use arbiter_cli::host::Play;
+use arbiter_cli::plugins;
+use arbiter_headless_client::bots::cheat::Cheat;
+use arbiter_headless_client::runner::run_bots;
+use arbiter_server::suspicion::Detector;
+
+fn arena() -> Play {
+    Play::load(Assets::embedded(), "arena", plugins::none()).expect("the arena")
+}
+
+/// A match, in which nobody honest may be told of, whatever the others do.
+fn matched(cheat: Option<Cheat>, seconds: u32) -> Outcome {
+    let plan = Plan::new(cheat, seconds, 5);
+    let outcome = play(&arena(), &plan, |bots| Ok(run_bots(bots, &AtomicBool::new(false))?)).expect("it is played");
+    println!("{cheat:?}: {:?}; {:?}; {:?}", outcome.anomalies, outcome.peaks, outcome.deeds);
+    assert_eq!(outcome.report.played, 10, "{:?}", outcome.report.failed);
+    let honest: Vec<_> = outcome.anomalies_of(&outcome.honest).collect();
+    assert!(honest.is_empty(), "told of somebody honest: {honest:?}");
+    assert!(all(&outcome).all(|deeds| deeds.unbound_ticks == 0 && deeds.untold_hits == 0), "{:?}", outcome.deeds);
+    outcome
+}
+
+fn all(outcome: &Outcome) -> impl Iterator<Item = &Deeds> {
+    outcome.deeds.values()
+}
+
+#[test]
+fn honest_bots_are_told_of_by_nobody() {
+    let outcome = matched(None, 30);
+    assert_eq!(outcome.honest.len(), 10);
+    assert!(all(&outcome).any(|deeds| deeds.hits > 0), "they fought");
+}
+
+#[test]
+fn inputs_for_twice_the_ticks_make_nobody_faster_and_are_told_of() {
+    let outcome = matched(Some(Cheat::Speed), 20);
+    for deeds in outcome.deeds_of(&outcome.hostile) {
+        // At twice the speed it would be all of them; a dash a few seconds is a tenth.
+        assert!(deeds.fast_ticks * 4 < deeds.ticks, "{deeds:?}");
+    }
+    assert!(outcome.found(Detector::Rewrite));
+}
+
+#[test]
+fn a_hammered_trigger_fires_no_faster_than_the_weapon() {
+    let outcome = matched(Some(Cheat::Rapid), 20);
+    assert!(outcome.deeds_of(&outcome.hostile).all(|deeds| deeds.shots > 0));
+    assert!(all(&outcome).all(|deeds| deeds.early_shots == 0));
+}
+
+#[test]
+fn silence_and_claims_of_the_past_move_nobody_at_once_and_are_told_of() {
+    let outcome = matched(Some(Cheat::Teleport), 20);
+    let longest = |slots: &[u16]| outcome.deeds_of(slots).map(|deeds| deeds.step_max_m).fold(0.0, f32::max);
+    // Twenty ticks of silence at full speed would be 2 m at once.
+    assert!(longest(&outcome.hostile) <= longest(&outcome.honest).max(1.0), "{:?}", outcome.deeds);
+    assert!(outcome.found(Detector::View));
+}
+
+/// Whether something in how each hostile player aims was told of.
+fn aim_is_told_of(outcome: &Outcome) -> bool {
+    const AIM: [Detector; 5] =
+        [Detector::Snap, Detector::Reaction, Detector::Precision, Detector::Hidden, Detector::Untold];
+    let told = |slot: &u16| outcome.anomalies.iter().any(|it| it.slot == *slot && AIM.contains(&it.detector));
+    !outcome.hostile.is_empty() && outcome.hostile.iter().all(told)
+}
+
+#[test]
+fn who_aims_at_enemies_through_walls_is_told_of() {
+    assert!(aim_is_told_of(&matched(Some(Cheat::Wallhack), 45)));
+}
+
+#[test]
+fn who_aims_at_once_and_perfectly_is_told_of() {
+    assert!(aim_is_told_of(&matched(Some(Cheat::Aim), 45)));
+}
+
+#[test]
+fn a_flood_makes_nobody_elses_inputs_late_and_is_told_of() {
+    let outcome = matched(Some(Cheat::Flood), 15);
+    assert!(outcome.found(Detector::Flood));
+    let counts = outcome.report.counts;
+    assert!(counts.late_inputs * 10 < counts.snapshots, "{counts:?}");
+}
