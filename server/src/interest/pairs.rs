@@ -88,8 +88,7 @@ impl Pairs {
 
     /// Another entity stands at a place from now on; its wait begins at `tick`.
     pub fn begin(&mut self, place: usize, id: StableId, is_player: bool, tick: u32) {
-        self.all[place] = Pair::new(id, tick);
-        self.all[place].flags = if is_player { PLAYER } else { 0 };
+        self.all[place] = Pair { flags: if is_player { PLAYER } else { 0 }, ..Pair::new(id, tick) };
         self.judged[place] = Judged::default();
     }
 
