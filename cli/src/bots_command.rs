@@ -56,7 +56,7 @@ pub struct BotsArgs {
     /// Percent of datagrams that are lost each way, 0 to 90, in place of what the link loses
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=90))]
     pub loss: u8,
-    /// Instead of playing on a server, start one here and tell figures: feel
+    /// Instead of playing on a server, start one here and tell figures: feel. With --delay over that one link alone
     #[arg(long, value_name = "WHAT")]
     pub report: Option<Report>,
 }

@@ -104,7 +104,7 @@ impl Bot {
             self.last_input = tick;
             let Self { client, reader, own, view, .. } = self;
             own.step(tick, sent(tick, input), client.clock().tick_s() as f32, |shown| {
-                reader.show(client, view, shown);
+                reader.show(client, view, tick, shown);
             });
         }
         self.client.write_datagram(out)

@@ -88,7 +88,7 @@ fn bots_shoot_at_the_turrets_of_their_enemies() {
     let mut game = Match::new(arena(), "team_deathmatch", 10, 1);
     let mut health = BTreeMap::new();
     let mut hit = BTreeSet::new();
-    for _ in 0..90 * 60 {
+    for _ in 0..150 * 60 {
         game.step();
         let view = game.simulation.view();
         for &(id, _) in view.resource::<Index>().expect("an index").of(Kind::Deployable) {
