@@ -235,8 +235,12 @@ fn doors_and_crates_give_way_to_a_prediction_as_they_do_on_the_server() {
         let input = Input { move_forward: 127, view_tick: pair.server.tick(), ..Input::default() };
         pair.server.step(&[Command::Input { slot: 0, input, substituted: false }]);
         pair.prediction.step(input);
-        // Contacts differ by the rounding of what was told, once, a second and a half ago.
-        assert!(pair.apart() < 0.1, "{} m apart after {tick} ticks", pair.apart());
+        assert!(pair.apart() < 0.05, "{} m apart after {tick} ticks", pair.apart());
+        // Contacts are not foreseen for longer than a long round trip.
+        if tick % 12 == 11 {
+            pair.input = input;
+            pair.restore();
+        }
     }
     let end = pair.server.view().get::<MoverState>(pair.prediction.mine().player).expect("there").position;
     assert!(start.distance(end) > 3.0, "the door did not open: {start} to {end}");
