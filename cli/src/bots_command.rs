@@ -63,7 +63,8 @@ pub struct BotsArgs {
     /// How many of them are hostile; left out, all, or one in a report
     #[arg(long, value_name = "N")]
     pub cheaters: Option<u16>,
-    /// Instead of playing on a server, start one here and tell figures: feel, leaks, cheats
+    /// Instead of playing on a server, start one here and tell figures: feel, leaks, cheats. With --delay
+    /// over that one link alone
     #[arg(long, value_name = "WHAT")]
     pub report: Option<Report>,
 }

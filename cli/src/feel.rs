@@ -1,7 +1,9 @@
 //! `arbiter bots --report feel`: bots play over bad links on a server in this process, and what each saw on its screen is
 //! compared with what the server decided.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod judge;
+mod truth;
+
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,14 +13,14 @@ use arbiter_headless_client::prediction::WATCHED;
 use arbiter_headless_client::runner::feel::FeelLog;
 use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content};
 use arbiter_schema::{ComponentId, StableId};
-use arbiter_sim::modes::{MatchState, Phase};
-use arbiter_sim::players::Life;
 use arbiter_sim::prediction::{Mine, Prediction};
-use arbiter_sim::rules::{Behaviour, MatchSettings, Rules};
-use arbiter_sim::{Cause, Command, Cue, Input, Loadout, Simulation};
+use arbiter_sim::rules::MatchSettings;
+use arbiter_sim::{Command, Input, Loadout, Simulation};
 use arbiter_transport::Key;
 use arbiter_transport::conditioner::{Loss, Profile};
 
+use self::judge::{Moves, Shots};
+use self::truth::{Followed, Truth};
 use crate::assets::Assets;
 use crate::bots_command::{BotsArgs, run_until_told};
 use crate::host::{Host, Play};
@@ -36,105 +38,6 @@ const LOSS: Loss = Loss { good: 0.0, bad: 0.7, turns_bad: 0.0098, turns_good: 0.
 const JITTER: Duration = Duration::from_millis(2);
 /// Ticks a second of the match.
 const TICK_RATE: u16 = 60;
-
-/// What the server decided.
-#[derive(Default)]
-struct Truth {
-    ticks: BTreeMap<u32, TickTruth>,
-}
-
-#[derive(Default)]
-struct TickTruth {
-    running: bool,
-    /// Who could be hurt behind this tick.
-    mortal: Vec<StableId>,
-    /// Who lived.
-    living: Vec<StableId>,
-    /// By whom, whom, with which weapon.
-    hits: Vec<(StableId, StableId, u8)>,
-}
-
-impl Truth {
-    fn note(&mut self, simulation: &Simulation) {
-        let view = simulation.view();
-        let mut now = TickTruth {
-            running: view
-                .resource::<MatchState>()
-                .is_some_and(|it| matches!(it.phase, Phase::Running | Phase::Overtime)),
-            ..TickTruth::default()
-        };
-        let tick = simulation.tick();
-        for id in view.slots().filter_map(|slot| view.player(slot)) {
-            if let Some(life) = view.get::<Life>(id).filter(|life| life.alive) {
-                now.living.push(id);
-                if tick >= life.protected_until {
-                    now.mortal.push(id);
-                }
-            }
-        }
-        for cue in simulation.cues() {
-            if let Cue::Hit { target, by, amount, cause: Cause::Weapon(weapon), .. } = cue
-                && *amount > 0.0
-            {
-                now.hits.push((*by, *target, *weapon));
-            }
-        }
-        self.ticks.insert(tick, now);
-    }
-}
-
-/// What a run came to.
-#[derive(Debug, Default)]
-struct Verdict {
-    shown_hits: u32,
-    confirmed: u32,
-    left_out: u32,
-    decided: u32,
-    false_hits: u32,
-    unshown: u32,
-}
-
-/// Whether what this weapon hits is decided in the tick of the trigger.
-fn is_instant(rules: &Rules, weapon: u8) -> bool {
-    let behaviour = rules.weapons.get(usize::from(weapon)).map(|weapon| &weapon.behaviour);
-    matches!(behaviour, Some(Behaviour::Hitscan(_) | Behaviour::Melee(_)))
-        || matches!(behaviour, Some(Behaviour::Beam(beam)) if !beam.heals)
-}
-
-fn judge(rules: &Rules, truth: &Truth, logs: &[FeelLog]) -> Verdict {
-    let mut verdict = Verdict::default();
-    for log in logs {
-        let mut near: BTreeMap<(u32, u8), BTreeSet<StableId>> = BTreeMap::new();
-        for shot in log.shots.iter().filter(|shot| is_instant(rules, shot.weapon)) {
-            near.entry((shot.tick, shot.weapon)).or_default().extend(shot.near.iter().copied());
-            let now = truth.ticks.get(&shot.tick);
-            let before = shot.tick.checked_sub(1).and_then(|tick| truth.ticks.get(&tick));
-            let (Some(now), Some(before)) = (now, before) else { continue };
-            for target in shot.hit.iter().filter(|_| shot.fresh && now.running && before.running) {
-                verdict.shown_hits += 1;
-                if now.hits.contains(&(log.player, *target, shot.weapon)) {
-                    verdict.confirmed += 1;
-                } else if !before.living.contains(&log.player) || !before.mortal.contains(target)
-                    // Somebody else was faster in the very tick.
-                    || !now.living.contains(target)
-                {
-                    verdict.left_out += 1;
-                }
-            }
-        }
-        for (tick, now) in &truth.ticks {
-            let own = now.hits.iter().filter(|(by, _, weapon)| *by == log.player && is_instant(rules, *weapon));
-            for (_, target, weapon) in own {
-                verdict.decided += 1;
-                match near.get(&(*tick, *weapon)) {
-                    Some(near) => verdict.false_hits += u32::from(!near.contains(target)),
-                    None => verdict.unshown += 1,
-                }
-            }
-        }
-    }
-    verdict
-}
 
 /// From an input to the moment in which another player's screen shows its tick, the mean over all pairs.
 fn to_another_screen(logs: &[FeelLog], tick_s: f64) -> Option<f64> {
@@ -156,6 +59,10 @@ fn figure(name: &str, value: f64, unit: &str) {
     println!("figure feel.{name} {value:.3} {unit}");
 }
 
+fn minutes(logs: &[FeelLog]) -> f64 {
+    logs.iter().map(|log| log.played.as_secs_f64() / 60.0).sum()
+}
+
 fn percent(part: u32, whole: u32) -> f64 {
     if whole > 0 { f64::from(part) * 100.0 / f64::from(whole) } else { 0.0 }
 }
@@ -173,7 +80,9 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
     println!("{} bots, seed {seed}, map {}", args.count, args.map);
     println!("a tick that is simulated again costs this, on one hero without others:");
     figure("again.tick", tick_again_us(&play)?, "us");
-    for round_trip_ms in ROUND_TRIPS_MS {
+    let asked = [2 * u64::from(args.delay)];
+    let round_trips_ms: &[u64] = if args.delay > 0 { &asked } else { &ROUND_TRIPS_MS };
+    for &round_trip_ms in round_trips_ms {
         if stop.asked() {
             break;
         }
@@ -216,37 +125,30 @@ fn play_one(args: &BotsArgs, play: &Play, seed: u64, round_trip_ms: u64, stop: &
     // The server's last tick needs the truth once more, so that it must have ended before it is judged.
     host.close(Duration::from_secs(1), stop);
     let truth = truth.lock().unwrap_or_else(PoisonError::into_inner);
-    tell(round_trip_ms, &report, &judge(&play.rules, &truth, &report.feel), memory);
+    let shots = judge::shots(&play.rules, &truth, &report.feel);
+    let moves = judge::moves(&truth, &report.feel);
+    tell(round_trip_ms, &report, &shots, memory);
+    tell_moves(round_trip_ms, &report.feel, &moves, truth.substituted());
     for failure in &report.failed {
         eprintln!("{failure}");
     }
     Ok(())
 }
 
-fn tell(round_trip_ms: u64, report: &BotsReport, verdict: &Verdict, memory: f64) {
+fn tell(round_trip_ms: u64, report: &BotsReport, shots: &Shots, memory: f64) {
     let name = |what: &str| format!("rtt{round_trip_ms}.{what}");
     let logs = &report.feel;
-    let minutes: f64 = logs.iter().map(|log| log.played.as_secs_f64() / 60.0).sum();
+    let minutes = minutes(logs);
     let sum = |of: &dyn Fn(&FeelLog) -> f64| logs.iter().map(of).sum::<f64>();
-    let judged = verdict.shown_hits - verdict.left_out;
     println!(
         "{round_trip_ms} ms: {} hits shown, {} left out because somebody was dead or protected on the server; {} hits decided, {} of \
-         them where the screen showed no shot at all",
-        verdict.shown_hits, verdict.left_out, verdict.decided, verdict.unshown
+         them clear misses on the screen and {} where it showed no shot",
+        shots.shown, shots.left_out, shots.decided, shots.missed, shots.unshown
     );
-    figure(&name("confirmed"), percent(verdict.confirmed, judged), "percent");
-    figure(&name("false_hits"), percent(verdict.false_hits + verdict.unshown, verdict.decided), "percent");
-    let corrections = sum(&|log| log.predicted.corrections as f64);
-    let pushed = sum(&|log| log.predicted.pushed as f64);
-    figure(&name("corrections"), corrections / minutes, "per_player_minute");
-    figure(&name("corrections.mean"), sum(&|log| log.predicted.correction_m.into()) / corrections.max(1.0), "m");
-    let largest = logs.iter().map(|log| f64::from(log.predicted.correction_max_m)).fold(0.0, f64::max);
-    figure(&name("corrections.max"), largest, "m");
-    figure(&name("pushed"), pushed / minutes, "per_player_minute");
-    figure(&name("pushed.mean"), sum(&|log| log.predicted.pushed_m.into()) / pushed.max(1.0), "m");
+    figure(&name("confirmed"), percent(shots.confirmed, shots.shown - shots.left_out), "percent");
+    figure(&name("left_out"), f64::from(shots.left_out), "hits");
+    figure(&name("false_hits"), percent(shots.missed + shots.unshown, shots.decided), "percent");
     figure(&name("again"), sum(&|log| log.predicted.again as f64) / minutes, "per_player_minute");
-    let wrong: Vec<u64> = (0..WATCHED).map(|at| logs.iter().map(|log| log.predicted.wrong[at]).sum()).collect();
-    println!("first not as predicted (movement, mobility, weapons, abilities, effects, life): {wrong:?}");
     figure(&name("late_inputs"), report.counts.late_inputs as f64 / minutes, "per_player_minute");
     let made = sum(&|log| (log.predicted.matched + log.predicted.unmatched) as f64);
     figure(&name("prespawned.matched"), sum(&|log| log.predicted.matched as f64) * 100.0 / made.max(1.0), "percent");
@@ -259,9 +161,38 @@ fn tell(round_trip_ms: u64, report: &BotsReport, verdict: &Verdict, memory: f64)
     }
     figure(&name("view_delay"), sum(&|log| log.delay_ticks) / logs.len().max(1) as f64, "ticks");
     figure(&name("freezes"), sum(&|log| log.freezes as f64) / minutes * 60.0, "per_player_hour");
+    // Where this is not next to nothing the figures are those of a machine that was too busy.
+    figure(&name("hitches"), sum(&|log| log.hitches as f64) / minutes, "per_player_minute");
     let seconds = minutes * 60.0;
     figure(&name("client.cpu"), report.cpu.as_secs_f64() * 100.0 / seconds.max(1.0), "percent_of_core");
     figure(&name("client.memory"), memory / 1e6 / logs.len().max(1) as f64, "MB");
+}
+
+/// What moved one's own hero on the screen beside one's own input; `docs/decisions/prediction.md` says what counts.
+fn tell_moves(round_trip_ms: u64, logs: &[FeelLog], moves: &Moves, substituted: usize) {
+    let name = |what: &str| format!("rtt{round_trip_ms}.{what}");
+    let minutes = minutes(logs);
+    let rate = |count: f64| count / minutes.max(f64::MIN_POSITIVE);
+    let corrections = moves.corrections();
+    figure(&name("corrections"), rate(corrections.count.into()), "per_player_minute");
+    figure(&name("corrections.mean"), corrections.mean(), "m");
+    figure(&name("corrections.max"), corrections.max, "m");
+    for (what, followed) in [
+        ("late_input", Followed::LateInput),
+        ("own_burst", Followed::OwnBurst),
+        ("crowd", Followed::Crowd),
+        ("else", Followed::Else),
+    ] {
+        figure(&name(&format!("corrections.{what}")), rate(moves.after(followed).count.into()), "per_player_minute");
+    }
+    let pushed = moves.after(Followed::OthersDeed);
+    figure(&name("pushed"), rate(pushed.count.into()), "per_player_minute");
+    figure(&name("pushed.mean"), pushed.mean(), "m");
+    let wrong: Vec<u64> = (0..=WATCHED).map(|at| logs.iter().map(|log| log.predicted.wrong[at]).sum()).collect();
+    println!(
+        "first not as predicted (movement, mobility, weapons, abilities, effects, life, a prop near by): {wrong:?}"
+    );
+    figure(&name("substituted"), rate(substituted as f64), "per_player_minute");
 }
 
 /// What it costs to simulate one tick again, restoring included, by a round trip of eight ticks.
@@ -284,7 +215,7 @@ fn tick_again_us(play: &Play) -> Result<f64> {
     for _ in 0..ROUNDS {
         prediction.begin_again(server.tick());
         prediction.restore(server.tick(), &Input::default(), told());
-        prediction.place_bodies(true, told);
+        prediction.restore_bodies(server.tick(), told());
         for _ in 0..TICKS {
             prediction.step(Input { move_forward: 127, ..Input::default() });
         }

@@ -125,7 +125,7 @@ impl Bot {
             }
             self.last_input = tick;
             own.step(tick, sent(tick, input), client.clock().tick_s() as f32, |shown| {
-                reader.show(client, view, shown);
+                reader.show(client, view, tick, shown);
             });
         }
         if self.cheater.as_ref().is_some_and(Cheater::is_silent) {

@@ -2,7 +2,8 @@
 //! predicted for that tick. Where they differ the state of that tick is taken and everything since is simulated again; what
 //! that moves on the screen is a correction, and fades.
 //!
-//! The simulation is [`arbiter_sim::prediction`]; here stand the past, the comparing and the fading.
+//! The simulation is [`arbiter_sim::prediction`]; here stand the past, the comparing and the fading. What may be predicted and
+//! what counts as a correction is settled in `docs/decisions/prediction.md`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,8 +14,7 @@ use arbiter_sim::collide::MoverState;
 use arbiter_sim::effects::Afflictions;
 use arbiter_sim::movement::Mobility;
 use arbiter_sim::players::Life;
-use arbiter_sim::prediction::{Mine, Prediction, Shown, Told};
-use arbiter_sim::vitals::Vitals;
+use arbiter_sim::prediction::{Mine, Prediction, Shown, ShownPlayer, Told};
 use arbiter_sim::weapons::Arsenal;
 use arbiter_sim::{Input, Map, MatchSettings, Rules, button};
 use arbiter_snapshot::Frame;
@@ -36,11 +36,13 @@ const STEPS_OFF_MAX: u32 = 3;
 /// Metres that nobody sees: what moves less than a hand's breadth in fifty is no correction.
 pub const CORRECTION_MIN: f32 = 0.02;
 /// Metres from which a correction is not faded but done: a teleport or a respawn.
-const SNAP: f32 = 2.0;
+pub const SNAP: f32 = 2.0;
 /// A correction fades with this time constant, in seconds: gone in a third of one.
 const FADE_S: f32 = 0.1;
 /// Shots that wait to be read; older ones go first.
 const SHOTS_MAX: usize = 256;
+/// Corrections that wait to be read; older ones go first.
+const CORRECTIONS_MAX: usize = 256;
 /// Components whose prediction is compared.
 pub const WATCHED: usize = 6;
 /// Buttons that act when they go down; where an input is missing they are not pressed.
@@ -57,23 +59,26 @@ pub struct PredictionCounts {
     pub again: u64,
     /// Ticks that were simulated again.
     pub again_ticks: u64,
-    /// Corrections that can be seen and have no cause but one's own deeds.
-    pub corrections: u64,
-    /// Metres of all of them.
-    pub correction_m: f32,
-    /// Metres of the largest.
-    pub correction_max_m: f32,
-    /// Corrections that followed what others did in that moment: hits that push, effects, death. Nobody can foresee those.
-    pub pushed: u64,
-    /// Metres of all of them.
-    pub pushed_m: f32,
     /// Times that each component was the first that was not as predicted: movement, mobility, weapons, abilities, effects,
-    /// life.
-    pub wrong: [u64; WATCHED],
+    /// life; and the last, that only a prop or a door near by was not.
+    pub wrong: [u64; WATCHED + 1],
     /// Things that were shown before the server told of them, and that it did tell of.
     pub matched: u64,
     /// Things that it never told of.
     pub unmatched: u64,
+}
+
+/// What is shown of one's own hero moved, since the server told other than what was predicted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Correction {
+    /// The tick whose state was told.
+    pub tick: u32,
+    /// The tick whose state was compared before it: what was not foreseen happened behind it.
+    pub before: u32,
+    /// Metres that it moved, more than [`CORRECTION_MIN`].
+    pub metres: f32,
+    /// What was not as predicted, as a place in [`PredictionCounts::wrong`].
+    pub wrong: usize,
 }
 
 /// What makes a prediction.
@@ -97,25 +102,27 @@ struct Past {
     input: Input,
     /// Of the watched components, one after the other.
     lanes: Vec<i32>,
+    /// Where one's own hero was, more precisely than lanes say.
+    position: Vec3,
+    /// The others as they were shown.
+    shown: Vec<ShownPlayer>,
 }
 
 /// See the module.
 pub struct OwnHero {
     maker: Option<Maker>,
     watched: Vec<Watched>,
-    vitals: Option<ComponentId>,
-    life: Option<ComponentId>,
-    afflictions: Option<ComponentId>,
+    mover: Option<ComponentId>,
+    /// Metres that a place which is told is rounded by at most.
+    rounding: f32,
     prediction: Option<Box<Prediction>>,
     past: Vec<Past>,
     compared: u32,
-    health: f32,
-    outside: Vec<i32>,
     offset: Vec3,
     prespawned: Prespawned,
     shots: VecDeque<Shot>,
+    corrections: VecDeque<Correction>,
     counts: PredictionCounts,
-    lanes: Vec<i32>,
 }
 
 fn watched(registry: &Registry, name: &str) -> Option<Watched> {
@@ -135,23 +142,22 @@ impl OwnHero {
     /// For the components of a registry. Predicts nothing until [`Self::predict`].
     pub fn new(registry: &Registry) -> Self {
         let names = [MoverState::NAME, Mobility::NAME, Arsenal::NAME, Kit::NAME, Afflictions::NAME, Life::NAME];
-        let number = |name| registry.find(name).map(|component| component.id);
+        let mover = registry.find(MoverState::NAME);
+        let step =
+            mover.and_then(|it| it.fields.iter().find(|field| field.name == "position")?.spec).map(|spec| spec.step);
         Self {
             maker: None,
+            mover: mover.map(|mover| mover.id),
+            rounding: step.map_or(0.0, |step| step * 0.5),
             watched: names.into_iter().filter_map(|name| watched(registry, name)).collect(),
-            vitals: number(Vitals::NAME),
-            life: number(Life::NAME),
-            afflictions: number(Afflictions::NAME),
             prediction: None,
             past: Vec::new(),
             compared: 0,
-            health: 0.0,
-            outside: Vec::new(),
             offset: Vec3::ZERO,
             prespawned: Prespawned::new(registry),
             shots: VecDeque::new(),
+            corrections: VecDeque::new(),
             counts: PredictionCounts::default(),
-            lanes: Vec::new(),
         }
     }
 
@@ -170,6 +176,11 @@ impl OwnHero {
     /// The next shot that was shown, oldest first.
     pub fn next_shot(&mut self) -> Option<Shot> {
         self.shots.pop_front()
+    }
+
+    /// The next correction that was shown, oldest first.
+    pub fn next_correction(&mut self) -> Option<Correction> {
+        self.corrections.pop_front()
     }
 
     /// The hero as predicted; `None` while nothing is.
@@ -206,8 +217,7 @@ impl OwnHero {
         }
         // An older tick than the last is another match of the same server.
         let begins = self.compared == 0 || tick < self.compared;
-        self.compared = tick;
-        let from_outside = self.note_outside(frame, mine.player);
+        let before = core::mem::replace(&mut self.compared, tick);
         let Some(prediction) = self.prediction.as_deref_mut() else { return };
         self.counts.compared += 1;
         if begins || tick >= prediction.tick() {
@@ -215,15 +225,42 @@ impl OwnHero {
             prediction.begin_again(0);
             let input = self.past.get(tick as usize % PAST_TICKS).filter(|past| past.tick == tick);
             prediction.restore(tick, &input.map_or(Input::default(), |past| past.input), told(frame));
-            prediction.place_bodies(true, || told(frame));
+            prediction.restore_bodies(tick, told(frame));
             prediction.go_on();
             return;
         }
-        prediction.place_bodies(false, || told(frame));
+        let body_wrong = prediction.compare_bodies(tick, told(frame));
         self.prespawned.compare(prediction, frame);
-        if let Some(wrong) = self.first_wrong(frame, mine.player) {
-            self.counts.wrong[wrong.min(WATCHED - 1)] += 1;
-            self.again(frame, from_outside);
+        let wrong = self.first_wrong(frame, mine.player).or(body_wrong.then_some(WATCHED));
+        if let Some(wrong) = wrong {
+            self.counts.wrong[wrong.min(WATCHED)] += 1;
+            let moved = self.again(frame);
+            self.note_correction(Correction { tick, before, metres: moved.length(), wrong }, moved);
+        } else {
+            self.refine(frame, mine.player);
+        }
+    }
+
+    /// By how much the predicted place behind a tick contradicts the one that was told, which is rounded; `None` if that is
+    /// more than rounding.
+    fn contradiction(&self, frame: &Frame, me: StableId) -> Option<Vec3> {
+        let past = self.past.get(frame.tick() as usize % PAST_TICKS).filter(|past| past.tick == frame.tick())?;
+        let told = frame.lanes(me, self.mover?).map(MoverState::from_lanes)?.position;
+        let off = told - past.position;
+        let most = self.rounding * (2.0 * STEPS_OFF_MAX as f32 + 1.0);
+        let rounding = Vec3::splat(self.rounding);
+        (off.abs().max_element() <= most).then(|| off - off.clamp(-rounding, rounding))
+    }
+
+    /// Everything is as it was predicted but for rounding. Each place that is told bounds the true one, so that what is
+    /// predicted comes nearer to it than any single one could say: shots begin there.
+    fn refine(&mut self, frame: &Frame, me: StableId) {
+        let Some(by) = self.contradiction(frame, me).filter(|by| *by != Vec3::ZERO) else { return };
+        for past in self.past.iter_mut().filter(|past| past.tick >= frame.tick()) {
+            past.position += by;
+        }
+        if let Some(prediction) = &mut self.prediction {
+            prediction.nudge(by);
         }
     }
 
@@ -242,20 +279,6 @@ impl OwnHero {
         (self.compared, self.offset) = (0, Vec3::ZERO);
         self.prespawned.forget();
         true
-    }
-
-    /// Whether others have done something to one since the last comparison.
-    fn note_outside(&mut self, frame: &Frame, me: StableId) -> bool {
-        let vitals = self.vitals.and_then(|id| frame.lanes(me, id)).map(Vitals::from_lanes).unwrap_or_default();
-        let health = vitals.health + vitals.armour + vitals.shield;
-        self.lanes.clear();
-        for id in [self.life, self.afflictions].into_iter().flatten() {
-            self.lanes.extend(frame.lanes(me, id).unwrap_or_default());
-        }
-        let changed = health < self.health || self.lanes != self.outside;
-        self.health = health;
-        core::mem::swap(&mut self.lanes, &mut self.outside);
-        changed
     }
 
     /// The first watched component that is not as it was predicted.
@@ -277,41 +300,48 @@ impl OwnHero {
         None
     }
 
-    /// Takes a state of the past and simulates everything since again.
-    fn again(&mut self, frame: &Frame, from_outside: bool) {
-        let Some(mut prediction) = self.prediction.take() else { return };
+    /// Takes a state of the past and simulates everything since again. How far that moves what is shown, in metres.
+    fn again(&mut self, frame: &Frame) -> Vec3 {
+        let Some(mut prediction) = self.prediction.take() else { return Vec3::ZERO };
         let place = |prediction: &Prediction| prediction.own::<MoverState>().map_or(Vec3::ZERO, |own| own.position);
         let (tick, head, before) = (frame.tick(), prediction.tick(), place(&prediction));
         prediction.begin_again(tick);
         let input = self.input_of(tick, Input::default());
         prediction.restore(tick, &input, told(frame));
-        prediction.place_bodies(true, || told(frame));
+        self.keep_precision(frame, &mut prediction);
+        prediction.restore_bodies(tick, told(frame));
         let mut last = input;
         for next in tick + 1..=head {
             last = self.input_of(next, last);
+            self.swap_shown(next, &mut prediction);
             prediction.step(last);
+            self.swap_shown(next, &mut prediction);
             self.remember(next, last, &prediction);
         }
         prediction.go_on();
         self.counts.again += 1;
         self.counts.again_ticks += u64::from(head - tick);
-        self.note_correction(before - place(&prediction), from_outside);
+        let moved = before - place(&prediction);
         self.prediction = Some(prediction);
+        moved
     }
 
-    fn note_correction(&mut self, moved: Vec3, from_outside: bool) {
-        let metres = moved.length();
-        // Who is put somewhere else by others comes back to life or was teleported: that is news and not an error.
-        let placed = from_outside && metres > SNAP;
-        if metres > CORRECTION_MIN && !placed {
-            if from_outside {
-                self.counts.pushed += 1;
-                self.counts.pushed_m += metres;
-            } else {
-                self.counts.corrections += 1;
-                self.counts.correction_m += metres;
-                self.counts.correction_max_m = self.counts.correction_max_m.max(metres);
+    /// The place that was predicted is more precise than the one that was told, where the two agree.
+    fn keep_precision(&self, frame: &Frame, prediction: &mut Prediction) {
+        let me = prediction.mine().player;
+        let past = self.past.get(frame.tick() as usize % PAST_TICKS).filter(|past| past.tick == frame.tick());
+        let own = prediction.own::<MoverState>().map(|own| own.position);
+        if let (Some(past), Some(own), Some(by)) = (past, own, self.contradiction(frame, me)) {
+            prediction.nudge(past.position + by - own);
+        }
+    }
+
+    fn note_correction(&mut self, correction: Correction, moved: Vec3) {
+        if correction.metres > CORRECTION_MIN {
+            if self.corrections.len() == CORRECTIONS_MAX {
+                self.corrections.pop_front();
             }
+            self.corrections.push_back(correction);
         }
         self.offset += moved;
         if !self.offset.is_finite() || self.offset.length() > SNAP {
@@ -328,12 +358,27 @@ impl OwnHero {
     fn remember(&mut self, tick: u32, input: Input, prediction: &Prediction) {
         let past = &mut self.past[tick as usize % PAST_TICKS];
         (past.tick, past.input) = (tick, input);
+        past.position = prediction.own::<MoverState>().map_or(Vec3::ZERO, |own| own.position);
         past.lanes.clear();
         for watched in &self.watched {
             let from = past.lanes.len();
             if !prediction.own_lanes(watched.id, &mut past.lanes) {
                 past.lanes.resize(from + watched.slack.len(), -1);
             }
+        }
+    }
+
+    fn remember_shown(&mut self, tick: u32, prediction: &mut Prediction) {
+        let past = &mut self.past[tick as usize % PAST_TICKS];
+        past.shown.clear();
+        past.shown.extend_from_slice(&prediction.shown().players);
+    }
+
+    /// Shows the others as they were shown in a tick of the past, or behind its step, as they are shown now.
+    fn swap_shown(&mut self, tick: u32, prediction: &mut Prediction) {
+        let past = &mut self.past[tick as usize % PAST_TICKS];
+        if past.tick == tick {
+            core::mem::swap(&mut past.shown, &mut prediction.shown().players);
         }
     }
 
@@ -345,15 +390,19 @@ impl OwnHero {
         let Some(mut prediction) = self.prediction.take() else { return };
         show(&mut prediction.shown());
         let gap = tick.saturating_sub(prediction.tick() + 1).min(PAST_TICKS as u32);
-        let mut last = input;
+        // Before the first input the server lets one stand.
+        let mut last =
+            self.input_of(prediction.tick(), Input { yaw: input.yaw, pitch: input.pitch, ..Input::default() });
         for missing in tick - gap..tick {
             last = self.input_of(missing, last);
             prediction.step(last);
             self.remember(missing, last, &prediction);
+            self.remember_shown(missing, &mut prediction);
         }
         if prediction.tick() + 1 == tick {
             prediction.step(input);
             self.remember(tick, input, &prediction);
+            self.remember_shown(tick, &mut prediction);
             self.counts.ticks += 1;
             self.note_shots(tick, &prediction);
         }

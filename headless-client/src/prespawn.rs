@@ -81,8 +81,8 @@ impl Prespawned {
                         self.pairs.remove(0);
                     }
                     self.pairs.push(Pair { made: made.id, told });
-                    if made.kind == Kind::Projectile {
-                        // It flies on ahead, as one's own hero is ahead.
+                    if matches!(made.kind, Kind::Projectile | Kind::Area) {
+                        // It flies and acts on ahead, as one's own hero is ahead.
                         at += 1;
                     } else {
                         prediction.take_back(made.id);

@@ -236,8 +236,11 @@ impl WorldReader {
         Some(PlayerView { position: player.position + player.velocity.with_y(0.0) * seconds, ..player })
     }
 
-    /// Shows the others to one's own shots as `view` shows them, and where they are by now to one's own feet.
-    pub fn show(&self, client: &ClientCore, view: &WorldView, shown: &mut Shown) {
+    /// Shows the others to one's own shots as `view` shows them, and to one's own feet in `tick` where the server will rewind
+    /// them to.
+    pub fn show(&self, client: &ClientCore, view: &WorldView, tick: u32, shown: &mut Shown) {
+        let rate = client.welcome().map_or(60, |welcome| u32::from(welcome.tick_rate));
+        let oldest = f64::from(tick) - f64::from((self.rules.combat.rewind_max_ms * rate).div_ceil(1_000));
         shown.players.clear();
         shown.walls.clear();
         shown.turrets.clear();
@@ -248,12 +251,8 @@ impl WorldReader {
             let owner = other.slot.map_or(0, |slot| slot + 1);
             let entity = Entity::PLACEHOLDER;
             let body = PlayerBody { id: other.id, entity, owner, team: other.team, now, shown: true };
-            let newest = client.newest().and_then(|newest| {
-                let told = newest.entity(other.id).next()?.tick;
-                read::<MoverState>(newest, other.id, self.mover).map(|body| (body.position, body.velocity, told))
-            });
-            let (told, velocity, told_tick) = newest.unwrap_or((other.position, other.velocity, view.view_tick));
-            shown.players.push(ShownPlayer { body, told, velocity, told_tick });
+            let stands = if oldest > view.view_ticks { self.place_at(client, other.id, oldest) } else { None };
+            shown.players.push(ShownPlayer { body, stands: stands.unwrap_or(other.position) });
         }
         for row in before.rows().filter(|row| row.id.is_some() && Some(row.component) == self.identity) {
             let identity = Identity { id: row.id, ..Identity::from_lanes(row.lanes) };
@@ -263,6 +262,14 @@ impl WorldReader {
                 _ => {}
             }
         }
+    }
+
+    /// Where a player was at a moment.
+    fn place_at(&self, client: &ClientCore, id: StableId, ticks: f64) -> Option<Vec3> {
+        let (before, after, share) = client.around_entity(id, ticks)?;
+        let place = |frame: &Frame| read::<MoverState>(frame, id, self.mover).map(|body| body.position);
+        let (one, two) = (place(before), place(after));
+        one.zip(two).map(|(one, two)| one.lerp(two, share)).or(one).or(two)
     }
 
     fn shown_wall(&self, frame: &Frame, identity: &Identity) -> Option<WallBody> {

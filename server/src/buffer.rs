@@ -22,6 +22,10 @@ const EDGES: u16 = button::JUMP
     | button::WEAPON[1]
     | button::WEAPON[2];
 
+/// Buttons that are pressed with the next input if the one that pressed them came too late: a weapon that fires once for each
+/// pull has its trigger among them.
+const LATE: u16 = EDGES | button::FIRE;
+
 /// How far back a player may have seen, in milliseconds: beyond that others would be hit long behind their cover.
 pub const VIEW_MS_MAX: u32 = 250;
 
@@ -34,6 +38,8 @@ pub struct InputBuffer {
     waiting: [Option<WireInput>; AHEAD_MAX as usize],
     last: Option<Input>,
     late_edges: u16,
+    /// The newest tick that an input came for.
+    heard: u32,
     made_up: u32,
     substitute_max: u32,
     view_max: u32,
@@ -51,6 +57,7 @@ impl InputBuffer {
             waiting: [None; AHEAD_MAX as usize],
             last: None,
             late_edges: 0,
+            heard: 0,
             made_up: 0,
             substitute_max: ticks(SUBSTITUTE_MS_MAX),
             view_max: ticks(VIEW_MS_MAX).max(1),
@@ -75,12 +82,13 @@ impl InputBuffer {
                 }
             }
         }
-        // Only the newest can be news when it is late: the others were in earlier datagrams.
-        if let Some(newest) = inputs.first().filter(|newest| newest.tick < next && self.made_up > 0) {
+        let held = self.last.map_or(0, |last| last.buttons);
+        // What came before is in most datagrams again.
+        for late in inputs.iter().filter(|input| input.tick < next && input.tick > self.heard && self.last.is_some()) {
             self.late += 1;
-            let held = self.last.map_or(0, |last| last.buttons);
-            self.late_edges |= newest.buttons & EDGES & !held;
+            self.late_edges |= late.buttons & LATE & !held;
         }
+        self.heard = inputs.first().map_or(self.heard, |newest| newest.tick.max(self.heard));
         rewritten
     }
 
@@ -181,6 +189,22 @@ mod tests {
         buffer.push(&[wire(11, button::ABILITY[1])], 12);
         assert!(buffer.take(12).unwrap().0.holds(button::ABILITY[1]));
         assert!(!buffer.take(13).unwrap().0.holds(button::ABILITY[1]));
+    }
+
+    #[test]
+    fn a_pull_of_the_trigger_in_a_late_input_is_made_up_for_once() {
+        let mut buffer = InputBuffer::new(60);
+        buffer.push(&[wire(10, 0)], 10);
+        for tick in 10..13 {
+            buffer.take(tick);
+        }
+        // The datagram of the pull was lost; a later one brings it among others.
+        let datagram = [wire(13, 0), wire(12, 0), wire(11, button::FIRE), wire(10, 0)];
+        buffer.push(&datagram, 13);
+        assert!(buffer.take(13).unwrap().0.holds(button::FIRE));
+        buffer.push(&datagram, 14);
+        buffer.push(&[wire(14, 0)], 14);
+        assert!(!buffer.take(14).unwrap().0.holds(button::FIRE));
     }
 
     #[test]

@@ -98,6 +98,15 @@ pub fn area_of(rules: &Rules, ability: u8) -> Option<&Area> {
     }
 }
 
+/// Lets an area give its effect again in the ticks behind `tick` that it has already acted in.
+pub(crate) fn wind_back(state: &mut AreaState, rules: &Rules, clock: &Clock, tick: u32) {
+    let Some(area) = area_of(rules, state.ability) else { return };
+    let interval = some_ticks(clock, area.interval_ms).max(1);
+    while state.next_tick > tick + interval {
+        state.next_tick -= interval;
+    }
+}
+
 /// Makes an area. `channel_until` bounds the life of one that is channelled.
 #[allow(clippy::too_many_arguments, reason = "what an area needs to be told")]
 pub fn spawn_area(

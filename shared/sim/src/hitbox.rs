@@ -15,7 +15,7 @@ use crate::event::Part;
 use crate::index::{Identity, Index, Kind};
 use crate::physics::{Place, Solids};
 use crate::players::{Controls, Life, PoseHistory, PoseSample};
-use crate::rules::{Act, Body as BodyRules, BodyPart, Movement};
+use crate::rules::{Act, Body as BodyRules, BodyPart, Movement, Rules};
 use crate::simulation::{MatchSetup, RulesRef};
 use crate::time::Clock;
 use crate::told::Told;
@@ -50,6 +50,14 @@ pub struct ViewTime {
     pub tick: u32,
     /// 1/256 ticks towards the next.
     pub fraction: u8,
+}
+
+impl ViewTime {
+    /// The same, but no further back than the rules allow.
+    pub fn rewound(self, clock: &Clock, rules: &Rules) -> Self {
+        let oldest = clock.tick.saturating_sub(clock.ticks(rules.combat.rewind_max_ms));
+        if self.tick < oldest { Self { tick: oldest, fraction: 0 } } else { self }
+    }
 }
 
 /// One player who may be hit.
@@ -281,23 +289,8 @@ pub(crate) fn note_fallen_wall(mut world: DeferredWorld<'_>, context: HookContex
 pub struct ShownPlayer {
     /// Who, and where they are shown.
     pub body: PlayerBody,
-    /// Where the server last told them to be: who stands in the way is pushed aside.
-    pub told: Vec3,
-    /// How fast they went then, in m/s.
-    pub velocity: Vec3,
-    /// In which tick that was.
-    pub told_tick: u32,
-}
-
-/// Others are thought to have gone on as they went for this many seconds at most.
-const AHEAD_MAX_S: f32 = 0.25;
-
-impl ShownPlayer {
-    /// Where they are likely to be behind a tick.
-    pub fn ahead(&self, tick: u32, dt: f32) -> Vec3 {
-        let seconds = (tick.saturating_sub(self.told_tick) as f32 * dt).min(AHEAD_MAX_S);
-        self.told + self.velocity.with_y(0.0) * seconds
-    }
+    /// Where they are in one's way: as shown, but never further back than the rules rewind.
+    pub stands: Vec3,
 }
 
 /// What a client shows of the others. Only where one player is predicted: see [`crate::prediction`].
@@ -367,8 +360,7 @@ impl Scene<'_, '_> {
 
     /// A time that someone saw, as far back as the rules allow.
     fn rewound(&self, seen: Option<ViewTime>) -> Option<(u32, u8)> {
-        let oldest = self.clock.tick.saturating_sub(self.clock.ticks(self.rules.combat.rewind_max_ms));
-        seen.map(|seen| if seen.tick < oldest { (oldest, 0) } else { (seen.tick, seen.fraction) })
+        seen.map(|seen| seen.rewound(&self.clock, &self.rules)).map(|seen| (seen.tick, seen.fraction))
     }
 
     /// Whether shots of `source` at what it saw meet a player: never oneself; friends only where they can be hurt; nobody of

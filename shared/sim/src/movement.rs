@@ -8,13 +8,13 @@ use bevy_ecs::prelude::*;
 use glam::Vec3;
 
 use crate::collide::{MoverParams, MoverState, MoverWish, Push, Separation, move_character};
-use crate::hitbox::Shown;
+use crate::hitbox::{Shown, ViewTime};
 use crate::index::Index;
 use crate::input::{Input, button};
 use crate::map::TriggerAction;
 use crate::physics::{Impulse, Impulses, Solids};
 use crate::players::{Controls, Life, Player, PlayerHooksApp, PoseHistory, PoseSample, Tuning};
-use crate::rules::Movement;
+use crate::rules::{Movement, Rules};
 use crate::simulation::{MapRef, RulesRef};
 use crate::state::DescribeApp;
 use crate::tick::{Tick, TickSet};
@@ -39,6 +39,10 @@ describe! {
         pub forced: Vec3 => SPEED,
     }
 }
+
+/// Who is made room for is looked for as far away as this speed in m/s carries since they were seen: as fast as the dashes of
+/// the house. Who is faster is not in the way any more.
+const SEEN_SPEED_MAX: f32 = 24.0;
 
 /// Players that are in a kill volume this tick, by slot.
 #[derive(Resource, Debug, Default)]
@@ -117,6 +121,15 @@ pub fn wish(rules: &Movement, input: &Input, mobility: &Mobility, speed: f32, ti
     }
 }
 
+/// The time at which a player sees the others in this tick; the newest for who sees nothing.
+fn view_of(input: &Input, clock: &Clock, rules: &Rules) -> ViewTime {
+    let newest = clock.tick - 1;
+    if input.view_tick == 0 || input.view_tick >= newest {
+        return ViewTime { tick: newest, fraction: 0 };
+    }
+    ViewTime { tick: input.view_tick, fraction: input.view_fraction }.rewound(clock, rules)
+}
+
 #[allow(clippy::too_many_arguments, reason = "a system's parameters are what it touches")]
 fn move_players(
     clock: Res<'_, Clock>,
@@ -127,6 +140,7 @@ fn move_players(
     shown: Option<Res<'_, Shown>>,
     mut crowd: ResMut<'_, Crowd>,
     mut impulses: ResMut<'_, Impulses>,
+    histories: Query<'_, '_, &PoseHistory>,
     mut players: Query<'_, '_, (&Player, &Controls, &Life, &Mobility, &mut MoverState)>,
 ) {
     let mut params = params(&rules.movement);
@@ -141,9 +155,9 @@ fn move_players(
         }
     }
     for other in shown.iter().flat_map(|shown| &shown.players) {
-        crowd.0.push(other.body.id, other.ahead(clock.number - 1, clock.dt), params.radius);
+        crowd.0.push(other.body.id, other.stands, params.radius);
     }
-    crowd.0.solve(clock.dt);
+    crowd.0.sort();
     for (_, id, entity) in index.players() {
         let Ok((player, controls, life, mobility, mut state)) = players.get_mut(entity) else { continue };
         if !life.alive {
@@ -151,7 +165,17 @@ fn move_players(
         }
         let speed = rules.hero(player.hero).speed_factor * tuning.speed;
         let mut wish = wish(&rules.movement, &controls.input, mobility, speed, clock.tick);
-        wish.displacement = crowd.0.displacement(id);
+        let view = view_of(&controls.input, &clock, &rules);
+        let seen = |other: StableId| match &shown {
+            Some(shown) => shown.players.iter().find(|player| player.body.id == other).map(|player| player.stands),
+            None => index
+                .entity(other)
+                .and_then(|other| histories.get(other).ok()?.at(view.tick, view.fraction, clock.tick - 1))
+                .filter(|pose| pose.alive)
+                .map(|pose| pose.position),
+        };
+        let moved = (clock.tick - view.tick) as f32 * clock.dt * SEEN_SPEED_MAX;
+        wish.displacement = crowd.0.displacement(id, clock.dt, moved, seen);
         let mut pushes: ArrayVec<Push, 16> = ArrayVec::new();
         move_character(&world, &params, &mut state, &wish, clock.dt, &mut pushes);
         for push in pushes {

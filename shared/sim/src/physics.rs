@@ -345,27 +345,6 @@ fn ride(ride: &mut PlatformRide, platform: &Platform, clock: &Clock) -> Vec3 {
     if ride.back { high.lerp(low, part) } else { low.lerp(high, part) }
 }
 
-/// Moves platforms alone, where Rapier does not run: see [`crate::prediction`].
-pub(crate) fn carry(world: &mut World) {
-    let platforms = world.resource::<Index>().of(Kind::Platform).len();
-    if platforms == 0 {
-        return;
-    }
-    let (clock, map) = (world.resource::<Clock>().clone(), world.resource::<MapRef>().0.clone());
-    for at in 0..platforms {
-        let (_, entity) = world.resource::<Index>().of(Kind::Platform)[at];
-        let Some(mut riding) = world.get_mut::<PlatformRide>(entity) else { continue };
-        let Some(platform) = map.platforms.get(usize::from(riding.number)) else { continue };
-        let next = ride(&mut riding, platform, &clock);
-        if let Some(mut place) = world.get_mut::<Place>(entity) {
-            let linear = (next - place.position) / clock.dt;
-            place.position = next;
-            world.entity_mut(entity).insert(Motion { linear, ..Motion::default() });
-        }
-    }
-    refresh_geometry(world);
-}
-
 fn step(world: &mut World) {
     let clock = world.resource::<Clock>().clone();
     let map = world.resource::<MapRef>().0.clone();
@@ -389,6 +368,23 @@ fn step(world: &mut World) {
         copy_back(world, physics);
     });
     refresh_geometry(world);
+}
+
+/// Puts the body of a prop or a platform where it is told to be, as fast as it is told to go; `None` takes it out of the way
+/// until it is put somewhere again. See [`crate::prediction`].
+pub(crate) fn put_body(world: &mut World, (body, generation): (u32, u32), put: Option<(&Place, &Motion)>) {
+    let physics = &mut world.resource_mut::<Physics>().world;
+    let Some(body) = physics.bodies.get_mut(Physics::handle(body, generation)) else { return };
+    body.set_enabled(put.is_some());
+    let Some((place, motion)) = put else { return };
+    body.set_position(pose(place.position, place.rotation), !motion.asleep);
+    if body.is_dynamic() {
+        body.set_linvel(motion.linear, !motion.asleep);
+        body.set_angvel(motion.angular, !motion.asleep);
+        if motion.asleep {
+            body.sleep();
+        }
+    }
 }
 
 /// Takes a prop's body out of Rapier's world.

@@ -1,9 +1,12 @@
 //! One's own hero ahead of the server: a [`Simulation`] of the same rules, map and plugins that holds one player, what that
 //! player collides with and what it has made, and runs the same systems in the same order.
 //!
-//! What only the server decides is left out of its tick: bodies that Rapier moves, damage, death, the match. The others stand
-//! in it as [`Shown`]: solid to one's shots where they are drawn, and in one's way where they are by now. Everything that the
-//! server was wrong or right about comes in through [`Prediction::restore`]; when to do that is the client's business.
+//! What only the server decides is left out of its tick: damage, death, the match. The others stand in it as [`Shown`]: solid
+//! to one's shots and in one's way where they are drawn. Props and doors are moved by Rapier here too, so that one's own pushes
+//! act at once; see [`bodies`]. Everything that the server was wrong or right about comes in through [`Prediction::restore`];
+//! when to do that is the client's business.
+
+mod bodies;
 
 use std::sync::Arc;
 
@@ -12,18 +15,20 @@ use bevy_app::App;
 use bevy_ecs::prelude::*;
 use glam::Vec3;
 
+use self::bodies::Bodies;
+use crate::collide::MoverState;
+use crate::deployables::{AreaState, wind_back};
 use crate::event::Cue;
 use crate::hitbox::PlayerBody;
 use crate::index::{Identity, Index, Kind, NextId};
 use crate::input::{Command, Input, Loadout};
 use crate::map::Map;
-use crate::physics::{Motion, Place, PlatformRide, Prop, carry, refresh_geometry};
+use crate::physics::{Place, refresh_geometry};
 use crate::players::{Controls, Tuning};
 use crate::projectiles::{Origin, Projectile};
 use crate::rules::{MatchSettings, Rules};
-use crate::simulation::{BuildError, Simulation};
+use crate::simulation::{BuildError, RulesRef, Simulation};
 use crate::state::Descriptions;
-use crate::tick::{Tick, TickSet};
 use crate::time::Clock;
 use crate::vitals::{Damage, DamageQueue, HealQueue};
 use crate::weapons::{Pull, Pulls};
@@ -72,7 +77,7 @@ pub struct Prediction {
     clock: ComponentId,
     tuning: ComponentId,
     identity: ComponentId,
-    bodies_changed: bool,
+    bodies: Bodies,
 }
 
 impl Prediction {
@@ -85,7 +90,7 @@ impl Prediction {
         plugins: &dyn Fn(&mut App),
     ) -> Result<Self, BuildError> {
         let foresee = |app: &mut App| {
-            app.init_resource::<Shown>().add_systems(Tick, carry.after(TickSet::Physics).before(TickSet::Weapons));
+            app.init_resource::<Shown>();
             plugins(app);
         };
         let settings = MatchSettings { players_max: mine.slot + 1, ..settings };
@@ -98,6 +103,7 @@ impl Prediction {
         let entity = simulation.world.resource::<Index>().slot(mine.slot).unwrap_or(Entity::PLACEHOLDER);
         let registry = simulation.registry();
         let number = |name| registry.find(name).map_or(ComponentId::MAX, |component| component.id);
+        let bodies = Bodies::new(&simulation);
         let (clock, tuning, identity) = (number(Clock::NAME), number(Tuning::NAME), number(Identity::NAME));
         Ok(Self {
             simulation,
@@ -108,7 +114,7 @@ impl Prediction {
             clock,
             tuning,
             identity,
-            bodies_changed: false,
+            bodies,
         })
     }
 
@@ -155,60 +161,23 @@ impl Prediction {
         }
     }
 
-    /// Takes what stands about and is solid as it was told: props and doors, and platforms if `platforms` are to be where they
-    /// were at the tick that is restored; else they are ahead by themselves. What is told no more is gone.
-    pub fn place_bodies<'a, I: Iterator<Item = Told<'a>>>(&mut self, platforms: bool, told: impl Fn() -> I) {
-        let world = &mut self.simulation.world;
-        let identity = self.identity;
-        let mut changed = false;
-        world.resource_scope(|world, descriptions: Mut<'_, Descriptions>| {
-            let mut solid = None;
-            for (id, component, lanes) in told() {
-                if component == identity {
-                    let told = Identity { id, ..Identity::from_lanes(lanes) };
-                    let known = world.resource::<Index>().entity(id).is_some();
-                    let moves = told.kind == Kind::Platform && (platforms || !known);
-                    let is_solid = id.is_some() && (told.kind == Kind::Prop || moves);
-                    solid = is_solid.then(|| entity_of(world, told));
-                    continue;
-                }
-                let Some(entity) = solid.filter(|entity| world.get::<Identity>(*entity).is_some_and(|it| it.id == id))
-                else {
-                    continue;
-                };
-                let before = world.get::<Place>(entity).copied();
-                descriptions.tell(world, entity, component, lanes);
-                changed |= before != world.get::<Place>(entity).copied();
-            }
-        });
-        self.bodies_changed |= changed | self.forget_bodies(told());
+    /// Takes what stands about and is solid as it was told for `tick`, the one that is restored: props, doors and platforms.
+    /// What is told no more is gone.
+    pub fn restore_bodies<'a>(&mut self, tick: u32, told: impl Iterator<Item = Told<'a>>) {
+        self.bodies.restore(&mut self.simulation.world, tick, told);
     }
 
-    /// Takes away bodies that are told no more.
-    fn forget_bodies<'a>(&mut self, told: impl Iterator<Item = Told<'a>>) -> bool {
-        let world = &mut self.simulation.world;
-        let mut there = told.filter(|(_, component, _)| *component == self.identity).map(|(id, ..)| id).peekable();
-        let mut gone = arrayvec::ArrayVec::<Entity, 64>::new();
-        // Both go by stable id, so that one walk along both finds what is missing.
-        for &(id, entity) in world.resource::<Index>().all() {
-            while there.peek().is_some_and(|other| *other < id) {
-                there.next();
-            }
-            let body = world.get::<Identity>(entity).is_some_and(|it| matches!(it.kind, Kind::Prop | Kind::Platform));
-            if body && there.peek() != Some(&id) && !gone.is_full() {
-                gone.push(entity);
-            }
-        }
-        for entity in &gone {
-            world.despawn(*entity);
-        }
-        !gone.is_empty()
+    /// Takes what is told of the solid that stands about for `tick`, which is past, where nobody is near; true if one near
+    /// oneself was not where it was predicted, so that the ticks since are to be simulated again.
+    pub fn compare_bodies<'a>(&mut self, tick: u32, told: impl Iterator<Item = Told<'a>>) -> bool {
+        let near = self.own::<MoverState>().map_or(Vec3::ZERO, |own| own.position);
+        self.bodies.compare(&mut self.simulation.world, tick, near, told)
     }
 
     /// Simulates the next tick. Ask [`Self::pulls`], [`Self::hits`] and [`Self::cues`] behind it.
     pub fn step(&mut self, input: Input) {
         let world = &mut self.simulation.world;
-        if core::mem::take(&mut self.bodies_changed) {
+        if self.bodies.take_changed() {
             refresh_geometry(world);
         }
         // The server's vitals empty these; here nobody is hurt.
@@ -217,6 +186,7 @@ impl Prediction {
         let before = world.resource::<NextId>().given;
         self.simulation.step(&[Command::Input { slot: self.mine.slot, input, substituted: false }]);
         self.note_made(before);
+        self.bodies.remember(&self.simulation.world);
     }
 
     fn note_made(&mut self, before: u32) {
@@ -265,10 +235,14 @@ impl Prediction {
         }
         let world = &mut self.simulation.world;
         self.aside.clear();
+        let (rules, clock) = (world.resource::<RulesRef>().0.clone(), world.resource::<Clock>().clone());
         for made in &self.made {
             let Some(entity) = world.resource::<Index>().entity(made.id) else { continue };
             if let (Some(place), Some(flying)) = (world.get::<Place>(entity), world.get::<Projectile>(entity)) {
                 self.aside.push((entity, *place, flying.clone()));
+            }
+            if let Some(mut area) = world.get_mut::<AreaState>(entity) {
+                wind_back(&mut area, &rules, &clock, tick.saturating_sub(clock.stood));
             }
         }
         for (entity, ..) in &self.aside {
@@ -318,6 +292,13 @@ impl Prediction {
         world.resource::<Descriptions>().lanes(world, self.entity, component, out)
     }
 
+    /// Moves one's own hero a little: what was told since was more precise.
+    pub fn nudge(&mut self, by: Vec3) {
+        if let Some(mut own) = self.simulation.world.get_mut::<MoverState>(self.entity) {
+            own.position += by;
+        }
+    }
+
     /// The rules.
     pub fn rules(&self) -> &Arc<Rules> {
         self.simulation.rules()
@@ -327,18 +308,4 @@ impl Prediction {
     pub fn sees(&self, from: Vec3, to: Vec3) -> bool {
         self.simulation.world.resource::<crate::physics::Solids>().world().sees(from, to)
     }
-}
-
-/// The entity that stands for what was told; made if there is none.
-fn entity_of(world: &mut World, told: Identity) -> Entity {
-    if let Some(entity) = world.resource::<Index>().entity(told.id) {
-        return entity;
-    }
-    let kind = told.kind;
-    let entity = world.spawn((told, Place::default(), Motion::default())).id();
-    match kind {
-        Kind::Platform => world.entity_mut(entity).insert(PlatformRide::default()),
-        _ => world.entity_mut(entity).insert(Prop::default()),
-    };
-    entity
 }

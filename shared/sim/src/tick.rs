@@ -74,7 +74,7 @@ pub fn schedule() -> Schedule {
     );
     schedule.configure_sets(moving.run_if(|clock: Res<'_, Clock>| !clock.stands()));
     // What only the server decides, a client does not foresee.
-    let decided = (TickSet::Physics, TickSet::Vitals, TickSet::MatchRules);
+    let decided = (TickSet::Vitals, TickSet::MatchRules);
     schedule.configure_sets(decided.run_if(not(resource_exists::<Shown>)));
     schedule
 }

@@ -1,16 +1,20 @@
 //! Contract: a prediction that was restored to one tick of the server and is stepped with the same inputs is where the server
-//! is, without being told more; and whoever goes back and simulates again arrives at the same place.
+//! is, without being told more, with others in the way and through doors and crates; and whoever goes back and simulates again
+//! arrives at the same place.
 
 use std::sync::Arc;
 
 use arbiter_schema::{ComponentId, StableId};
 use arbiter_sim::collide::MoverState;
+use arbiter_sim::hitbox::PlayerBody;
 use arbiter_sim::input::button;
-use arbiter_sim::map::{Shape, Solid, Spawn, Volume};
-use arbiter_sim::prediction::{Mine, Prediction};
+use arbiter_sim::map::{Door, PropSpot, Shape, Solid, Spawn, Volume};
+use arbiter_sim::players::PoseSample;
+use arbiter_sim::prediction::{Mine, Prediction, ShownPlayer};
 use arbiter_sim::time::SimRng;
 use arbiter_sim::weapons::Arsenal;
 use arbiter_sim::{Command, Input, Loadout, Map, MatchSettings, Rules, Simulation};
+use bevy_ecs::entity::Entity;
 use glam::{Quat, Vec3};
 
 fn hall() -> Map {
@@ -32,6 +36,31 @@ fn hall() -> Map {
     }
 }
 
+/// A hall with a door and crates in front of the first spawn, or with the second spawn right there.
+fn cluttered(crowded: bool) -> Map {
+    let mut map = hall();
+    if crowded {
+        map.spawns[1].position = Vec3::new(0.5, 0.0, 0.0);
+        return map;
+    }
+    map.doors.push(Door {
+        name: "door".to_owned(),
+        position: Vec3::new(0.0, 1.1, -2.0),
+        rotation: Quat::IDENTITY,
+        half: Vec3::new(0.6, 1.0, 0.05),
+        hinge: Vec3::new(-0.6, 0.0, 0.0),
+        swing: 1.5,
+    });
+    for (at, x) in [-0.3_f32, 0.8].into_iter().enumerate() {
+        map.props.push(PropSpot {
+            kind: ["crate", "barrel"][at].to_owned(),
+            position: Vec3::new(x, 0.5, -5.0),
+            rotation: Quat::IDENTITY,
+        });
+    }
+    map
+}
+
 struct Pair {
     server: Simulation,
     prediction: Prediction,
@@ -41,12 +70,16 @@ struct Pair {
 
 impl Pair {
     fn new(hero: &str, seed: u64) -> Self {
+        Self::on(hall(), hero, seed)
+    }
+
+    fn on(map: Map, hero: &str, seed: u64) -> Self {
         let mut rules = Rules::shipped();
         for mode in &mut rules.modes {
             mode.warmup_seconds = 0;
         }
         let hero = rules.hero_named(hero).expect("a shipped hero");
-        let (rules, map) = (Arc::new(rules), Arc::new(hall()));
+        let (rules, map) = (Arc::new(rules), Arc::new(map));
         let settings = MatchSettings::default();
         let mut server = Simulation::new(rules.clone(), map.clone(), seed, settings.clone()).expect("it plays");
         let join = |slot, hero| Command::Join { slot, loadout: Loadout { hero, team: slot as u8 + 1 } };
@@ -71,7 +104,7 @@ impl Pair {
         let rows = self.rows();
         let told = || rows.iter().map(|(id, component, lanes)| (*id, *component, lanes.as_slice()));
         self.prediction.restore(self.server.tick(), &self.input, told());
-        self.prediction.place_bodies(true, told);
+        self.prediction.restore_bodies(self.server.tick(), told());
     }
 
     /// What a restless player presses.
@@ -159,4 +192,76 @@ fn what_the_hero_fires_is_made_before_the_server_tells() {
     assert!(pair.prediction.place_of(made.id).expect("it flies").distance(before) > 0.3);
     pair.prediction.take_back(made.id);
     assert!(pair.prediction.made().is_empty() && pair.prediction.place_of(made.id).is_none());
+}
+
+#[test]
+fn one_is_pushed_by_others_where_one_sees_them() {
+    const LAG: usize = 8;
+    let mut pair = Pair::on(cluttered(true), "ranger", 11);
+    let other = pair.server.view().player(1).expect("joined");
+    let place = |pair: &Pair| pair.server.view().get::<MoverState>(other).expect("there").position;
+    let mut seen = vec![(pair.server.tick(), place(&pair)); LAG];
+    for tick in 0..120_i16 {
+        // The other walks about in the way.
+        let walk = Input { move_right: [127, -127][usize::from(tick / 20 % 2 == 0)] as i8, ..Input::default() };
+        let (view_tick, position) = seen.remove(0);
+        let input = Input { move_right: 60, view_tick, ..Input::default() };
+        let now = PoseSample { position, alive: true, ..PoseSample::default() };
+        let body = PlayerBody { id: other, entity: Entity::PLACEHOLDER, owner: 2, team: 2, now, shown: true };
+        pair.prediction.shown().players = vec![ShownPlayer { body, stands: position }];
+        pair.server.step(&[
+            Command::Input { slot: 0, input, substituted: false },
+            Command::Input { slot: 1, input: walk, substituted: false },
+        ]);
+        pair.prediction.step(input);
+        seen.push((pair.server.tick(), place(&pair)));
+        assert!(pair.apart() < 0.02, "{} m apart after {tick} ticks", pair.apart());
+    }
+    let moved =
+        place(&pair).distance(pair.server.view().get::<MoverState>(pair.prediction.mine().player).unwrap().position);
+    assert!(moved > 0.5, "they still stand in one another: {moved} m");
+}
+
+#[test]
+fn doors_and_crates_give_way_to_a_prediction_as_they_do_on_the_server() {
+    let mut pair = Pair::on(cluttered(false), "ranger", 12);
+    // They come to rest first.
+    for _ in 0..200 {
+        pair.server.step(&[]);
+    }
+    pair.restore();
+    let start = pair.server.view().get::<MoverState>(pair.prediction.mine().player).expect("there").position;
+    for tick in 0..90 {
+        let input = Input { move_forward: 127, view_tick: pair.server.tick(), ..Input::default() };
+        pair.server.step(&[Command::Input { slot: 0, input, substituted: false }]);
+        pair.prediction.step(input);
+        assert!(pair.apart() < 0.05, "{} m apart after {tick} ticks", pair.apart());
+        // Contacts are not foreseen for longer than a long round trip.
+        if tick % 12 == 11 {
+            pair.input = input;
+            pair.restore();
+        }
+    }
+    let end = pair.server.view().get::<MoverState>(pair.prediction.mine().player).expect("there").position;
+    assert!(start.distance(end) > 3.0, "the door did not open: {start} to {end}");
+}
+
+#[test]
+fn a_body_that_somebody_else_moved_is_news() {
+    let mut pair = Pair::on(cluttered(false), "ranger", 13);
+    for _ in 0..200 {
+        pair.server.step(&[]);
+    }
+    pair.restore();
+    let tick = pair.server.tick();
+    pair.step();
+    let mut rows = pair.rows();
+    let told = |rows: &[(StableId, ComponentId, Vec<i32>)], prediction: &mut Prediction| {
+        prediction
+            .compare_bodies(tick + 1, rows.iter().map(|(id, component, lanes)| (*id, *component, lanes.as_slice())))
+    };
+    assert!(!told(&rows, &mut pair.prediction));
+    let place = pair.server.registry().find("Place").expect("described").id;
+    rows.iter_mut().filter(|row| row.1 == place).for_each(|row| row.2[0] += 26);
+    assert!(told(&rows, &mut pair.prediction));
 }

@@ -1,5 +1,8 @@
 //! Players who stand in one another: how far each should move aside this tick.
 //!
+//! Each makes room for the others where that one sees them, which over a network is not where they are by now: only so can
+//! a client foresee how it is moved.
+//!
 //! The result is a wish, not a move: it goes into [`super::MoverWish::displacement`], so that the mover resolves it among
 //! walls like any other motion and nobody is pushed through one.
 
@@ -12,17 +15,18 @@ struct Body {
     id: StableId,
     position: Vec3,
     radius: f32,
-    displacement: Vec3,
 }
 
-/// Finds the displacements of a tick: `clear`, `push` everyone, `solve`, then ask. Keeps its memory between ticks. The result
+/// Finds the displacements of a tick: `clear`, `push` everyone, `sort`, then ask. Keeps its memory between ticks. The result
 /// depends on positions and ids, not on the order of pushing.
 #[derive(Debug, Clone, Default)]
 pub struct Separation {
-    /// Sorted by id once solved.
+    /// By id once sorted.
     bodies: Vec<Body>,
     /// Cell and index into the bodies; sorted.
     cells: Vec<((i32, i32), u32)>,
+    cell_size: f32,
+    radius_max: f32,
 }
 
 impl Separation {
@@ -41,40 +45,46 @@ impl Separation {
     /// Adds one who wants room, by the feet. A position that is not finite is left out.
     pub fn push(&mut self, id: StableId, position: Vec3, radius: f32) {
         if position.is_finite() && radius.is_finite() {
-            self.bodies.push(Body { id, position, radius, displacement: Vec3::ZERO });
+            self.bodies.push(Body { id, position, radius });
         }
     }
 
-    /// Finds how far each should move aside in a tick of `dt` seconds.
-    pub fn solve(&mut self, dt: f32) {
+    /// Makes it ready to be asked.
+    pub fn sort(&mut self) {
         self.bodies.sort_unstable_by_key(|body| body.id);
-        let cell_size = self.bodies.iter().fold(0.25_f32, |most, body| most.max(body.radius * 2.0));
-        let cell = |axis: f32| libm::floorf(axis / cell_size) as i32;
+        self.radius_max = self.bodies.iter().fold(0.0, |most, body| body.radius.max(most));
+        self.cell_size = (self.radius_max * 2.0).max(0.25);
         self.cells.clear();
-        let cells = self.bodies.iter().enumerate();
-        self.cells.extend(cells.map(|(at, body)| ((cell(body.position.x), cell(body.position.z)), at as u32)));
+        let size = self.cell_size;
+        let cells = self.bodies.iter().enumerate().map(|(at, body)| (cell_of(body.position, size), at as u32));
+        self.cells.extend(cells);
         self.cells.sort_unstable();
-        for &((x, z), index) in &self.cells {
-            let body = self.bodies[index as usize];
-            let mut push = Vec3::ZERO;
-            for column in [x.saturating_sub(1), x, x.saturating_add(1)] {
-                let first = (column, z.saturating_sub(1));
-                let last = (column, z.saturating_add(1));
-                let from = self.cells.partition_point(|entry| entry.0 < first);
-                for (_, other) in self.cells[from..].iter().take_while(|entry| entry.0 <= last) {
-                    if *other != index {
-                        push += Self::pair(&body, &self.bodies[*other as usize]);
-                    }
+    }
+
+    /// How far `id` should move aside in a tick of `dt` seconds: horizontal, zero for a stranger. `seen` says where it sees
+    /// another, or that it does not; whoever is more than `moved` metres away from there by now may be overlooked.
+    pub fn displacement(&self, id: StableId, dt: f32, moved: f32, seen: impl Fn(StableId) -> Option<Vec3>) -> Vec3 {
+        let Ok(at) = self.bodies.binary_search_by_key(&id, |body| body.id) else { return Vec3::ZERO };
+        let body = self.bodies[at];
+        let reach = body.radius + self.radius_max + moved.max(0.0);
+        let side = Vec3::new(reach, 0.0, reach);
+        let (low, high) =
+            (cell_of(body.position - side, self.cell_size), cell_of(body.position + side, self.cell_size));
+        let mut push = Vec3::ZERO;
+        for column in low.0..=high.0 {
+            let from = self.cells.partition_point(|entry| entry.0 < (column, low.1));
+            for (_, other) in self.cells[from..].iter().take_while(|entry| entry.0 <= (column, high.1)) {
+                let other = &self.bodies[*other as usize];
+                let apart = (other.position - body.position).with_y(0.0);
+                if other.id == id || apart.length_squared() > reach * reach {
+                    continue;
+                }
+                if let Some(position) = seen(other.id) {
+                    push += Self::pair(&body, &Body { position, ..*other });
                 }
             }
-            self.bodies[index as usize].displacement = push.clamp_length_max(Self::SPEED_MAX * dt);
         }
-    }
-
-    /// How far `id` should move aside: horizontal, zero for a stranger.
-    pub fn displacement(&self, id: StableId) -> Vec3 {
-        let found = self.bodies.binary_search_by_key(&id, |body| body.id);
-        found.map_or(Vec3::ZERO, |at| self.bodies[at].displacement)
+        push.clamp_length_max(Self::SPEED_MAX * dt)
     }
 
     /// What one of two moves.
@@ -99,4 +109,9 @@ impl Separation {
         let (x, z) = WAYS[((id.0 ^ other.0) % 4) as usize];
         if id < other { Vec3::new(x, 0.0, z) } else { Vec3::new(-x, 0.0, -z) }
     }
+}
+
+fn cell_of(position: Vec3, size: f32) -> (i32, i32) {
+    let cell = |axis: f32| libm::floorf(axis / size) as i32;
+    (cell(position.x), cell(position.z))
 }
