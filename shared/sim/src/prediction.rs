@@ -3,7 +3,7 @@
 //!
 //! What only the server decides is left out of its tick: damage, death, the match. The others stand in it as [`Shown`]: solid
 //! to one's shots and in one's way where they are drawn. Props and doors are moved by Rapier here too, so that one's own pushes
-//! act at once; see [`bodies`]. Everything that the server was wrong or right about comes in through [`Prediction::restore`];
+//! act at once; see `bodies`. Everything that the server was wrong or right about comes in through [`Prediction::restore`];
 //! when to do that is the client's business.
 
 mod bodies;
