@@ -28,7 +28,7 @@ const THING_SEEN_MS: u32 = 400;
 const NEUTRAL_HIDDEN_MS: u32 = 100;
 
 /// What judgements of one client may cost in a second, in lines to one piece of some 20 ns. What is not spent is kept for
-/// [`SAVED_TICKS`]. What is due and cannot be paid counts as seen, since nobody may miss what is in sight.
+/// `SAVED_TICKS`. What is due and cannot be paid counts as seen, since nobody may miss what is in sight.
 pub const COST_PER_SECOND: u32 = 120_000;
 
 /// The same for all clients of a room together in a tick: 2 ms.
