@@ -69,7 +69,7 @@ fn cost(name: &str, map: &Arc<Map>, players: u16, ticks: u32) {
         for slot in 0..players {
             let Some(watcher) = interest.watch(slot) else { continue };
             (1..watcher.wanted().len().min(TOLD_PER_TICK + 1)).for_each(|at| watcher.told(at, number));
-            (0..watcher.gone().len()).for_each(|at| watcher.forgotten(at, number));
+            (0..watcher.gone().len()).for_each(|at| watcher.forgotten(at));
             wanted += watcher.wanted().len() * usize::from(warm);
             gone += watcher.gone().len() * usize::from(warm);
         }

@@ -10,8 +10,8 @@ use arbiter_sim::rules::{Behaviour, Rules};
 
 use super::truth::{Followed, Truth};
 
-/// A shot whose input was late, or one that a late input made possible, is decided so many ticks beside the one that showed it at most: a fifteenth of a second at 60
-/// ticks a second, in which nobody tells two shots apart.
+/// A shot whose input was late, or one that a late input made possible, is decided so many ticks beside the one that showed it
+/// at most: a fifteenth of a second at 60 ticks a second, in which nobody tells two shots apart.
 const BESIDE_TICKS: u32 = 4;
 
 /// What shots came to.

@@ -38,8 +38,6 @@ pub struct Judged {
     pub level: u8,
     /// Until when it is of interest because of what it did.
     pub contact_until: u32,
-    /// When it went out of sight.
-    pub lost: u32,
 }
 
 /// What is looked at of an entity in every tick: a quarter of a cache line, since one that is wanted is found at random.
@@ -102,9 +100,8 @@ impl Pairs {
         pair.flags |= TOLD;
     }
 
-    /// The client is told with the snapshot of `tick` that what stands here is out of sight.
-    pub fn forget(&mut self, place: usize, tick: u32) {
-        self.judged[place].lost = tick;
+    /// The client is told that what stands here is out of sight.
+    pub fn forget(&mut self, place: usize) {
         let pair = &mut self.all[place];
         if pair.flags & (TOLD | PLAYER) == TOLD | PLAYER {
             self.news.push(News::Forgotten(pair.id));

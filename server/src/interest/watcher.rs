@@ -135,9 +135,9 @@ impl Watcher {
     }
 
     /// The client is told that the entity at this place of [`Self::gone`] is out of sight.
-    pub fn forgotten(&mut self, at: usize, tick: u32) {
+    pub fn forgotten(&mut self, at: usize) {
         let Some(place) = self.gone_places.get(at) else { return };
-        self.pairs.forget(*place as usize, tick);
+        self.pairs.forget(*place as usize);
     }
 
     /// What the client was told of players since the last call, in order.
@@ -148,15 +148,6 @@ impl Watcher {
     /// Whether the client may know an entity now.
     pub fn may_know(&self, scene: &Scene, id: StableId) -> bool {
         self.place(scene, id).is_some_and(|place| self.pairs.all[place].flags & RELEVANT != 0)
-    }
-
-    /// Whether the client may hit an entity: it was told of it, and less than `rewind` ticks ago that it is out of sight.
-    /// Made for the room, which records it; a simulation must not ask it, since it would not be there in a replay.
-    pub fn may_hit(&self, scene: &Scene, id: StableId, rewind: u32) -> bool {
-        self.place(scene, id).is_some_and(|place| {
-            let lost = self.pairs.judged[place].lost;
-            self.pairs.all[place].flags & TOLD != 0 || (lost != 0 && scene.tick.saturating_sub(lost) < rewind)
-        })
     }
 
     fn place(&self, scene: &Scene, id: StableId) -> Option<usize> {

@@ -193,7 +193,7 @@ impl Moment<'_> {
         let served = seat.peer.encode(self.history, cache, viewer, &wish, parts);
         (0..served).for_each(|at| watcher.told(at, self.tick));
         // From here on the peer repeats it until the client knows.
-        (0..gone).for_each(|at| watcher.forgotten(at, self.tick));
+        (0..gone).for_each(|at| watcher.forgotten(at));
         told.too_large += u64::from(parts.too_large);
         let header = SnapshotHeader::new(seat.newest.map(|(_, margin)| margin), self.match_number);
         let Remote { shard, client } = seat.client;
