@@ -32,7 +32,8 @@ describe! {
     pub struct Told {
         /// Slots of the match.
         pub slots: u16,
-        /// A row for each shooter, a bit for each target, both by slot; rows begin with a word of their own.
+        /// A row for each shooter, a bit for each target, both by slot; rows begin with a word of their own. Empty until anybody
+        /// was told of anything.
         pub bits: Vec<u64>,
     }
 }
@@ -49,8 +50,7 @@ impl Plugin for ToldPlugin {
 impl Told {
     /// Nobody is bound.
     pub fn new(slots: u16) -> Self {
-        let words = usize::from(slots).div_ceil(WORD_SLOTS);
-        Self { slots, bits: vec![0; words * usize::from(slots)] }
+        Self { slots, bits: Vec::new() }
     }
 
     /// Toggles bits of one row: bit n of `toggled` is slot `group * 32 + n`. What is out of range is ignored.
@@ -59,6 +59,9 @@ impl Told {
         let inside = self.slots.saturating_sub(first).min(GROUP_SLOTS);
         let toggled = u64::from(toggled) & ((1 << inside) - 1);
         let (word, bit) = place(first);
+        if self.bits.is_empty() && slot < self.slots && toggled != 0 {
+            self.bits.resize(self.words() * usize::from(self.slots), 0);
+        }
         if let Some(word) = self.row_mut(slot).get_mut(word) {
             *word ^= toggled << bit;
         }
@@ -157,7 +160,7 @@ mod tests {
         told.forget(69);
         assert_eq!((told.group(2, 2), told.group(69, 0)), (1 << 6, 0));
         told.forget(2);
-        assert_eq!(told, Told::new(100));
+        assert!(told.bits.iter().all(|word| *word == 0));
     }
 
     #[test]
