@@ -210,7 +210,7 @@ pub fn aim_turrets(
         let source = Source { id, owner: identity.owner, team: identity.team };
         let muzzle = place.position + Vec3::Y * rule.height;
         let mut best: Option<(f32, StableId, Vec3)> = None;
-        for body in &scene.bodies.players {
+        for body in scene.bodies.near(muzzle - Vec3::Y * 1.1, rule.range) {
             if !source.hostile(body.team, body.owner) {
                 continue;
             }
@@ -294,7 +294,7 @@ pub fn act_areas(
         }
         state.next_tick = clock.tick + some_ticks(&clock, area.interval_ms);
         let source = Source { id: state.by, owner: identity.owner, team: identity.team };
-        for body in &bodies.players {
+        for body in bodies.near(place.position - Vec3::Y * 0.9, area.radius) {
             let middle = body.now.position + Vec3::Y * 0.9;
             let hostile = source.hostile(body.team, body.owner);
             let concerned = match area.side {

@@ -142,6 +142,8 @@ pub struct TurretBody {
 pub struct Bodies {
     /// Living players by slot.
     pub players: Vec<PlayerBody>,
+    /// Where each of them is, for looking who is near a shot's way at all.
+    places: Places,
     /// Walls that stand, by id.
     pub walls: Vec<WallBody>,
     /// Walls that fell a moment ago, in that order: who still sees them is stopped by them.
@@ -150,6 +152,64 @@ pub struct Bodies {
     pub turrets: Vec<TurretBody>,
     /// Props and their centres, by id.
     pub props: Vec<(StableId, Vec3)>,
+}
+
+impl Bodies {
+    /// Living players whose feet may be at most `within` metres from `point`, by slot: some are a little further away.
+    pub fn near(&self, point: Vec3, within: f32) -> impl Iterator<Item = &PlayerBody> {
+        const ROUNDING: f32 = 0.01;
+        let near = self.places.near(point + Vec3::Y, Vec3::ZERO, 0.0, within + ROUNDING);
+        near.map(|at| &self.players[at])
+    }
+}
+
+/// Points in blocks whose coordinates lie side by side, so that several are judged by the instructions of one.
+#[derive(Debug, Default)]
+struct Places {
+    blocks: Vec<[[f32; Self::LANES]; 3]>,
+}
+
+impl Places {
+    /// So many that the compiler keeps the loop and makes vectors of it.
+    const LANES: usize = 32;
+    /// Where nothing is near, and a square still finite.
+    const NOWHERE: f32 = 1e15;
+
+    /// Puts points in place of those that were there.
+    fn fill(&mut self, points: impl Iterator<Item = Vec3>) {
+        self.blocks.clear();
+        for (at, point) in points.enumerate() {
+            let lane = at % Self::LANES;
+            if lane == 0 {
+                self.blocks.push([[Self::NOWHERE; Self::LANES]; 3]);
+            }
+            if let Some(block) = self.blocks.last_mut() {
+                (block[0][lane], block[1][lane], block[2][lane]) = (point.x, point.y, point.z);
+            }
+        }
+    }
+
+    /// Numbers of the points at most `within` from the way of `max` metres from `from`, in their order.
+    fn near(&self, from: Vec3, direction: Vec3, max: f32, within: f32) -> impl Iterator<Item = usize> {
+        let within = within * within;
+        self.blocks.iter().enumerate().flat_map(move |(number, [xs, ys, zs])| {
+            let mut squares = [0.0; Self::LANES];
+            let mut count = 0;
+            for lane in 0..Self::LANES {
+                let (x, y, z) = (xs[lane] - from.x, ys[lane] - from.y, zs[lane] - from.z);
+                let along = x * direction.x + y * direction.y + z * direction.z;
+                let along = if along > 0.0 { along } else { 0.0 };
+                let along = if along < max { along } else { max };
+                let (x, y, z) = (x - direction.x * along, y - direction.y * along, z - direction.z * along);
+                squares[lane] = x * x + y * y + z * z;
+                count += u32::from(squares[lane] <= within);
+            }
+            let lanes = squares.into_iter().enumerate();
+            let near =
+                lanes.filter_map(move |(lane, square)| (square <= within).then_some(number * Self::LANES + lane));
+            near.take(count as usize)
+        })
+    }
 }
 
 /// Fills [`Bodies`].
@@ -190,6 +250,8 @@ pub fn gather_bodies(
         bodies.walls.extend_from_slice(&shown.walls);
         bodies.turrets.extend_from_slice(&shown.turrets);
     }
+    let Bodies { players, places, .. } = &mut *bodies;
+    places.fill(players.iter().map(|body| body.now.position + Vec3::Y));
     for &(id, entity) in index.of(Kind::Shield) {
         let Ok((identity, place, wall)) = walls.get(entity) else { continue };
         bodies.walls.push(WallBody::new(id, identity, place, wall, u32::MAX));
@@ -428,13 +490,19 @@ impl Scene<'_, '_> {
         let back = seen.map_or(0, |seen| self.clock.tick.saturating_sub(seen.tick));
         let back = (back as f32 * self.clock.dt).min(self.rules.combat.rewind_max_ms as f32 * 0.001);
         let slack = BODY_RADIUS + radius + back * self.rules.movement.fall_speed_max;
-        for body in &self.bodies.players {
-            let centre = body.now.position + Vec3::Y - from;
-            let along = centre.dot(direction).clamp(0.0, reach(&best));
-            if (centre - direction * along).length_squared() > slack * slack || !meets(body) {
+        for at in self.bodies.places.near(from, direction, max, slack) {
+            let body = &self.bodies.players[at];
+            if !meets(body) {
                 continue;
             }
             let Some(pose) = self.pose(body, seen) else { continue };
+            let centre = pose.position + Vec3::Y - from;
+            let along = centre.dot(direction).clamp(0.0, reach(&best));
+            let apart = BODY_RADIUS + radius;
+            // In a crowd most of those who may have been near were not.
+            if (centre - direction * along).length_squared() > apart * apart {
+                continue;
+            }
             let hit = hit_body(&self.rules.body, &self.rules.movement, &pose, from, direction, reach(&best), radius);
             if let Some((distance, part)) = hit {
                 best = Some(Trace { distance, normal: -direction, met: Met::Player(body.id, body.entity, part) });

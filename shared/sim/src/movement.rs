@@ -54,7 +54,16 @@ pub struct Triggered(pub Vec<(StableId, u16)>);
 
 /// Memory of the separation of players, kept for its capacity only.
 #[derive(Resource, Default)]
-struct Crowd(Separation);
+struct Crowd(Separation<InTheWay>);
+
+/// Whoever may stand in one's way, by where one sees them.
+#[derive(Debug, Clone, Copy)]
+enum InTheWay {
+    /// Simulated here: seen in the past.
+    Simulated(Entity),
+    /// Shown to who predicts, at this place.
+    Shown(Vec3),
+}
 
 /// Movement of players.
 pub struct MovementPlugin;
@@ -151,11 +160,11 @@ fn move_players(
         if let Ok((_, _, life, _, state)) = players.get(entity)
             && life.alive
         {
-            crowd.0.push(id, state.position, params.radius);
+            crowd.0.push(id, state.position, params.radius, InTheWay::Simulated(entity));
         }
     }
     for other in shown.iter().flat_map(|shown| &shown.players) {
-        crowd.0.push(other.body.id, other.stands, params.radius);
+        crowd.0.push(other.body.id, other.stands, params.radius, InTheWay::Shown(other.stands));
     }
     crowd.0.sort();
     for (_, id, entity) in index.players() {
@@ -166,13 +175,14 @@ fn move_players(
         let speed = rules.hero(player.hero).speed_factor * tuning.speed;
         let mut wish = wish(&rules.movement, &controls.input, mobility, speed, clock.tick);
         let view = view_of(&controls.input, &clock, &rules);
-        let seen = |other: StableId| match &shown {
-            Some(shown) => shown.players.iter().find(|player| player.body.id == other).map(|player| player.stands),
-            None => index
-                .entity(other)
-                .and_then(|other| histories.get(other).ok()?.at(view.tick, view.fraction, clock.tick - 1))
-                .filter(|pose| pose.alive)
-                .map(|pose| pose.position),
+        let seen = |other: InTheWay| match other {
+            InTheWay::Shown(stands) => Some(stands),
+            // Who only predicts knows of others what it was shown.
+            InTheWay::Simulated(_) if shown.is_some() => None,
+            InTheWay::Simulated(other) => {
+                let pose = histories.get(other).ok()?.at(view.tick, view.fraction, clock.tick - 1)?;
+                pose.alive.then_some(pose.position)
+            }
         };
         let moved = (clock.tick - view.tick) as f32 * clock.dt * SEEN_SPEED_MAX;
         wish.displacement = crowd.0.displacement(id, clock.dt, moved, seen);

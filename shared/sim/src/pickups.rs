@@ -133,7 +133,7 @@ pub fn collect(
             continue;
         }
         let rule = &rules.pickups[usize::from(pickup.kind)];
-        for body in &bodies.players {
+        for body in bodies.near(place.position, rule.radius) {
             if body.now.position.distance_squared(place.position) > rule.radius * rule.radius {
                 continue;
             }

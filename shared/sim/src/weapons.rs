@@ -378,10 +378,10 @@ pub fn sweep(
             found.truncate(usize::from(rule.targets_max));
         }
     };
-    for body in &scene.bodies.players {
-        // Cheap and generous: reach, a body, and how far one can have run.
-        let near = rule.reach + 4.0 + 0.25 * movement.fall_speed_max;
-        if body.now.position.distance_squared(from) > near * near || !scene.shootable(source, body, seen) {
+    // Cheap and generous: reach, a body, and how far one can have run.
+    let near = rule.reach + 4.0 + 0.25 * movement.fall_speed_max;
+    for body in scene.bodies.near(from, near) {
+        if !scene.shootable(source, body, seen) {
             continue;
         }
         let Some(pose) = scene.pose(body, seen) else { continue };

@@ -370,15 +370,15 @@ proptest! {
             forwards.clear();
             backwards.clear();
             for (id, body) in bodies.iter().enumerate() {
-                forwards.push(StableId(id as u32 + 1), body.position, scene.params.radius);
+                forwards.push(StableId(id as u32 + 1), body.position, scene.params.radius, id);
             }
             for (id, body) in bodies.iter().enumerate().rev() {
-                backwards.push(StableId(id as u32 + 1), body.position, scene.params.radius);
+                backwards.push(StableId(id as u32 + 1), body.position, scene.params.radius, id);
             }
             forwards.sort();
             backwards.sort();
             let places: Vec<Vec3> = bodies.iter().map(|body| body.position).collect();
-            let seen = |id: StableId| places.get(id.0 as usize - 1).copied();
+            let seen = |other: usize| places.get(other).copied();
             for (id, body) in bodies.iter_mut().enumerate() {
                 let id = StableId(id as u32 + 1);
                 let displacement = forwards.displacement(id, DT, 0.0, seen);
