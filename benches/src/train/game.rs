@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arbiter_cli::assets::Assets;
 use arbiter_cli::fight::Fight;
 use arbiter_schema::{Registry, StableId};
-use arbiter_snapshot::codec::entity::{Around, active, entity, odd};
+use arbiter_snapshot::codec::entity::{Around, Subject};
 use arbiter_snapshot::codec::{Coder, Past, Plan, Tables};
 use arbiter_snapshot::{Known, Layout};
 
@@ -98,7 +98,8 @@ fn tell<C: Coder>(tables: &Tables, coder: &mut C, registry: &Registry, past: &Ve
         }));
         let past = Past { states: [&a.lanes, &b.lanes, &c.lanes], age: age as i64, gaps: [1, (far - age) as i64] };
         let (nobody, mut told) = (Around::default(), now.lanes.clone());
-        let odd = !active(&plan, &past) || odd(tables, &plan, &past, &nobody, &told);
-        entity(coder, tables, &plan, &past, &nobody, odd, &mut told).expect("a recorder does not fail");
+        let mut subject = Subject::new(tables, &plan, &past);
+        let odd = !subject.active() || subject.odd(&nobody, &told);
+        subject.tell(coder, &nobody, odd, &mut told).expect("a recorder does not fail");
     }
 }

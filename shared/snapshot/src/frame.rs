@@ -108,6 +108,19 @@ impl Frame {
         &self.lanes[start..start + usize::from(head.lanes_len)]
     }
 
+    /// Whether rows that follow each other say the same as those of another frame.
+    pub(crate) fn same_rows(&self, heads: &[Head], other: &Self, others: &[Head]) -> bool {
+        fn lanes<'a>(frame: &'a Frame, heads: &[Head]) -> &'a [i32] {
+            let (start, end) = heads.first().zip(heads.last()).map_or((0, 0), |(first, last)| {
+                (first.lanes_at as usize, last.lanes_at as usize + usize::from(last.lanes_len))
+            });
+            &frame.lanes[start..end]
+        }
+        // Of one component all rows have as many lanes.
+        let components = |heads| Iterator::map(<[Head]>::iter(heads), |head| head.component);
+        components(heads).eq(components(others)) && lanes(self, heads) == lanes(other, others)
+    }
+
     fn row(&self, head: &Head) -> FrameRow<'_> {
         FrameRow {
             id: head.id,

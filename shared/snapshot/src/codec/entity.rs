@@ -1,6 +1,6 @@
 //! One entity: which symbols tell it, in which order, and what both ends know when each is coded.
 
-use super::numbers::{SYMBOLS, Turn, difference, scale};
+use super::numbers::{SYMBOLS, Turn, difference, normal, scale};
 use super::plan::{Group, Kind, Plan};
 use super::predict::{Past, Turning, axis_inputs, lane_of, turn_of};
 use super::tables::{Fit, Model, Tables};
@@ -41,6 +41,7 @@ fn sum(values: [i64; 3]) -> i64 {
 }
 
 /// What of an entity's past every symbol may look at.
+#[derive(Clone, Copy)]
 struct Motion {
     step: i32,
     far: [i64; 3],
@@ -68,37 +69,111 @@ impl Motion {
     }
 }
 
-/// Whether any group was in motion at the states that are held.
-pub fn active(plan: &Plan, past: &Past<'_>) -> bool {
-    plan.groups.iter().any(|group| past.moves(group.lanes()))
+/// Groups whose motion is noted; those of a plan that has more are looked at whenever they are asked for.
+const NOTED: usize = u64::BITS as usize;
+
+/// An entity of which something is about to be told, and what both ends know of it before. What is asked twice is found once.
+pub struct Subject<'a> {
+    tables: &'a Tables,
+    plan: &'a Plan,
+    past: &'a Past<'a>,
+    /// Which groups were in motion: lowest bit first.
+    moving: u64,
+    motion: Option<Motion>,
+    /// The guess of the rotation, by where its place had missed its guess.
+    turn: Option<([i64; 3], TurnGuess)>,
 }
 
-/// Whether an entity in motion has to be told group by group: something else moves than did, or it stopped altogether, or
-/// another component of its rotation is the largest than the one that was guessed.
-pub fn odd(tables: &Tables, plan: &Plan, past: &Past<'_>, around: &Around, now: &[i32]) -> bool {
-    if now == past.states[0] {
-        return true;
+/// Where a rotation was guessed to turn.
+#[derive(Clone, Copy)]
+struct TurnGuess {
+    guess: Turn,
+    turning: Turning,
+    /// By what it rolls further, and from where.
+    key: usize,
+    inputs: [[i64; 4]; 4],
+    alone: Turn,
+}
+
+impl<'a> Subject<'a> {
+    /// An entity with this past.
+    pub fn new(tables: &'a Tables, plan: &'a Plan, past: &'a Past<'a>) -> Self {
+        let groups = plan.groups.iter().take(NOTED).enumerate();
+        let moving = groups.fold(0, |moving, (at, group)| moving | u64::from(past.moves(group.lanes())) << at);
+        Self { tables, plan, past, moving, motion: None, turn: None }
     }
-    // As the walk does it: where the place missed its guess is known before anything else is guessed.
-    let mut missed = [0; 3];
-    if let Some(group) = plan.place_group().map(|at| &plan.groups[at]).filter(|group| past.moves(group.lanes())) {
-        for (axis, missed) in missed.iter_mut().enumerate() {
-            let alone = axis_guess(tables, past, group, axis, around).1;
-            *missed = i64::from(now[group.at + axis]) - alone;
-        }
+
+    /// Whether any group was in motion at the states that are held.
+    pub fn active(&self) -> bool {
+        self.moving != 0 || self.plan.groups.iter().skip(NOTED).any(|group| self.past.moves(group.lanes()))
     }
-    let mut motion = None;
-    plan.groups.iter().any(|group| {
-        if !past.moves(group.lanes()) {
-            return now[group.lanes()] != past.states[0][group.lanes()];
+
+    fn moves(&self, number: usize) -> bool {
+        if number < NOTED {
+            return self.moving >> number & 1 != 0;
         }
-        if group.kind != Kind::Turn {
-            return false;
+        self.past.moves(self.plan.groups[number].lanes())
+    }
+
+    /// Numbers of the groups at rest, from one on.
+    fn resting(&self, from: usize) -> impl Iterator<Item = usize> {
+        (from..self.plan.groups.len()).filter(|number| !self.moves(*number))
+    }
+
+    /// Rotations in motion.
+    fn turns(&self) -> impl Iterator<Item = &'a Group> {
+        let groups = self.plan.groups.iter().enumerate();
+        groups.filter(|(number, group)| group.kind == Kind::Turn && self.moves(*number)).map(|(_, group)| group)
+    }
+
+    fn stays(&self, number: usize, now: &[i32]) -> bool {
+        self.plan.groups[number].lanes().all(|lane| now[lane] == self.past.states[0][lane])
+    }
+
+    fn motion(&mut self) -> Motion {
+        *self.motion.get_or_insert_with(|| Motion::new(self.plan, self.past))
+    }
+
+    /// The guess of the rotation, where the place missed its guess by so much.
+    fn turn_guess(&mut self, group: &Group, missed: [i64; 3]) -> TurnGuess {
+        if let Some((by, guess)) = self.turn
+            && by == missed
+        {
+            return guess;
         }
-        let motion = motion.get_or_insert_with(|| Motion::new(plan, past));
-        let (guess, ..) = turn_guess(tables, motion, past, group, missed);
-        order(&guess)[0] != (now[group.at] as usize).min(3)
-    })
+        let motion = self.motion();
+        let turning = motion.turning.unwrap_or_else(|| Turning::new(self.past, group));
+        let (alone, way) = turning.guess(self.tables);
+        let (key, inputs) = turning.rolled(&way, motion.far, missed);
+        let mut guess = alone;
+        for (part, inputs) in guess.iter_mut().zip(&inputs) {
+            *part += self.tables.fit(Fit::Rolled, key, inputs);
+        }
+        let guess = TurnGuess { guess: normal(guess), turning, key, inputs, alone };
+        self.turn = Some((missed, guess));
+        guess
+    }
+
+    /// Whether an entity in motion has to be told group by group: something else moves than did, or it stopped altogether, or
+    /// another component of its rotation is the largest than the one that was guessed.
+    pub fn odd(&mut self, around: &Around, now: &[i32]) -> bool {
+        let (plan, past) = (self.plan, self.past);
+        if now == past.states[0] || self.resting(0).any(|number| !self.stays(number, now)) {
+            return true;
+        }
+        let Some(turn) = self.turns().next() else { return false };
+        // As the walk does it: where the place missed its guess is known before anything else is guessed.
+        let mut missed = [0; 3];
+        if let Some(number) = plan.place_group().filter(|number| self.moves(*number)) {
+            let group = &plan.groups[number];
+            for (axis, missed) in missed.iter_mut().enumerate() {
+                let alone = axis_guess(self.tables, past, group, axis, around).1;
+                *missed = i64::from(now[group.at + axis]) - alone;
+            }
+        }
+        let largest = order(&self.turn_guess(turn, missed).guess)[0];
+        self.turns().any(|group| (now[group.at] as usize).min(3) != largest)
+    }
 }
 
 /// Guess of an axis; the guess without neighbours; how far it goes.
@@ -120,23 +195,6 @@ fn contact_inputs(around: &Around, axis: usize) -> (usize, [i64; 3]) {
     (key, [around.missed[0][axis], around.missed[1][axis], around.missed[2][axis]])
 }
 
-fn turn_guess(
-    tables: &Tables,
-    motion: &Motion,
-    past: &Past<'_>,
-    group: &Group,
-    missed: [i64; 3],
-) -> (Turn, usize, [[i64; 4]; 4], Turn) {
-    let turning = motion.turning.unwrap_or_else(|| Turning::new(past, group));
-    let (alone, way) = turning.guess(tables);
-    let (key, inputs) = turning.rolled(&way, motion.far, missed);
-    let mut guess = alone;
-    for (part, inputs) in guess.iter_mut().zip(&inputs) {
-        *part += tables.fit(Fit::Rolled, key, inputs);
-    }
-    (super::numbers::normal(guess), key, inputs, alone)
-}
-
 /// The components by size, largest first.
 fn order(turn: &Turn) -> [usize; 4] {
     let mut order = [0, 1, 2, 3];
@@ -144,83 +202,68 @@ fn order(turn: &Turn) -> [usize; 4] {
     order
 }
 
-/// Tells or reads an entity: a writer finds its lanes in `now`, a reader puts them there. `odd` as both ends know it by now.
-pub fn entity<C: Coder>(
-    coder: &mut C,
-    tables: &Tables,
-    plan: &Plan,
-    past: &Past<'_>,
-    around: &Around,
-    odd: bool,
-    now: &mut [i32],
-) -> Result<Told, Damaged> {
-    let told = Told::default();
-    let in_motion = active(plan, past);
-    if odd && coder.symbol(Model::Mask, &[i32::from(in_motion)], u32::from(now != past.states[0]))? == 0 {
-        now.copy_from_slice(past.states[0]);
-        return Ok(told);
-    }
-    let mut walk = Walk { motion: Motion::new(plan, past), in_motion, resting: 0, left: 0, told };
-    // Where it is comes first: what else changes hangs together with how far it missed its guess.
-    let first = plan.place_group().filter(|at| past.moves(plan.groups[*at].lanes()));
-    if let Some(at) = first {
-        walk.group(coder, tables, plan, past, around, odd, at, now)?;
-    }
-    if odd {
-        walk.resting = plan.groups.iter().filter(|group| !past.moves(group.lanes())).count();
-        walk.left = walk.skip(coder, plan, past, now, 0)?;
-    }
-    for number in (0..plan.groups.len()).filter(|number| first != Some(*number)) {
-        let group = &plan.groups[number];
-        if past.moves(group.lanes()) {
-            walk.group(coder, tables, plan, past, around, odd, number, now)?;
-            continue;
+impl Subject<'_> {
+    /// Tells or reads the entity: a writer finds its lanes in `now`, a reader puts them there. `odd` as both ends know it by
+    /// now.
+    pub fn tell<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        around: &Around,
+        odd: bool,
+        now: &mut [i32],
+    ) -> Result<Told, Damaged> {
+        let (plan, past) = (self.plan, self.past);
+        let mut told = Told::default();
+        let in_motion = i32::from(self.active());
+        if odd && coder.symbol(Model::Mask, &[in_motion], u32::from(now != past.states[0]))? == 0 {
+            now.copy_from_slice(past.states[0]);
+            return Ok(told);
         }
-        if !odd || walk.left > 0 {
-            walk.left = walk.left.saturating_sub(1);
-            walk.resting = walk.resting.saturating_sub(1);
-            now[group.lanes()].copy_from_slice(&past.states[0][group.lanes()]);
-            continue;
+        // Where it is comes first: what else changes hangs together with how far it missed its guess.
+        let first = plan.place_group().filter(|at| self.moves(*at));
+        if let Some(at) = first {
+            self.group(coder, around, odd, at, now, &mut told)?;
         }
-        walk.resting = walk.resting.saturating_sub(1);
-        walk.group(coder, tables, plan, past, around, odd, number, now)?;
-        walk.left = walk.skip(coder, plan, past, now, number + 1)?;
+        // Groups at rest that are still to come, and how many of them stay as they were before the next that does not.
+        let (mut resting, mut left) = (0, 0);
+        if odd {
+            resting = self.resting(0).count();
+            left = self.skip(coder, &told, resting, now, 0)?;
+        }
+        for number in (0..plan.groups.len()).filter(|number| first != Some(*number)) {
+            if self.moves(number) {
+                self.group(coder, around, odd, number, now, &mut told)?;
+                continue;
+            }
+            resting = resting.saturating_sub(1);
+            if !odd || left > 0 {
+                left = left.saturating_sub(1);
+                plan.groups[number].lanes().for_each(|lane| now[lane] = past.states[0][lane]);
+                continue;
+            }
+            self.group(coder, around, odd, number, now, &mut told)?;
+            left = self.skip(coder, &told, resting, now, number + 1)?;
+        }
+        Ok(told)
     }
-    Ok(walk.told)
-}
 
-/// What a walk over an entity carries along.
-struct Walk {
-    motion: Motion,
-    in_motion: bool,
-    /// Groups at rest that are still to come.
-    resting: usize,
-    /// How many of them stay as they were before the next that does not.
-    left: usize,
-    told: Told,
-}
-
-impl Walk {
     /// How many groups at rest, from one on, stay as they were before one that does not, or all that are left.
     fn skip<C: Coder>(
-        &self,
+        &mut self,
         coder: &mut C,
-        plan: &Plan,
-        past: &Past<'_>,
+        told: &Told,
+        resting: usize,
         now: &[i32],
         from: usize,
     ) -> Result<usize, Damaged> {
-        let mut resting = plan.groups[from..].iter().filter(|group| !past.moves(group.lanes()));
-        let stays = |group: &&Group| now[group.lanes()] == past.states[0][group.lanes()];
-        let actual = resting.by_ref().take_while(stays).count();
-        let missed = scale(sum(self.told.missed));
+        let actual = self.resting(from).take_while(|number| self.stays(*number, now)).count();
         let features = [
             from as i32,
-            self.resting as i32,
-            i32::from(self.in_motion),
-            missed,
-            self.motion.step,
-            plan.groups.len() as i32,
+            resting as i32,
+            i32::from(self.active()),
+            scale(sum(told.missed)),
+            self.motion().step,
+            self.plan.groups.len() as i32,
         ];
         let mut skipped = 0;
         loop {
@@ -229,30 +272,157 @@ impl Walk {
             let symbol =
                 coder.symbol(Model::Skip, &features, (actual - skipped.min(actual)).min(most) as u32)? as usize;
             skipped += symbol;
-            if symbol < most || skipped >= self.resting {
+            if symbol < most || skipped >= resting {
                 return Ok(skipped);
             }
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "what a walk over an entity needs")]
     fn group<C: Coder>(
         &mut self,
         coder: &mut C,
-        tables: &Tables,
-        plan: &Plan,
-        past: &Past<'_>,
         around: &Around,
         odd: bool,
         number: usize,
         now: &mut [i32],
+        told: &mut Told,
     ) -> Result<(), Damaged> {
-        let group = &plan.groups[number];
+        let group = &self.plan.groups[number];
         match group.kind {
-            Kind::Axes => axes(coder, tables, plan, past, group, &self.motion, around, now, &mut self.told),
-            Kind::Turn => turn(coder, tables, past, group, &self.motion, around, odd, now, &mut self.told),
-            Kind::Linear | Kind::Hold => lane(coder, plan, past, number, &self.told, now),
+            Kind::Axes => self.axes(coder, group, around, now, told),
+            Kind::Turn => self.turn(coder, group, around, odd, now, told),
+            Kind::Linear | Kind::Hold => lane(coder, self.plan, self.past, number, told, now),
         }
+    }
+
+    fn axes<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        group: &Group,
+        around: &Around,
+        now: &mut [i32],
+        told: &mut Told,
+    ) -> Result<(), Damaged> {
+        let (tables, plan, past, motion) = (self.tables, self.plan, self.past, self.motion());
+        let far = [0, 1, 2].map(|axis| past.far(group.at + axis));
+        let mut before = [0; 2];
+        // Up first: what falls or lands tells most of what the others do.
+        for axis in [1, 0, 2] {
+            let lane = group.at + axis;
+            let (guess, alone, goes) = axis_guess(tables, past, group, axis, around);
+            let (near, step) = (past.near(lane), past.step(lane));
+            let features = [
+                i32::from(axis == 1),
+                clip(step.abs()),
+                clip(far[axis].abs()),
+                clip((near - far[axis]).abs()),
+                motion.step,
+                clip(sum(far) - far[axis].abs()),
+                motion.turn_reach(),
+                motion.turn_step(),
+                clip(goes - far[axis]),
+                clip(goes),
+                clip(far[axis]),
+                before[0],
+                before[1],
+                clip(past.newest(lane)),
+                around.distances[0],
+                clip(around.missed[0][axis]),
+                around.amount[0],
+                around.amount[1],
+                around.distances[2],
+                clip(around.missed[2][axis]),
+                around.driver_amount,
+                clip(around.missed[1][axis]),
+                around.crowd,
+            ];
+            let read = difference(coder, Model::Axis, &features, i64::from(now[lane]) - guess)?;
+            put(now, lane, guess + read, group.max)?;
+            let missed = i64::from(now[lane]) - alone;
+            let (key, inputs) = axis_inputs(past, lane, axis == 1);
+            coder.observe(Fit::Axis, key, &inputs, i64::from(now[lane]) - past.newest(lane));
+            if around.crowd > 0 {
+                let (key, inputs) = contact_inputs(around, axis);
+                coder.observe(Fit::Contact, key, &inputs, missed);
+            }
+            before = [scale(read), before[0]];
+            if plan.place == Some(group.at) {
+                told.missed[axis] = missed;
+            }
+        }
+        Ok(())
+    }
+
+    fn turn<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        group: &Group,
+        around: &Around,
+        odd: bool,
+        now: &mut [i32],
+        told: &mut Told,
+    ) -> Result<(), Damaged> {
+        let motion = self.motion();
+        let TurnGuess { guess, turning, key, inputs, alone } = self.turn_guess(group, told.missed);
+        let order = order(&guess);
+        let mut left_out = order[0];
+        if odd {
+            let margin = (guess[order[0]].abs() - guess[order[1]].abs()) / 32;
+            let actual = (now[group.at] as usize).min(3);
+            let rank = order.iter().position(|at| *at == actual).unwrap_or(0);
+            let features = [clip(margin), clip(turning.reach), clip(sum(told.missed))];
+            left_out = order[(coder.symbol(Model::Rank, &features, rank as u32)? as usize).min(3)];
+        }
+        now[group.at] = left_out as i32;
+        let sign = |turn: &Turn| if turn[left_out] < 0 { -1 } else { 1 };
+        let (guess_sign, newest_sign) = (sign(&guess), sign(&turning.newest));
+        let missed = [scale(told.missed[0]), scale(told.missed[1]), scale(told.missed[2])];
+        let (all, most) = (missed[0] + missed[1] + missed[2], missed[0].max(missed[1]).max(missed[2]));
+        let mut before = [0; 2];
+        let parts = [0, 1, 2, 3].into_iter().filter(|at| *at != left_out);
+        for (number, at) in parts.enumerate() {
+            let lane = group.at + 1 + number;
+            let steps = |part: i64| part * newest_sign * group.max / 23_170;
+            let (near, far) = (steps(turning.near[at]), steps(turning.far[at]));
+            let expected = lane_of(guess_sign * guess[at], group.max);
+            let features = [
+                number as i32,
+                clip(near.abs()),
+                clip(far.abs()),
+                clip((near - far).abs()),
+                clip(turning.step),
+                clip(turning.reach),
+                clip(sum(motion.far)),
+                all,
+                most,
+                before[0],
+                before[1],
+                clip(near - far),
+                clip(far),
+                clip(expected - lane_of(newest_sign * turning.newest[at], group.max)),
+                around.amount[0],
+                around.amount[1],
+                around.distances[2],
+                around.crowd,
+            ];
+            let read = difference(coder, Model::Turn, &features, i64::from(now[lane]) - expected)?;
+            put(now, lane, expected + read, group.max)?;
+            told.turned = told.turned.saturating_add(clip(read.abs()));
+            before = [scale(read), before[0]];
+        }
+        let actual = turn_of(now, group);
+        let along: i64 = (0..4).map(|at| actual[at] * guess[at]).sum();
+        let sign = if along < 0 { -1 } else { 1 };
+        for at in 0..4 {
+            coder.observe(
+                Fit::Turn,
+                turning.key(),
+                &[turning.near[at], turning.far[at]],
+                sign * actual[at] - turning.newest[at],
+            );
+            coder.observe(Fit::Rolled, key, &inputs[at], sign * actual[at] - alone[at]);
+        }
+        Ok(())
     }
 }
 
@@ -292,141 +462,5 @@ fn put(now: &mut [i32], lane: usize, value: i64, max: i64) -> Result<(), Damaged
         return Err(Damaged);
     }
     now[lane] = value as i32;
-    Ok(())
-}
-
-#[allow(clippy::too_many_arguments, reason = "what a walk over an entity carries along")]
-fn axes<C: Coder>(
-    coder: &mut C,
-    tables: &Tables,
-    plan: &Plan,
-    past: &Past<'_>,
-    group: &Group,
-    motion: &Motion,
-    around: &Around,
-    now: &mut [i32],
-    told: &mut Told,
-) -> Result<(), Damaged> {
-    let far = [0, 1, 2].map(|axis| past.far(group.at + axis));
-    let mut before = [0; 2];
-    // Up first: what falls or lands tells most of what the others do.
-    for axis in [1, 0, 2] {
-        let lane = group.at + axis;
-        let (guess, alone, goes) = axis_guess(tables, past, group, axis, around);
-        let (near, step) = (past.near(lane), past.step(lane));
-        let features = [
-            i32::from(axis == 1),
-            clip(step.abs()),
-            clip(far[axis].abs()),
-            clip((near - far[axis]).abs()),
-            motion.step,
-            clip(sum(far) - far[axis].abs()),
-            motion.turn_reach(),
-            motion.turn_step(),
-            clip(goes - far[axis]),
-            clip(goes),
-            clip(far[axis]),
-            before[0],
-            before[1],
-            clip(past.newest(lane)),
-            around.distances[0],
-            clip(around.missed[0][axis]),
-            around.amount[0],
-            around.amount[1],
-            around.distances[2],
-            clip(around.missed[2][axis]),
-            around.driver_amount,
-            clip(around.missed[1][axis]),
-            around.crowd,
-        ];
-        let read = difference(coder, Model::Axis, &features, i64::from(now[lane]) - guess)?;
-        put(now, lane, guess + read, group.max)?;
-        let missed = i64::from(now[lane]) - alone;
-        let (key, inputs) = axis_inputs(past, lane, axis == 1);
-        coder.observe(Fit::Axis, key, &inputs, i64::from(now[lane]) - past.newest(lane));
-        if around.crowd > 0 {
-            let (key, inputs) = contact_inputs(around, axis);
-            coder.observe(Fit::Contact, key, &inputs, missed);
-        }
-        before = [scale(read), before[0]];
-        if plan.place == Some(group.at) {
-            told.missed[axis] = missed;
-        }
-    }
-    Ok(())
-}
-
-#[allow(clippy::too_many_arguments, reason = "what a walk over an entity carries along")]
-fn turn<C: Coder>(
-    coder: &mut C,
-    tables: &Tables,
-    past: &Past<'_>,
-    group: &Group,
-    motion: &Motion,
-    around: &Around,
-    odd: bool,
-    now: &mut [i32],
-    told: &mut Told,
-) -> Result<(), Damaged> {
-    let (guess, key, inputs, alone) = turn_guess(tables, motion, past, group, told.missed);
-    let order = order(&guess);
-    let turning = motion.turning.unwrap_or_else(|| Turning::new(past, group));
-    let mut left_out = order[0];
-    if odd {
-        let margin = (guess[order[0]].abs() - guess[order[1]].abs()) / 32;
-        let actual = (now[group.at] as usize).min(3);
-        let rank = order.iter().position(|at| *at == actual).unwrap_or(0);
-        let features = [clip(margin), clip(turning.reach), clip(sum(told.missed))];
-        left_out = order[(coder.symbol(Model::Rank, &features, rank as u32)? as usize).min(3)];
-    }
-    now[group.at] = left_out as i32;
-    let sign = |turn: &Turn| if turn[left_out] < 0 { -1 } else { 1 };
-    let (guess_sign, newest_sign) = (sign(&guess), sign(&turning.newest));
-    let missed = [scale(told.missed[0]), scale(told.missed[1]), scale(told.missed[2])];
-    let (all, most) = (missed[0] + missed[1] + missed[2], missed[0].max(missed[1]).max(missed[2]));
-    let mut before = [0; 2];
-    let parts = [0, 1, 2, 3].into_iter().filter(|at| *at != left_out);
-    for (number, at) in parts.enumerate() {
-        let lane = group.at + 1 + number;
-        let steps = |part: i64| part * newest_sign * group.max / 23_170;
-        let (near, far) = (steps(turning.near[at]), steps(turning.far[at]));
-        let expected = lane_of(guess_sign * guess[at], group.max);
-        let features = [
-            number as i32,
-            clip(near.abs()),
-            clip(far.abs()),
-            clip((near - far).abs()),
-            clip(turning.step),
-            clip(turning.reach),
-            clip(sum(motion.far)),
-            all,
-            most,
-            before[0],
-            before[1],
-            clip(near - far),
-            clip(far),
-            clip(expected - lane_of(newest_sign * turning.newest[at], group.max)),
-            around.amount[0],
-            around.amount[1],
-            around.distances[2],
-            around.crowd,
-        ];
-        let read = difference(coder, Model::Turn, &features, i64::from(now[lane]) - expected)?;
-        put(now, lane, expected + read, group.max)?;
-        told.turned = told.turned.saturating_add(clip(read.abs()));
-        before = [scale(read), before[0]];
-    }
-    let actual = turn_of(now, group);
-    let along: i64 = (0..4).map(|at| actual[at] * guess[at]).sum();
-    let sign = if along < 0 { -1 } else { 1 };
-    for at in 0..4 {
-        coder.observe(
-            Fit::Turn,
-            turning.key(),
-            &[turning.near[at], turning.far[at]],
-            sign * actual[at] - turning.newest[at],
-        );
-        coder.observe(Fit::Rolled, key, &inputs[at], sign * actual[at] - alone[at]);
-    }
     Ok(())
 }

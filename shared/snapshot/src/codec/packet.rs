@@ -3,7 +3,7 @@
 //! Entities in motion are told as a matter of course; what is told by name is who among them does not go on as expected, and
 //! who of those at rest changes.
 
-use super::entity::{Around, Told, active, entity, odd};
+use super::entity::{Around, Subject, Told};
 use super::numbers::{difference, root};
 use super::plan::Plan;
 use super::predict::Past;
@@ -45,7 +45,7 @@ impl Scratch {
     /// Entities in motion first; `driver` before all others, and then by distance from it.
     fn sort(&mut self, held: &Held<'_>, driver: Option<usize>) {
         let (plan, pasts, count) = (held.plan, held.pasts, held.pasts.len() as u32);
-        let moves = |at: &u32| active(plan, &pasts[*at as usize]);
+        let moves = |at: &u32| plan.groups.iter().any(|group| pasts[*at as usize].moves(group.lanes()));
         self.order.clear();
         self.order.extend((0..count).filter(moves));
         self.moving = self.order.len();
@@ -108,7 +108,8 @@ pub fn shared<C: Coder>(
         for (at, index) in scratch.order.iter().enumerate() {
             let past = &held.pasts[*index as usize];
             let now = &now[*index as usize * size..][..size];
-            let named = if at < moving { odd(tables, plan, past, &nobody, now) } else { now != past.states[0] };
+            let odd = || Subject::new(tables, plan, past).odd(&nobody, now);
+            let named = if at < moving { odd() } else { now != past.states[0] };
             if named {
                 scratch.odd.push(at as u32);
             }
@@ -125,7 +126,7 @@ pub fn shared<C: Coder>(
         let now = &mut now[*index as usize * size..][..size];
         let odd = odds.next_if_eq(&at).is_some();
         if odd || (at as usize) < moving {
-            entity(coder, tables, plan, past, &nobody, odd, now)?;
+            Subject::new(tables, plan, past).tell(coder, &nobody, odd, now)?;
         } else {
             now.copy_from_slice(past.states[0]);
         }
@@ -210,8 +211,9 @@ pub fn small<C: Coder>(
         let past = &held.pasts[index];
         let now = &mut now[index * size..][..size];
         let around = plan.place.map_or_else(Around::default, |place| around(scratch, &driven, past.states[0], place));
+        let mut subject = Subject::new(tables, plan, past);
         let named = if at < scratch.moving {
-            let known = writes && odd(tables, plan, past, &around, now);
+            let known = writes && subject.odd(&around, now);
             let features = [
                 past.moves(0..size).into(),
                 plan.place.map_or(0, |place| past.step(place).abs().min(1 << 20) as i32),
@@ -236,7 +238,7 @@ pub fn small<C: Coder>(
             }
             true
         };
-        let told = entity(coder, tables, plan, past, &around, named, now)?;
+        let told = subject.tell(coder, &around, named, now)?;
         if let Some(place) = plan.place {
             let neighbour = Neighbour { place: place_of(now, place), told };
             if driver == Some(index) {

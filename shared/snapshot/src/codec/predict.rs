@@ -53,9 +53,9 @@ impl Past<'_> {
 
     /// Whether lanes were in motion: they differ among the states.
     #[inline]
-    pub fn moves(&self, lanes: core::ops::Range<usize>) -> bool {
-        let newest = &self.states[0][lanes.clone()];
-        *newest != self.states[1][lanes.clone()] || *newest != self.states[2][lanes]
+    pub fn moves(&self, mut lanes: core::ops::Range<usize>) -> bool {
+        let [newest, near, far] = self.states;
+        lanes.any(|lane| newest[lane] != near[lane] || newest[lane] != far[lane])
     }
 }
 

@@ -1,5 +1,6 @@
 //! Prefix codes of frozen tables: each symbol is a whole number of bits, so that bit strings can be put behind each other.
 
+use super::numbers::SYMBOLS;
 use super::tables::{Model, Tables, Tier};
 use super::{Coder, Damaged};
 use crate::bits::{BitReader, BitWriter};
@@ -13,8 +14,8 @@ const LOOK_BITS: u32 = 8;
 /// The code of one leaf.
 #[derive(Debug, Clone)]
 pub struct Code {
-    /// Bits, lowest first, and how many, by symbol.
-    codes: Vec<(u16, u8)>,
+    /// Bits, lowest first, and how many, by symbol. In place: a writer reaches them with one look at memory.
+    codes: [(u16, u8); SYMBOLS as usize],
     /// Symbol and length by the next bits; length 0 for longer codes.
     look: Vec<(u8, u8)>,
 }
@@ -23,7 +24,7 @@ impl Code {
     /// Of symbols that come so often.
     pub fn new(shares: &[u32]) -> Self {
         let lengths = lengths(shares);
-        let mut codes = vec![(0, 0); shares.len()];
+        let mut codes = [(0, 0); SYMBOLS as usize];
         let mut look = vec![(0, 0); 1 << LOOK_BITS];
         let mut next = 0_u16;
         for length in 1..=BITS_MAX as u8 {

@@ -118,10 +118,24 @@ pub struct BadTables {
     expected: &'static str,
 }
 
+/// Eight bytes: one walks a dozen of them for each symbol.
 #[derive(Debug, Clone, Copy)]
-enum Node {
-    Split { feature: u16, threshold: i32, above: u32 },
-    Leaf(u32),
+struct Node {
+    /// The feature that decides, or [`LEAF`].
+    feature: u16,
+    /// Where features above the threshold lead to; all others lead to the next node.
+    above: u16,
+    /// The threshold; the number of a leaf.
+    value: i32,
+}
+
+/// In place of a feature.
+const LEAF: u16 = u16::MAX;
+
+impl Node {
+    fn leaf(number: usize) -> Self {
+        Self { feature: LEAF, above: 0, value: number as i32 }
+    }
 }
 
 /// How the symbols of one leaf are coded.
@@ -146,13 +160,12 @@ impl Tree {
     pub fn leaf(&self, features: &[i32]) -> &Leaf {
         let mut at = 0;
         loop {
-            match self.nodes[at] {
-                Node::Leaf(leaf) => return &self.leaves[leaf as usize],
-                Node::Split { feature, threshold, above } => {
-                    let value = features.get(usize::from(feature)).copied().unwrap_or(0);
-                    at = if value <= threshold { at + 1 } else { above as usize };
-                }
+            let node = self.nodes[at];
+            if node.feature == LEAF {
+                return &self.leaves[node.value as usize];
             }
+            let feature = features.get(usize::from(node.feature)).copied().unwrap_or(0);
+            at = if feature <= node.value { at + 1 } else { usize::from(node.above) };
         }
     }
 }
@@ -171,7 +184,7 @@ impl Default for Tables {
         fits[Fit::Axis as usize].chunks_mut(3).for_each(|fit| fit[1] = 256);
         fits[Fit::Turn as usize].chunks_mut(2).for_each(|fit| fit[1] = 256);
         let trees = Model::ALL.map(|(_, _, symbols)| Tree {
-            nodes: vec![Node::Leaf(0)],
+            nodes: vec![Node::leaf(0)],
             leaves: vec![Leaf::new(&vec![1; symbols as usize])],
         });
         Self { fits, trees: [trees.clone(), trees] }
@@ -304,9 +317,10 @@ impl<'a> Lines<'a> {
             if splits {
                 let numbers = self.numbers::<i32>("a split", "s ")?;
                 let [feature, threshold] = numbers[..] else { return Err(self.bad("a feature and a threshold")) };
-                let feature = u16::try_from(feature).map_err(|_| self.bad("a feature"))?;
+                let feature = u16::try_from(feature).ok().filter(|feature| *feature != LEAF);
+                let feature = feature.ok_or_else(|| self.bad("a feature"))?;
                 open.push(tree.nodes.len());
-                tree.nodes.push(Node::Split { feature, threshold, above: 0 });
+                tree.nodes.push(Node { feature, above: 0, value: threshold });
                 continue;
             }
             let mut counts = self.numbers::<u32>("a leaf", "l ")?;
@@ -314,13 +328,10 @@ impl<'a> Lines<'a> {
                 return Err(self.bad("no more counts than symbols"));
             }
             counts.resize(symbols as usize, 0);
-            tree.nodes.push(Node::Leaf(tree.leaves.len() as u32));
+            tree.nodes.push(Node::leaf(tree.leaves.len()));
             tree.leaves.push(Leaf::new(&counts));
             let Some(split) = open.pop() else { return Ok(tree) };
-            let next = tree.nodes.len() as u32;
-            if let Node::Split { above, .. } = &mut tree.nodes[split] {
-                *above = next;
-            }
+            tree.nodes[split].above = tree.nodes.len() as u16;
         }
     }
 }

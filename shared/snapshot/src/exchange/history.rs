@@ -180,8 +180,14 @@ impl History {
                 if was.first().map(told_to) == is.first().map(told_to) {
                     span.owner_since = before.owner_since;
                 }
-                for (level, known) in LEVELS.into_iter().enumerate() {
-                    compare(shapes.layout(), (old, was), (new, is), known, (before, span), level);
+                // Most are the same altogether.
+                if old.same_rows(was, new, is) {
+                    (span.shape_since, span.same_since) = (before.shape_since, before.same_since);
+                    span.shapes = before.shapes;
+                } else {
+                    for (level, known) in LEVELS.into_iter().enumerate() {
+                        compare(shapes.layout(), (old, was), (new, is), known, (before, span), level);
+                    }
                 }
             }
             for (level, known) in LEVELS.into_iter().enumerate() {
@@ -195,8 +201,14 @@ impl History {
             }
         }
         if let Some(mut public) = self.publics.pop_back() {
-            for span in &self.spans {
-                self.collect(new_heads(&self.frames, span), LEVELS[0], &mut public.lanes);
+            let (before, tick) = (self.publics.back(), self.tick());
+            for (place, span) in self.spans.iter().enumerate() {
+                // What did not change is there already.
+                let same = before.filter(|_| Some(span.same_since[0]) != tick);
+                match same.map_or(&[][..], |before| before.lanes_of((span.id, place))) {
+                    [] => self.collect(new_heads(&self.frames, span), LEVELS[0], &mut public.lanes),
+                    lanes => public.lanes.extend_from_slice(lanes),
+                }
                 public.ends.push((span.id, public.lanes.len() as u32));
             }
             self.publics.push_back(public);
@@ -344,7 +356,6 @@ fn compare(
     span.shapes[level] = before.shapes[level];
     let differs = |(was, is): (&Head, &Head)| {
         let (was, now) = (old.lanes_of(was), new.lanes_of(is));
-        // Most are the same altogether.
         was != now && {
             let mut lanes = was.iter().zip(now).zip(layout.lanes(is.component)).filter(|((was, is), _)| was != is);
             lanes.any(|(_, lane)| known.knows(lane.audience))

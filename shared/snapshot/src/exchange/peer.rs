@@ -10,7 +10,7 @@ use super::history::{History, NOBODY, level};
 use super::{Bases, HEADER_BYTES, How, REFRESH_TICKS, put_step, step_bits};
 use crate::PART_BYTES_MAX;
 use crate::bits::BitWriter;
-use crate::codec::entity::{Around, active, entity, odd};
+use crate::codec::entity::{Around, Subject};
 use crate::codec::prefix::PrefixWriter;
 use crate::codec::{Past, Tables};
 use crate::layout::{Known, Viewer};
@@ -379,10 +379,11 @@ impl Peer {
                 let past = Past { states, age, gaps: [near, far] };
                 let (plan, tables, nobody) = (shapes.get(shape).1, Tables::frozen(), Around::default());
                 // What rests is told only if it changes, or to say once more that it rests.
-                let odd = !active(plan, &past) || odd(tables, plan, &past, &nobody, now);
+                let mut subject = Subject::new(tables, plan, &past);
+                let odd = !subject.active() || subject.odd(&nobody, now);
                 to.flag(odd);
                 // A writer cannot fail.
-                let _ = entity(&mut PrefixWriter { tables, to }, tables, plan, &past, &nobody, odd, now);
+                let _ = subject.tell(&mut PrefixWriter { tables, to }, &nobody, odd, now);
             }
             None => {
                 shapes.write(to, shape);

@@ -9,7 +9,7 @@ use super::shape::{Shape, Shapes};
 use super::{Bases, ENTITIES_MAX, HEADER_BYTES, How, KEEP_TICKS, get_step};
 use crate::PART_BYTES_MAX;
 use crate::bits::BitReader;
-use crate::codec::entity::{Around, entity};
+use crate::codec::entity::{Around, Subject};
 use crate::codec::prefix::PrefixReader;
 use crate::codec::{Past, Tables};
 use crate::frame::{Frame, Head};
@@ -247,7 +247,8 @@ impl Receiver {
         let (plan, tables, mut lanes) =
             (self.shapes.get(newest.shape).1, Tables::frozen(), vec![0; newest.lanes.len()]);
         let mut reader = PrefixReader { tables, from: from.clone() };
-        entity(&mut reader, tables, plan, &past, &Around::default(), odd, &mut lanes)
+        Subject::new(tables, plan, &past)
+            .tell(&mut reader, &Around::default(), odd, &mut lanes)
             .map_err(|_| "a malformed change")?;
         *from = reader.from;
         Ok(State { tick, shape: newest.shape, lanes })
