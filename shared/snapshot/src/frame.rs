@@ -138,11 +138,7 @@ impl Frame {
         self.starts.clear();
     }
 
-    pub(crate) fn push(&mut self, head: Head, lanes: &[i32]) {
-        self.push_from(head, lanes.iter().copied());
-    }
-
-    pub(crate) fn push_from(&mut self, mut head: Head, lanes: impl Iterator<Item = i32>) {
+    pub(crate) fn push(&mut self, mut head: Head, lanes: impl Iterator<Item = i32>) {
         if self.starts.last().is_none_or(|(id, _)| *id != head.id) {
             self.starts.push((head.id, self.heads.len() as u32));
         }

@@ -1,5 +1,7 @@
 //! What both ends know of the lanes: how wide each is and who may know it.
 
+use core::ops::Range;
+
 use arbiter_schema::{Audience, ComponentId, Registry};
 
 use crate::frame::Head;
@@ -67,7 +69,21 @@ pub struct Lane {
 #[derive(Debug, Clone)]
 pub struct Layout {
     components: Vec<Vec<Lane>>,
+    /// By component and [`Known::bits`]: runs of lanes that are told.
+    told: Vec<[Vec<Range<usize>>; 4]>,
     component_bits: u32,
+}
+
+/// Runs of lanes that whoever knows `known` may be told.
+fn runs(lanes: &[Lane], known: Known) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for (at, _) in lanes.iter().enumerate().filter(|(_, lane)| known.knows(lane.audience)) {
+        match runs.last_mut().filter(|run| run.end == at) {
+            Some(run) => run.end += 1,
+            None => runs.push(at..at + 1),
+        }
+    }
+    runs
 }
 
 impl Layout {
@@ -95,7 +111,9 @@ impl Layout {
             })
             .collect();
         let highest = components.len().saturating_sub(1) as u32;
-        Self { components, component_bits: (32 - highest.leading_zeros()).max(1) }
+        let told = |lanes: &Vec<Lane>| [0, 1, 2, 3].map(|bits| runs(lanes, Known::from_bits(bits)));
+        let told = components.iter().map(told).collect();
+        Self { components, told, component_bits: (32 - highest.leading_zeros()).max(1) }
     }
 
     /// The lanes of a component; empty for one that does not exist or is not replicated.
@@ -110,6 +128,11 @@ impl Layout {
 
     /// Whether a client that knows `known` may know anything of the component; its very existence is told only then.
     pub fn tells(&self, component: ComponentId, known: Known) -> bool {
-        self.lanes(component).iter().any(|lane| known.knows(lane.audience))
+        !self.told(component, known).is_empty()
+    }
+
+    /// Runs of lanes of a component that a client that knows `known` may know.
+    pub(crate) fn told(&self, component: ComponentId, known: Known) -> &[Range<usize>] {
+        self.told.get(usize::from(component)).map_or(&[], |told| told[known.bits() as usize].as_slice())
     }
 }

@@ -108,6 +108,7 @@ impl<'a> Subject<'a> {
         self.moving != 0 || self.plan.groups.iter().skip(NOTED).any(|group| self.past.moves(group.lanes()))
     }
 
+    #[inline]
     fn moves(&self, number: usize) -> bool {
         if number < NOTED {
             return self.moving >> number & 1 != 0;
@@ -126,10 +127,12 @@ impl<'a> Subject<'a> {
         groups.filter(|(number, group)| group.kind == Kind::Turn && self.moves(*number)).map(|(_, group)| group)
     }
 
+    #[inline]
     fn stays(&self, number: usize, now: &[i32]) -> bool {
         self.plan.groups[number].lanes().all(|lane| now[lane] == self.past.states[0][lane])
     }
 
+    #[inline]
     fn motion(&mut self) -> Motion {
         *self.motion.get_or_insert_with(|| Motion::new(self.plan, self.past))
     }

@@ -131,6 +131,8 @@ impl History {
         let Some(frame) = self.frames.back_mut().filter(|_| fits) else { return };
         let owner = owner.map_or(u32::MAX, u32::from);
         let start = frame.heads.len();
+        // Lanes beyond their range would be refused by whoever reads them.
+        let lanes = lanes.iter().zip(described).map(|(value, lane)| (*value).clamp(0, lane.max as i32));
         frame.push(Head { owner, team, ..Head::new(id, component) }, lanes);
         match self.spans.last_mut().filter(|span| span.id == id) {
             Some(span) => span.end = start + 1,
@@ -324,10 +326,8 @@ impl History {
     fn collect(&self, (frame, heads): (&Frame, &[Head]), known: Known, to: &mut Vec<i32>) {
         let layout = self.shapes.layout();
         for head in heads.iter().filter(|head| layout.tells(head.component, known)).take(COMPONENTS_MAX) {
-            let lanes = layout.lanes(head.component).iter().zip(frame.lanes_of(head));
-            // Lanes beyond their range would be refused by whoever reads them.
-            let told = lanes.filter(|(lane, _)| known.knows(lane.audience));
-            to.extend(told.map(|(lane, value)| (*value).clamp(0, lane.max as i32)));
+            let lanes = frame.lanes_of(head);
+            layout.told(head.component, known).iter().for_each(|run| to.extend_from_slice(&lanes[run.clone()]));
         }
     }
 }
@@ -356,10 +356,7 @@ fn compare(
     span.shapes[level] = before.shapes[level];
     let differs = |(was, is): (&Head, &Head)| {
         let (was, now) = (old.lanes_of(was), new.lanes_of(is));
-        was != now && {
-            let mut lanes = was.iter().zip(now).zip(layout.lanes(is.component)).filter(|((was, is), _)| was != is);
-            lanes.any(|(_, lane)| known.knows(lane.audience))
-        }
+        layout.told(is.component, known).iter().any(|run| was[run.clone()] != now[run.clone()])
     };
     if !was.iter().filter(tells).zip(is.iter().filter(tells)).any(differs) {
         span.same_since[level] = before.same_since[level];

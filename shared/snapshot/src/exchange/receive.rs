@@ -155,7 +155,7 @@ impl Receiver {
             for (component, known) in self.shape(state) {
                 let head = Head { known: *known, state_tick: state.tick, ..Head::new(*id, *component) };
                 let lanes = self.shapes.layout().lanes(*component).iter();
-                frame.push_from(
+                frame.push(
                     head,
                     lanes.map(|lane| if known.knows(lane.audience) { told.next().copied().unwrap_or(0) } else { 0 }),
                 );
