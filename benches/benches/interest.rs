@@ -137,9 +137,5 @@ fn leaks(name: &str, map: &Arc<Map>) {
     );
     figure(&format!("leaks.{name}.needless"), sum.needless_percent(), "percent");
     figure(&format!("leaks.{name}.visible_not_sent"), sum.visible_not_sent_percent(), "percent");
-    figure(
-        &format!("leaks.{name}.in_view_not_sent"),
-        100.0 * sum.in_view_not_sent as f64 / sum.in_view.max(1) as f64,
-        "percent",
-    );
+    figure(&format!("leaks.{name}.in_view_not_sent"), sum.in_view_not_sent_percent(), "percent");
 }

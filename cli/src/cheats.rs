@@ -16,7 +16,7 @@ use arbiter_server::{OnStop, Server, ServerConfig, ServerHandle};
 use arbiter_sim::collide::MoverState;
 use arbiter_sim::players::Life;
 use arbiter_sim::rules::{Behaviour, MatchSettings, Rules};
-use arbiter_sim::told::{GROUP_SLOTS, Told};
+use arbiter_sim::told::Told;
 use arbiter_sim::{Cause, Cue, Simulation};
 use arbiter_transport::Key;
 use arbiter_transport::conditioner::{PERFECT, Profile};
@@ -27,6 +27,7 @@ use crate::bots_command::{BotsArgs, link_of, run_until_told};
 use crate::host::Play;
 use crate::keys::random_seed;
 use crate::plugins::Plugins;
+use crate::report;
 use crate::stop::Stop;
 
 /// Ticks a second of the match.
@@ -119,7 +120,7 @@ impl Watched {
                 deeds.fast_ticks += u32::from(way > run_step_m);
             }
             deeds.at = steady.then_some(state.position);
-            let bound = told.group(slot, (slot / GROUP_SLOTS) as u8) >> (slot % GROUP_SLOTS) & 1 != 0;
+            let bound = told.is_bound(slot);
             deeds.unbound_ticks += u32::from(steady && !bound);
         }
         let rules = simulation.rules();
@@ -267,7 +268,7 @@ fn play_watched(
 }
 
 fn figure(name: &str, value: f64, unit: &str) {
-    println!("figure cheats.{name} {value:.3} {unit}");
+    report::figure("cheats", name, value, unit);
 }
 
 /// Plays honestly, then with each cheat, and tells figures.

@@ -5,33 +5,31 @@ mod judge;
 mod truth;
 
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use arbiter_headless_client::prediction::WATCHED;
 use arbiter_headless_client::runner::feel::FeelLog;
-use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content};
+use arbiter_headless_client::runner::{BotsConfig, BotsReport};
 use arbiter_schema::{ComponentId, StableId};
 use arbiter_sim::prediction::{Mine, Prediction};
 use arbiter_sim::rules::MatchSettings;
 use arbiter_sim::{Command, Input, Loadout, Simulation};
-use arbiter_transport::Key;
 use arbiter_transport::conditioner::{Loss, Profile};
 
 use self::judge::{Moves, Shots};
 use self::truth::{Followed, Truth};
 use crate::assets::Assets;
 use crate::bots_command::{BotsArgs, run_until_told};
-use crate::host::{Host, Play};
+use crate::host::Play;
 use crate::keys::random_seed;
 use crate::plugins::Plugins;
+use crate::report::{self, Observed};
 use crate::stop::Stop;
 
 /// Round trips of the links, in milliseconds.
 const ROUND_TRIPS_MS: [u64; 3] = [30, 100, 200];
-/// Seconds on each link, unless told otherwise.
-const SECONDS: u32 = 60;
 /// What the links lose: 2 % in bursts of three.
 const LOSS: Loss = Loss { good: 0.0, bad: 0.7, turns_bad: 0.0098, turns_good: 0.33 };
 /// What they jitter.
@@ -56,7 +54,7 @@ fn to_another_screen(logs: &[FeelLog], tick_s: f64) -> Option<f64> {
 }
 
 fn figure(name: &str, value: f64, unit: &str) {
-    println!("figure feel.{name} {value:.3} {unit}");
+    report::figure("feel", name, value, unit);
 }
 
 fn minutes(logs: &[FeelLog]) -> f64 {
@@ -92,33 +90,18 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
 }
 
 fn play_one(args: &BotsArgs, play: &Play, seed: u64, round_trip_ms: u64, stop: &Stop) -> Result<()> {
-    let truth = Arc::new(Mutex::new(Truth::default()));
-    let noted = Arc::clone(&truth);
     let settings = MatchSettings { tick_rate: TICK_RATE, players_max: args.count, ..MatchSettings::default() };
-    let key = Key::generate()?;
-    let observer = Arc::new(move |_, simulation: &Simulation| {
-        noted.lock().unwrap_or_else(PoisonError::into_inner).note(simulation);
-    });
-    let host = Host::observed(settings, play, key.clone(), observer).context("the server did not start")?;
-    let content = Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), Arc::clone(&play.plugins))?;
+    let Observed { host, bots, truth } = report::observe(args, play, settings, seed, Truth::note)?;
     let before = resident();
     let config = BotsConfig {
-        server: host.address(),
-        key,
-        count: args.count,
-        seed,
-        duration: Some(Duration::from_secs(args.duration.unwrap_or(SECONDS).into())),
         link: Profile {
             delay: Duration::from_millis(round_trip_ms) / 2,
             jitter: JITTER,
             loss: LOSS,
             ..Profile::default()
         },
-        content,
         feel: true,
-        cheat: None,
-        cheaters: 0,
-        watch: None,
+        ..bots
     };
     let report = run_until_told(&config, stop)?;
     let memory = resident() - before;

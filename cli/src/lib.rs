@@ -16,6 +16,7 @@ pub mod leaks;
 pub mod log_command;
 pub mod plugins;
 pub mod replay_command;
+pub mod report;
 pub mod server_command;
 pub mod stop;
 pub mod token_command;

@@ -22,6 +22,7 @@ mod recorder;
 pub mod room;
 mod shard;
 pub mod socket;
+mod spare;
 #[doc(hidden)]
 pub mod staged;
 pub mod stats;

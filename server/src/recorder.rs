@@ -10,9 +10,9 @@ use std::time::Instant;
 use arbiter_recording::{End, Header, WriteError, Writer};
 use arbiter_sim::Command;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use crossbeam::queue::ArrayQueue;
 
 use crate::Shared;
+use crate::spare::Spare;
 use crate::stats::UnwrittenRecording;
 
 /// Ticks and checkpoints that may wait: ten seconds of fifty rooms. A checkpoint is large, but comes every few seconds.
@@ -45,13 +45,10 @@ pub(crate) enum Entry {
 #[derive(Clone)]
 pub(crate) struct Recorder {
     queue: Sender<(u16, Entry)>,
-    spare: Arc<Spare>,
+    spare: Arc<Spare<Command>>,
 }
 
-/// Lists of commands that were written, to be filled again: ticks of a warm room allocate nothing.
-type Spare = ArrayQueue<Vec<Command>>;
-
-/// Lists that are kept.
+/// Lists of commands that are kept.
 const SPARE_MAX: usize = 256;
 
 impl Recorder {
@@ -66,7 +63,7 @@ impl Recorder {
 
     /// A copy of the commands of a tick, to be put.
     pub fn copy(&self, commands: &[Command]) -> Vec<Command> {
-        let mut copy = self.spare.pop().unwrap_or_default();
+        let mut copy = self.spare.take();
         copy.extend_from_slice(commands);
         copy
     }
@@ -114,11 +111,11 @@ struct Writing<'a> {
     started: Instant,
     open: HashMap<u16, Open>,
     finished: Option<Sender<PathBuf>>,
-    spare: Arc<Spare>,
+    spare: Arc<Spare<Command>>,
 }
 
 impl<'a> Writing<'a> {
-    fn new(shared: &'a Shared, spare: Arc<Spare>) -> Self {
+    fn new(shared: &'a Shared, spare: Arc<Spare<Command>>) -> Self {
         // Whoever takes finished recordings may re-simulate them, which takes longer than writing the next ticks may wait,
         // and longer than the end of the server: nobody waits for that thread.
         let finished = shared.config.on_recorded.clone().and_then(|on_recorded| {
@@ -156,11 +153,9 @@ impl<'a> Writing<'a> {
                 }
                 return;
             }
-            Entry::Tick { tick, mut commands, hash } => {
+            Entry::Tick { tick, commands, hash } => {
                 let pushed = self.open.get_mut(&room).map(|open| open.writer.push_tick(tick, &commands, hash));
-                commands.clear();
-                // One too many is none that is missed.
-                let _ = self.spare.push(commands);
+                self.spare.give(commands);
                 pushed
             }
             Entry::Checkpoint { tick, bytes } => {

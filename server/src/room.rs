@@ -99,9 +99,7 @@ impl Seat {
         self.peer.reset();
         (self.restarted, self.view_lag, self.newest) = (None, None, None);
     }
-}
 
-impl Seat {
     /// Parts have come or are lost.
     fn land(&mut self, landed: &Landed) {
         for (tag, came) in landed {

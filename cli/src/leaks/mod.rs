@@ -12,7 +12,7 @@ use arbiter_sim::collide::MoverState;
 use arbiter_sim::index::Identity;
 use arbiter_sim::players::Life;
 use arbiter_sim::rules::Rules;
-use arbiter_sim::{BuildError, Map};
+use arbiter_sim::{BuildError, Map, Simulation};
 
 use crate::fight::Fight;
 use oracle::{Oracle, Reach};
@@ -68,6 +68,11 @@ impl Leaks {
         100.0 * self.visible_not_sent as f64 / self.visible.max(1) as f64
     }
 
+    /// Percent of enemies in view that were not told.
+    pub fn in_view_not_sent_percent(&self) -> f64 {
+        100.0 * self.in_view_not_sent as f64 / self.in_view.max(1) as f64
+    }
+
     /// Adds one pair: where each can be within the horizon, and whether the one was told of the other.
     fn note(&mut self, oracle: &mut Oracle, rules: &Rules, (from, to): (&Reach, &Reach), told: bool) {
         if oracle.could_see(rules, from, to) {
@@ -95,12 +100,32 @@ impl Leaks {
     }
 }
 
-struct Judged {
+/// A living player at a moment that is judged.
+#[derive(Debug, Clone, Copy)]
+struct Player {
     slot: u16,
     id: StableId,
     team: u8,
     at: glam::Vec3,
-    reach: Reach,
+}
+
+impl Player {
+    /// Whether another is an enemy near enough to be told of.
+    fn judges(&self, other: &Self, range_m: f32) -> bool {
+        let hostile = other.team == 0 || other.team != self.team;
+        other.id != self.id && hostile && self.at.distance(other.at) <= range_m
+    }
+}
+
+/// Everyone who lives, by slot.
+fn living(simulation: &Simulation) -> Vec<Player> {
+    let view = simulation.view();
+    let player = |slot: u16| {
+        let id = view.player(slot)?;
+        let (team, at) = (view.get::<Identity>(id)?.team, view.get::<MoverState>(id)?.position);
+        view.get::<Life>(id)?.alive.then_some(Player { slot, id, team, at })
+    };
+    view.slots().filter_map(player).collect()
 }
 
 /// Plays a match and judges it.
@@ -130,21 +155,12 @@ fn is_kill(event: &arbiter_sim::DomainEvent) -> bool {
 
 fn judge(plan: &LeaksPlan, fight: &Fight, interest: &Interest, oracle: &mut Oracle, leaks: &mut Leaks) {
     let simulation = &fight.simulation;
-    let view = simulation.view();
-    let living = (0..plan.players).filter_map(|slot| {
-        let id = view.player(slot)?;
-        let team = view.get::<Identity>(id)?.team;
-        let at = view.get::<MoverState>(id)?.position;
-        view.get::<Life>(id)?.alive.then(|| Judged { slot, id, team, at, reach: oracle.reach(simulation, id) })
-    });
-    let living: Vec<Judged> = living.collect();
-    for one in &living {
-        for other in living.iter().filter(|other| other.id != one.id && (other.team == 0 || other.team != one.team)) {
-            if one.at.distance(other.at) > plan.settings.range_m {
-                continue;
-            }
+    let living: Vec<(Player, Reach)> =
+        living(simulation).into_iter().map(|player| (player, oracle.reach(simulation, player.id))).collect();
+    for (one, from) in &living {
+        for (other, to) in living.iter().filter(|(other, _)| one.judges(other, plan.settings.range_m)) {
             let told = interest.may_know(one.slot, other.id);
-            leaks.note(oracle, simulation.rules(), (&one.reach, &other.reach), told);
+            leaks.note(oracle, simulation.rules(), (from, to), told);
         }
     }
 }

@@ -6,40 +6,35 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use arbiter_headless_client::bots::Bot;
 use arbiter_headless_client::bots::cheat::Cheat;
-use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content};
+use arbiter_headless_client::runner::{BotsConfig, BotsReport};
 use arbiter_schema::{Audience, ComponentId, StableId};
-use arbiter_server::interest::{HORIZON_MS_MAX, RANGE_M};
-use arbiter_sim::collide::MoverState;
+use arbiter_server::interest::{HORIZON_MS_MAX, HORIZON_SLACK_MS, RANGE_M};
 use arbiter_sim::index::Identity;
 use arbiter_sim::modes::{MatchState, Phase};
-use arbiter_sim::players::{Controls, Life};
+use arbiter_sim::players::Controls;
 use arbiter_sim::rules::MatchSettings;
 use arbiter_sim::{DomainEvent, Simulation};
 use arbiter_snapshot::Frame;
-use arbiter_transport::Key;
 
-use super::Leaks;
 use super::oracle::{Oracle, Reach};
+use super::{Leaks, Player, living};
 use crate::assets::Assets;
 use crate::bots_command::{BotsArgs, link_of, run_until_told};
-use crate::host::{Host, Play};
+use crate::host::Play;
 use crate::keys::random_seed;
 use crate::plugins::Plugins;
+use crate::report::{self, Observed};
 use crate::stop::Stop;
 
-/// Seconds that are played, unless told otherwise.
-const SECONDS: u32 = 60;
 /// Ticks a second of the match.
 const TICK_RATE: u16 = 60;
 /// All pairs are judged every so many ticks.
 const EVERY: u32 = 12;
 /// Ticks until everything that was told of a tick has come.
 const SETTLED_TICKS: u32 = 4;
-/// Milliseconds that a snapshot may be late or lost without an enemy who steps out of cover coming as a surprise.
-const SLACK_MS: u32 = 50;
 
 /// The state of some ticks.
 #[derive(Default)]
@@ -114,15 +109,6 @@ struct Fields {
     forbidden: u64,
 }
 
-/// A player of one moment.
-struct Player {
-    slot: u16,
-    id: StableId,
-    team: u8,
-    at: glam::Vec3,
-    horizon_ms: u32,
-}
-
 /// Plays, judges and tells figures.
 pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
     let play = Play::load(Assets::from_folder(args.assets.clone())?, &args.map, plugins)?;
@@ -131,27 +117,15 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
     let cheaters = args.cheaters.unwrap_or(1).min(args.count);
     println!("{} bots, {cheaters} with {}, seed {seed}, map {}", args.count, cheat.name(), args.map);
     let settings = MatchSettings { tick_rate: TICK_RATE, players_max: args.count, ..MatchSettings::default() };
-    let truth = Arc::new(Mutex::new(Truth::default()));
+    let Observed { host, bots, truth } = report::observe(args, &play, settings.clone(), seed, Truth::note)?;
     let holdings = Arc::new(Mutex::new(Holdings::default()));
-    let key = Key::generate()?;
-    let noted = Arc::clone(&truth);
-    let observer = Arc::new(move |_, simulation: &Simulation| {
-        noted.lock().unwrap_or_else(PoisonError::into_inner).note(simulation);
-    });
-    let host = Host::observed(settings.clone(), &play, key.clone(), observer).context("the server did not start")?;
     let watched = Arc::clone(&holdings);
     let config = BotsConfig {
-        server: host.address(),
-        key,
-        count: args.count,
-        seed,
-        duration: Some(Duration::from_secs(args.duration.unwrap_or(SECONDS).into())),
         link: link_of(args),
-        content: Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), Arc::clone(&play.plugins))?,
-        feel: false,
         cheat: Some(cheat),
         cheaters,
         watch: Some(Arc::new(move |_, bot| watched.lock().unwrap_or_else(PoisonError::into_inner).note(bot))),
+        ..bots
     };
     let report = run_until_told(&config, stop)?;
     host.close(Duration::from_secs(1), stop);
@@ -175,17 +149,11 @@ fn judge(play: &Play, settings: &MatchSettings, truth: &Truth, holdings: &Holdin
         simulation.restore(bytes)?;
         let players = players(&simulation);
         let mut reaches: BTreeMap<(StableId, u32), Reach> = BTreeMap::new();
-        for one in &players {
-            let Some(held) = holdings.held.get(&(*tick, one.slot)) else { continue };
+        for (one, horizon) in &players {
+            let (Some(held), horizon) = (holdings.held.get(&(*tick, one.slot)), *horizon) else { continue };
             look_at_fields(&simulation, one, held, &mut fields);
-            let horizon = one.horizon_ms;
             let oracle = oracles.entry(horizon).or_insert_with(|| Oracle::new(&simulation, horizon));
-            for other in
-                players.iter().filter(|other| other.id != one.id && (other.team == 0 || other.team != one.team))
-            {
-                if one.at.distance(other.at) > RANGE_M {
-                    continue;
-                }
+            for (other, _) in players.iter().filter(|(other, _)| one.judges(other, RANGE_M)) {
                 for id in [one.id, other.id] {
                     reaches.entry((id, horizon)).or_insert_with(|| oracle.reach(&simulation, id));
                 }
@@ -200,18 +168,14 @@ fn judge(play: &Play, settings: &MatchSettings, truth: &Truth, holdings: &Holdin
     Ok((leaks, fields))
 }
 
-/// Who lives, and how far ahead of what they see the world may be when they see it.
-fn players(simulation: &Simulation) -> Vec<Player> {
-    let view = simulation.view();
-    let player = |slot: u16| {
-        let id = view.player(slot)?;
-        let input = view.get::<Controls>(id)?.input;
+/// Who lives, and how many milliseconds ahead of what they see the world may be when they see it.
+fn players(simulation: &Simulation) -> Vec<(Player, u32)> {
+    let horizon_ms = |player: &Player| {
+        let input = simulation.view().get::<Controls>(player.id)?.input;
         let lag_ms = simulation.tick().saturating_sub(input.view_tick) * 1_000 / u32::from(TICK_RATE);
-        let horizon_ms = (lag_ms + SLACK_MS).min(HORIZON_MS_MAX);
-        let (team, at) = (view.get::<Identity>(id)?.team, view.get::<MoverState>(id)?.position);
-        view.get::<Life>(id)?.alive.then_some(Player { slot, id, team, at, horizon_ms })
+        Some((lag_ms + HORIZON_SLACK_MS).min(HORIZON_MS_MAX))
     };
-    view.slots().filter_map(player).collect()
+    living(simulation).into_iter().filter_map(|player| Some((player, horizon_ms(&player)?))).collect()
 }
 
 /// Whether a client holds of others what only they, or their team, may know.
@@ -236,7 +200,7 @@ fn look_at_fields(simulation: &Simulation, viewer: &Player, held: &[Held], field
 }
 
 fn figure(name: &str, value: f64, unit: &str) {
-    println!("figure leaks.{name} {value:.3} {unit}");
+    report::figure("leaks", name, value, unit);
 }
 
 fn tell(leaks: &Leaks, fields: &Fields, truth: &Truth, report: &BotsReport, cheaters: u16) {
@@ -254,7 +218,7 @@ fn tell(leaks: &Leaks, fields: &Fields, truth: &Truth, report: &BotsReport, chea
     );
     figure("needless", leaks.needless_percent(), "percent");
     figure("visible_not_sent", leaks.visible_not_sent_percent(), "percent");
-    figure("in_view_not_sent", 100.0 * leaks.in_view_not_sent as f64 / leaks.in_view.max(1) as f64, "percent");
+    figure("in_view_not_sent", leaks.in_view_not_sent_percent(), "percent");
     figure("fields_withheld", fields.looked_at as f64, "count");
     figure("fields_forbidden", fields.forbidden as f64, "count");
     let kills = |hostile: bool| {

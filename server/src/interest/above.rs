@@ -1,5 +1,5 @@
-//! Whether an upright box hides one region from another, seen from above: a dozen times cheaper than lines, and what most walls
-//! of a map are.
+//! Whether an upright box hides one region from another, seen from above: some 7 lines' work instead of 118
+//! between all corners, and what most walls of a map are.
 //!
 //! The hull of two regions is bounded by two tangents. A box that both cross, between the regions, holds the chord from one
 //! crossing to the other, and every line from one region to the other crosses that chord. What is left is whether all of them

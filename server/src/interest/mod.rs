@@ -26,7 +26,7 @@ use arbiter_sim::Simulation;
 
 pub(crate) use pairs::News;
 pub use scene::{Body, Scene, Secrecy};
-pub use settings::{ENTITIES_MAX, HORIZON_MS, HORIZON_MS_MAX, InterestSettings, RANGE_M};
+pub use settings::{ENTITIES_MAX, HORIZON_MS, HORIZON_MS_MAX, HORIZON_SLACK_MS, InterestSettings, RANGE_M};
 pub use watcher::{COST_PER_SECOND, COST_PER_TICK_ALL, WANTED_MAX, Watcher};
 
 /// Interest management of one match.

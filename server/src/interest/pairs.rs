@@ -73,6 +73,11 @@ impl Pair {
 }
 
 impl Pairs {
+    /// Whether what stands at `place` is this entity.
+    pub fn holds(&self, place: usize, id: StableId) -> bool {
+        self.all.get(place).is_some_and(|pair| pair.id == id)
+    }
+
     /// Room for as many places as are in use; grows in steps so that a room that is warm does not.
     pub fn reserve(&mut self, places: usize) {
         const STEP: usize = 256;

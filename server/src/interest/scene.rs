@@ -269,9 +269,8 @@ impl Scene {
 
     /// Looks up how far walls are: for players, by turns if there are many, and for what flies along its way.
     fn clear_ways(&mut self) {
-        let players = self.players.iter().flatten().count();
         // No more often than clients look at it.
-        let turns = players.div_ceil(CLEARED_MAX).max(self.turns as usize);
+        let turns = self.player_count.div_ceil(CLEARED_MAX).max(self.turns as usize);
         self.next_cleared = (self.next_cleared + 1) % turns;
         for at in 0..self.bodies.len() {
             let body = &mut self.bodies[at];

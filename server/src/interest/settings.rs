@@ -10,6 +10,10 @@ pub const HORIZON_MS: u32 = 150;
 /// The longest horizon in milliseconds: beyond it the region that a player may reach is most of a room.
 pub const HORIZON_MS_MAX: u32 = 300;
 
+/// Milliseconds that a snapshot may be late or lost without an enemy who steps out of cover coming as a surprise: part of every
+/// client's horizon, beside the age of what it shows.
+pub const HORIZON_SLACK_MS: u32 = 50;
+
 /// Entities of a match that are looked after. What comes beyond is told to everybody.
 pub const ENTITIES_MAX: usize = 8_192;
 

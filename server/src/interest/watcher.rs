@@ -152,7 +152,7 @@ impl Watcher {
 
     fn place(&self, scene: &Scene, id: StableId) -> Option<usize> {
         let place = scene.body(id)?.place as usize;
-        (self.pairs.all.get(place).is_some_and(|pair| pair.id == id)).then_some(place)
+        self.pairs.holds(place, id).then_some(place)
     }
 
     /// The client has nothing and is told everything anew: after it joined, came back or changed teams.
@@ -206,9 +206,7 @@ impl Watcher {
             // Whoever came to a place that was left is looked at in turn.
             let pair = self.pairs.all[place];
             if pair.flags & RELEVANT != 0 && scene.stands_at(pair.id, place) {
-                let age = scene.tick.saturating_sub(pair.told);
-                let key = rank::key(scene, pair.id, pair.weight, age);
-                self.keys.push((key, place as u32));
+                self.want(scene, place, pair.weight);
             }
         }
     }
@@ -262,12 +260,18 @@ impl Watcher {
         }
         if flags & RELEVANT != 0 {
             let weight = self.weigh(scene, me, at, hot);
-            let age = scene.tick.saturating_sub(self.pairs.all[place].told);
-            self.keys.push((rank::key(scene, hot.id, weight, age), hot.place));
+            self.want(scene, place, weight);
         } else if flags & TOLD != 0 && scene.bodies[at].secrecy != Secrecy::Remembered {
             self.gone.push(hot.id);
             self.gone_places.push(hot.place);
         }
+    }
+
+    /// Puts what stands at a place among what is wanted.
+    fn want(&mut self, scene: &Scene, place: usize, weight: u16) {
+        let pair = self.pairs.all[place];
+        let age = scene.tick.saturating_sub(pair.told);
+        self.keys.push((rank::key(scene, pair.id, weight, age), place as u32));
     }
 
     fn weigh(&mut self, scene: &Scene, me: &Body, at: usize, hot: &Hot) -> u16 {
@@ -407,9 +411,7 @@ impl Watcher {
     pub fn for_each_seen(&self, scene: &Scene, mut visit: impl FnMut(u32)) {
         for hot in &scene.hot {
             let place = hot.place as usize;
-            if self.pairs.all.get(place).is_some_and(|pair| pair.id == hot.id)
-                && self.pairs.all[place].flags & SEEN != 0
-            {
+            if self.pairs.holds(place, hot.id) && self.pairs.all[place].flags & SEEN != 0 {
                 visit(hot.place);
             }
         }

@@ -13,7 +13,7 @@ use arbiter_snapshot::{Cache, History, PeerParts, Viewer, Wish};
 
 use super::{Entering, Room, Seat};
 use crate::Shared;
-use crate::interest::Watcher;
+use crate::interest::{HORIZON_SLACK_MS, Watcher};
 use crate::shard::{Remote, ToSocket};
 
 /// Socket threads are woken behind so many clients of a tick, and behind the last: they send to the first while the others'
@@ -29,9 +29,6 @@ const SHARE: usize = 16;
 
 /// Players for whom a thread of their own is worth what it costs to start.
 const PLAYERS_PER_THREAD: usize = 64;
-
-/// Milliseconds that a snapshot may be late or lost without an enemy who steps out of cover coming as a surprise.
-const HORIZON_SLACK_MS: u32 = 50;
 
 /// What one thread tells with: its memory and what it counted.
 #[derive(Default)]

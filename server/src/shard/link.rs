@@ -5,11 +5,11 @@ use std::sync::{Mutex, PoisonError};
 
 use arbiter_transport::ClientId;
 use crossbeam::channel::{Receiver, Sender, bounded};
-use crossbeam::queue::ArrayQueue;
 
 use crate::SOCKET_QUEUE_MAX;
 use crate::socket::overflow::SocketId;
 use crate::socket::wait::Waker;
+use crate::spare::Spare;
 use crate::stats::SocketStats;
 
 /// A client of the server: on which socket thread it is, and who it is there.
@@ -37,7 +37,7 @@ pub(crate) struct ShardLink {
     queue: Sender<ToSocket>,
     waker: Waker,
     /// Buffers whose bytes have left.
-    spare: ArrayQueue<Vec<u8>>,
+    spare: Spare<u8>,
     /// `None` where the system counts nothing for it.
     pub socket: Option<SocketId>,
     stats: Mutex<SocketStats>,
@@ -46,20 +46,18 @@ pub(crate) struct ShardLink {
 impl ShardLink {
     pub fn new(waker: Waker, socket: Option<SocketId>) -> (Self, Receiver<ToSocket>) {
         let (queue, orders) = bounded(SOCKET_QUEUE_MAX);
-        let spare = ArrayQueue::new(SPARE_MAX);
+        let spare = Spare::new(SPARE_MAX);
         (Self { queue, waker, spare, socket, stats: Mutex::default() }, orders)
     }
 
     /// An empty buffer, which has its memory already once the server has run for a while.
     pub fn buffer(&self) -> Vec<u8> {
-        self.spare.pop().unwrap_or_default()
+        self.spare.take()
     }
 
     /// Takes a buffer back.
-    pub fn reuse(&self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        // One too many is none that is missed.
-        let _ = self.spare.push(buffer);
+    pub fn reuse(&self, buffer: Vec<u8>) {
+        self.spare.give(buffer);
     }
 
     /// Queues something that may be lost. Whoever queues wakes the thread behind the last of a burst.

@@ -66,11 +66,7 @@ impl Conduct {
     /// What there is to say behind a tick; nothing most of the time. Need not be asked behind each.
     pub fn look(&mut self, tick: u32, rate: u32, find: &mut impl FnMut(Finding)) {
         let Some((newest, _)) = self.newest else { return };
-        let Some((since, newest_then)) = self.since else {
-            self.since = Some((tick, newest));
-            (self.packets, self.rewritten, self.backwards) = (0, 0, 0);
-            return;
-        };
+        let Some((since, newest_then)) = self.since else { return self.begin(tick, newest) };
         let ticks = tick.saturating_sub(since);
         if ticks < LOOK_S * rate {
             return;
@@ -85,6 +81,11 @@ impl Conduct {
         told(Detector::Flood, self.packets.saturating_sub(2 * ticks + BURST), ticks);
         told(Detector::Rewrite, u32::from(self.rewritten >= REWRITTEN_LEAST), 1);
         told(Detector::View, u32::from(self.backwards >= BACKWARDS_LEAST), 1);
+        self.begin(tick, newest);
+    }
+
+    /// Counts anew.
+    fn begin(&mut self, tick: u32, newest: u32) {
         self.since = Some((tick, newest));
         (self.packets, self.rewritten, self.backwards) = (0, 0, 0);
     }

@@ -75,12 +75,17 @@ impl Told {
 
     /// Whether shots of one slot may hit another.
     pub fn may_hit(&self, shooter: u16, target: u16) -> bool {
-        let row = self.row(shooter);
-        let bit = |slot: u16| {
-            let (word, bit) = place(slot);
-            row.get(word).is_some_and(|word| word >> bit & 1 != 0)
-        };
-        !bit(shooter) || bit(target)
+        !self.is_bound(shooter) || self.was_told(shooter, target)
+    }
+
+    /// Whether shots of a slot may hit only those of whom it was told.
+    pub fn is_bound(&self, slot: u16) -> bool {
+        self.was_told(slot, slot)
+    }
+
+    fn was_told(&self, shooter: u16, target: u16) -> bool {
+        let (word, bit) = place(target);
+        self.row(shooter).get(word).is_some_and(|word| word >> bit & 1 != 0)
     }
 
     /// The player in a slot left: nothing is known by it or of it.
