@@ -98,6 +98,9 @@ pub struct Layer {
     /// Folder that recordings go to; made if it is missing [default: recordings]
     #[arg(long, env = "ARBITER_RECORD_DIR", value_name = "DIR")]
     pub record_dir: Option<PathBuf>,
+    /// Folder of the log that services read domain events from (docs/events.md); made if it is missing. Left out, nobody is told
+    #[arg(long, env = "ARBITER_OUTBOX_DIR", value_name = "DIR")]
+    pub outbox_dir: Option<PathBuf>,
     /// Folder with rules/ and maps/ over the built-in ones
     #[arg(long, env = "ARBITER_ASSETS", value_name = "DIR")]
     pub assets: Option<PathBuf>,
@@ -152,6 +155,9 @@ pub struct Settings {
     pub key_file: PathBuf,
     /// See [`Layer::record_dir`].
     pub record_dir: PathBuf,
+    /// See [`Layer::outbox_dir`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outbox_dir: Option<PathBuf>,
     /// See [`Layer::assets`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assets: Option<PathBuf>,
@@ -184,6 +190,7 @@ impl Default for Settings {
             seed: None,
             key_file: PathBuf::from("arbiter.key"),
             record_dir: PathBuf::from("recordings"),
+            outbox_dir: None,
             assets: None,
             on_stop: OnStop::Abandon,
             verify: true,
@@ -328,6 +335,7 @@ impl Settings {
             seed,
             key_file,
             record_dir,
+            outbox_dir,
             assets,
             on_stop,
             verify,
@@ -360,6 +368,7 @@ impl Settings {
         set_some(&mut self.seed, seed);
         set(&mut self.key_file, key_file);
         set(&mut self.record_dir, record_dir);
+        set_some(&mut self.outbox_dir, outbox_dir);
         set_some(&mut self.assets, assets);
         set(&mut self.on_stop, on_stop);
         set(&mut self.verify, verify);

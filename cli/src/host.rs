@@ -220,6 +220,7 @@ impl Host {
         config.socket_buffer = settings.socket_buffer as usize * 1024;
         config.seed = settings.seed;
         config.record_dir = Some(settings.record_dir.clone());
+        config.outbox_dir.clone_from(&settings.outbox_dir);
         config.matches = settings.matches;
         config.plugins = Arc::clone(&play.plugins);
         config.observer = watch.map(|watch| {

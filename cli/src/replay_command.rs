@@ -3,6 +3,8 @@
 //! Results go to standard output, progress and errors to standard error. Exit status: 0 all is as it was recorded, 1 something
 //! differs or is damaged, 2 a file could not be replayed at all.
 
+mod events;
+
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -79,6 +81,20 @@ pub enum ReplayCommand {
         /// Only this entity, by the number that a dump shows behind #
         #[arg(long, value_name = "E", value_parser = parse_entity)]
         entity: Option<StableId>,
+    },
+    /// Simulate a recording again and compare what it tells with the log of domain events
+    ///
+    /// What the server left out because it found no room, or lost in a crash, is told again under the same names with --heal.
+    Events {
+        /// Recording
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Folder of the log, as the server was given it
+        #[arg(long, value_name = "DIR")]
+        outbox: PathBuf,
+        /// Add what is missing; the server must not run on that log
+        #[arg(long)]
+        heal: bool,
     },
     /// Say where two recordings part, in commands and in state
     Diff {
@@ -165,6 +181,7 @@ fn run_to(args: &ReplayArgs, assets: &dyn Assets, out: &mut dyn Write) -> Result
             }
             Ok(Verdict::Same)
         }
+        ReplayCommand::Events { file, outbox, heal } => events::run(file, outbox, *heal, assets, options, out),
         ReplayCommand::Diff { left, right } => diff(left, right, assets, options, out),
     }
 }

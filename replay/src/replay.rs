@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arbiter_recording::{Header, ReadError, Reader, Stamp};
 use arbiter_schema::StableId;
-use arbiter_sim::{BuildError, EntityDump, Map, MatchSettings, RestoreError, Rules, Simulation};
+use arbiter_sim::{BuildError, Command, EntityDump, Map, MatchSettings, RestoreError, Rules, Simulation};
 use thiserror::Error;
 
 /// What a replay needs from outside the recording.
@@ -206,6 +206,24 @@ impl<'a> Replay<'a> {
         }
         let recorded = step_to(&mut self.reader, &mut self.simulation, tick);
         recorded.map_err(|error| self.read(error))
+    }
+
+    /// Simulates the whole recording. `each` sees the simulation before every tick, with the commands that it is stepped with,
+    /// and behind it, without. Ends at the first tick that is missing or damaged.
+    pub fn walk(&mut self, mut each: impl FnMut(&Simulation, Option<&[Command]>)) -> Result<(), ReplayError> {
+        let tick0 = self.tick0.clone();
+        self.restore(0, &tick0)?;
+        let Self { reader, simulation, path, .. } = self;
+        for step in reader.ticks(1) {
+            let step = step.map_err(|error| ReplayError::Read { path: path.clone(), error })?;
+            if step.tick != simulation.tick() + 1 {
+                break;
+            }
+            each(simulation, Some(&step.commands));
+            simulation.step(&step.commands);
+            each(simulation, None);
+        }
+        Ok(())
     }
 
     /// The state at a tick as text: all of it, or one entity.

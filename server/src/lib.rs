@@ -17,6 +17,7 @@ mod directory;
 pub mod histogram;
 pub mod interest;
 mod operate;
+pub mod outbox;
 pub mod pool;
 mod recorder;
 pub mod room;
@@ -36,6 +37,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use arbiter_eventlog::OpenError;
 use arbiter_sim::{BuildError, Map, MatchSettings, Rules, Simulation};
 use arbiter_transport::{CLIENTS_MAX, Key, NoRandomness, ServerTransport, ServerTransportConfig, TokenHistory};
 use crossbeam::channel::Receiver;
@@ -44,6 +46,7 @@ use thiserror::Error;
 use crate::directory::Directory;
 use crate::interest::InterestSettings;
 use crate::operate::Operate;
+use crate::outbox::{Outbox, OutboxStats};
 use crate::pool::Pool;
 use crate::recorder::Recorder;
 use crate::room::{FromSocket, Room, RoomLink, Scripted};
@@ -136,6 +139,9 @@ pub struct ServerConfig {
     pub seed: Option<u64>,
     /// Where recordings go; `None` records nothing.
     pub record_dir: Option<PathBuf>,
+    /// Where the log of domain events is kept; `None` tells nobody. Needs [`Self::record_dir`]: nothing is told of a tick whose
+    /// inputs are not on disk.
+    pub outbox_dir: Option<PathBuf>,
     /// Stop after so many matches in all; 0 goes on.
     pub matches: u32,
     /// Between the end of a match and the start of the next.
@@ -179,6 +185,7 @@ impl ServerConfig {
             snapshot_kbit_max: SNAPSHOT_KBIT_MAX,
             seed: None,
             record_dir: None,
+            outbox_dir: None,
             matches: 0,
             intermission: Duration::from_secs(3),
             plugins: Arc::new(|_| ()),
@@ -222,6 +229,22 @@ pub enum StartError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// The log of domain events cannot be opened.
+    #[error(
+        "cannot open the log of events in the folder {path}: {error}; mend it with arbiter log, or choose another folder with \
+         --outbox-dir"
+    )]
+    Outbox {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: OpenError,
+    },
+    /// Events without recordings.
+    #[error(
+        "events cannot be told of matches that are not recorded: set a folder for recordings with --record-dir, or no --outbox-dir"
+    )]
+    OutboxUnrecorded,
     /// The match cannot be built.
     #[error(transparent)]
     Match(#[from] BuildError),
@@ -251,11 +274,17 @@ pub(crate) struct Shared {
     pub rooms: Vec<RoomLink>,
     pub directory: Directory,
     pub shards: Vec<ShardLink>,
+    /// How the outbox does, if there is one.
+    pub outbox: Option<Arc<OutboxStats>>,
 }
 
 impl Shared {
     /// With a queue for each room.
-    fn new(config: ServerConfig, shards: Vec<ShardLink>) -> Result<(Arc<Self>, Vec<Receiver<FromSocket>>), BuildError> {
+    fn new(
+        config: ServerConfig,
+        shards: Vec<ShardLink>,
+        outbox: Option<Arc<OutboxStats>>,
+    ) -> Result<(Arc<Self>, Vec<Receiver<FromSocket>>), BuildError> {
         let rooms = config.rooms.max(1);
         let (links, queues) = (0..rooms).map(|_| RoomLink::new(&config.settings)).unzip();
         let first = room::build(&config, room::seed(&config, 0))?;
@@ -270,6 +299,7 @@ impl Shared {
             rooms: links,
             directory: Directory::default(),
             shards,
+            outbox,
             config,
         };
         Ok((Arc::new(shared), queues))
@@ -288,6 +318,11 @@ impl Shared {
         let limit = self.config.matches;
         let claim = |started: u32| (limit == 0 || started < limit).then_some(started + 1);
         self.matches_started.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).is_ok()
+    }
+
+    /// Whether what players earn could not be told now.
+    pub fn outbox_is_stuck(&self) -> bool {
+        self.outbox.as_ref().is_some_and(|outbox| outbox.is_stuck())
     }
 
     /// Behind a burst of things for clients.
@@ -347,10 +382,15 @@ impl Server {
             shards.push(link);
         }
 
-        let (shared, queues) = Shared::new(config, shards)?;
+        let outbox = outbox(&config)?;
+        let stats = outbox.as_ref().map(|(outbox, _)| Arc::clone(&outbox.stats));
+        let (shared, queues) = Shared::new(config, shards, stats)?;
         let rooms = shared.rooms.len();
-        let (recorder, recorder_thread) = Recorder::start(Arc::clone(&shared)).map_err(StartError::Thread)?;
+        let (outbox, outbox_thread) = outbox.unzip();
+        let started = Recorder::start(Arc::clone(&shared), outbox);
+        let (recorder, recorder_thread) = started.map_err(StartError::Thread)?;
         let mut threads = vec![recorder_thread];
+        threads.extend(outbox_thread);
         for parts in parts {
             let shared = Arc::clone(&shared);
             let thread = std::thread::Builder::new().name(format!("socket-{}", parts.number));
@@ -365,6 +405,16 @@ impl Server {
         tracing::info!(address = %local_address, rooms, sockets = shared.shards.len(), "server started");
         Ok(ServerHandle { shared, local_address, operate, pool: Some(pool), threads })
     }
+}
+
+/// Opens the log of events, if there is to be one.
+fn outbox(config: &ServerConfig) -> Result<Option<(Outbox, JoinHandle<()>)>, StartError> {
+    let Some(path) = &config.outbox_dir else { return Ok(None) };
+    if config.record_dir.is_none() {
+        return Err(StartError::OutboxUnrecorded);
+    }
+    let error = |error| StartError::Outbox { path: path.clone(), error };
+    Outbox::start(path).map(Some).map_err(error)
 }
 
 /// What each shard's transport is made from: what they must share, they share.
@@ -440,6 +490,11 @@ impl ServerHandle {
             self.shared.ask_for_overflows(OVERFLOWS_EVERY);
         }
         self.shared.stats()
+    }
+
+    /// Domain events that are durable, and those that were left out, if there is an outbox.
+    pub fn events_told(&self) -> Option<(u64, u64)> {
+        self.shared.outbox.as_ref().map(|outbox| (outbox.written(), outbox.left_out()))
     }
 
     /// How one room does.

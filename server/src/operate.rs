@@ -101,6 +101,8 @@ async fn readyz(State(asked): State<Arc<Asked>>) -> impl IntoResponse {
         unready("the server stops\n")
     } else if !asked.lives() {
         unready("no room advances\n")
+    } else if asked.shared.outbox_is_stuck() {
+        unready("the outbox takes nothing\n")
     } else if !asked.shared.rooms.iter().any(RoomLink::has_place) {
         unready("all rooms are full\n")
     } else {

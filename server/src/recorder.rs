@@ -1,17 +1,19 @@
 //! Writes all recordings on one thread, so that no Tick waits for a disk.
 
 use core::time::Duration;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use arbiter_contracts::{Envelope, Event};
 use arbiter_recording::{End, Header, WriteError, Writer};
 use arbiter_sim::Command;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::Shared;
+use crate::outbox::{Outbox, is_kept};
 use crate::spare::Spare;
 use crate::stats::UnwrittenRecording;
 
@@ -36,8 +38,20 @@ pub(crate) struct Begin {
 
 pub(crate) enum Entry {
     Begin(Box<Begin>),
-    Tick { tick: u32, commands: Vec<Command>, hash: u64 },
-    Checkpoint { tick: u32, bytes: Vec<u8> },
+    Tick {
+        tick: u32,
+        commands: Vec<Command>,
+        hash: u64,
+    },
+    Checkpoint {
+        tick: u32,
+        bytes: Vec<u8>,
+    },
+    /// What happened in the tick that was handed over last; told once that tick is on disk.
+    Happened {
+        tick: u32,
+        events: Vec<Envelope>,
+    },
     Finish(End),
 }
 
@@ -52,11 +66,11 @@ pub(crate) struct Recorder {
 const SPARE_MAX: usize = 256;
 
 impl Recorder {
-    pub fn start(shared: Arc<Shared>) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub fn start(shared: Arc<Shared>, outbox: Option<Outbox>) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (queue, entries) = bounded(QUEUE_MAX);
         let spare = Arc::new(Spare::new(SPARE_MAX));
         let to_refill = Arc::clone(&spare);
-        let run = move || Writing::new(&shared, to_refill).run(&entries);
+        let run = move || Writing::new(&shared, outbox, to_refill).run(&entries);
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(run)?;
         Ok((Self { queue, spare }, thread))
     }
@@ -73,6 +87,11 @@ impl Recorder {
         self.queue.try_send((room, entry)).is_ok()
     }
 
+    /// Hands over the end of a match that is abandoned; waits for a place in the queue, as the end of the recording does.
+    pub fn happened(&self, room: u16, tick: u32, event: Envelope) {
+        let _ = self.queue.send((room, Entry::Happened { tick, events: vec![event] }));
+    }
+
     /// Ends a recording; waits for a place in the queue, since the room has no tick to miss any more.
     pub fn finish(&self, room: u16, end: End) {
         // Without the thread there is nothing to finish.
@@ -86,9 +105,35 @@ struct Open {
     path: PathBuf,
     /// When it was last told that the disk takes nothing; `None` while all is well.
     told: Option<Instant>,
+    /// What happened in ticks that are not on disk yet, in order.
+    happened: VecDeque<(u32, Envelope)>,
 }
 
 impl Open {
+    /// Keeps an event until its tick is on disk. Of too many those that may be left out are.
+    fn keep(&mut self, tick: u32, mut event: Envelope, outbox: &Outbox) {
+        if self.happened.len() >= HAPPENED_MAX && !is_kept(&event.event) {
+            return outbox.stats.leave_out(1);
+        }
+        if let Event::MatchEnded(ended) = &mut event.event {
+            // What the result can be proved with. A disk that takes nothing now changes nothing of the chain.
+            let _ = self.writer.flush();
+            ended.recording_hash = self.writer.chain().to_vec();
+        }
+        self.happened.push_back((tick, event));
+    }
+
+    /// Tells what happened in ticks that are on disk.
+    fn tell(&mut self, outbox: &Outbox) {
+        let durable = self.writer.durable_tick();
+        while let Some((tick, event)) = self.happened.pop_front() {
+            let event = if tick <= durable { outbox.post(event) } else { Some(event) };
+            if let Some(event) = event {
+                return self.happened.push_front((tick, event));
+            }
+        }
+    }
+
     /// Notes how a write went. An error is told when it is new and then now and then, and its end is told too.
     fn note(&mut self, room: u16, result: Result<(), &WriteError>) {
         match (result, self.told) {
@@ -105,9 +150,18 @@ impl Open {
     }
 }
 
+/// So often the last events are offered to the outbox when the server ends: some seconds.
+const LAST_TRIES: u32 = 50;
+
+/// Events of a match that wait for their ticks to be on disk: a minute of a thousand players.
+const HAPPENED_MAX: usize = 16_384;
+
 /// The state of the thread.
 struct Writing<'a> {
     shared: &'a Shared,
+    outbox: Option<Outbox>,
+    /// Events of matches that are over, for which the outbox had no place.
+    late: VecDeque<Envelope>,
     started: Instant,
     open: HashMap<u16, Open>,
     finished: Option<Sender<PathBuf>>,
@@ -115,7 +169,7 @@ struct Writing<'a> {
 }
 
 impl<'a> Writing<'a> {
-    fn new(shared: &'a Shared, spare: Arc<Spare<Command>>) -> Self {
+    fn new(shared: &'a Shared, outbox: Option<Outbox>, spare: Arc<Spare<Command>>) -> Self {
         // Whoever takes finished recordings may re-simulate them, which takes longer than writing the next ticks may wait,
         // and longer than the end of the server: nobody waits for that thread.
         let finished = shared.config.on_recorded.clone().and_then(|on_recorded| {
@@ -123,7 +177,7 @@ impl<'a> Writing<'a> {
             let run = move || to_take.iter().for_each(|path| on_recorded(&path));
             std::thread::Builder::new().name("verifier".to_owned()).spawn(run).ok().map(|_| finished)
         });
-        Self { shared, started: Instant::now(), open: HashMap::new(), finished, spare }
+        Self { shared, outbox, late: VecDeque::new(), started: Instant::now(), open: HashMap::new(), finished, spare }
     }
 
     fn run(mut self, entries: &Receiver<(u16, Entry)>) {
@@ -136,11 +190,32 @@ impl<'a> Writing<'a> {
             for (room, open) in &mut self.open {
                 let result = open.writer.sync(self.started.elapsed());
                 open.note(*room, result.as_ref().copied());
+                if let Some(outbox) = &self.outbox {
+                    open.tell(outbox);
+                }
             }
+            self.tell_late();
         }
         // A room that ended without a word leaves its recording open: what is there is right.
         for (_, open) in core::mem::take(&mut self.open) {
             self.finish(open, End::Abandoned);
+        }
+        for _ in 0..LAST_TRIES {
+            self.tell_late();
+            if self.late.is_empty() {
+                return;
+            }
+            std::thread::sleep(FLUSH_EVERY);
+        }
+        self.outbox.iter().for_each(|outbox| outbox.stats.leave_out(self.late.len() as u64));
+    }
+
+    fn tell_late(&mut self) {
+        let Some(outbox) = &self.outbox else { return };
+        while let Some(event) = self.late.pop_front() {
+            if let Some(event) = outbox.post(event) {
+                return self.late.push_front(event);
+            }
         }
     }
 
@@ -158,6 +233,7 @@ impl<'a> Writing<'a> {
                 self.spare.give(commands);
                 pushed
             }
+            Entry::Happened { tick, events } => return self.happened(room, tick, events),
             Entry::Checkpoint { tick, bytes } => {
                 self.open.get_mut(&room).map(|open| open.writer.push_checkpoint(tick, &bytes))
             }
@@ -172,6 +248,8 @@ impl<'a> Writing<'a> {
             }
             Some(Err(error)) => {
                 if let Some(open) = self.open.remove(&room) {
+                    let lost = open.happened.len() as u64;
+                    self.outbox.iter().for_each(|outbox| outbox.stats.leave_out(lost));
                     self.unwritten(open.path, &error);
                 }
             }
@@ -182,14 +260,32 @@ impl<'a> Writing<'a> {
     fn begin(&mut self, room: u16, Begin { path, header, tick0 }: Begin) {
         match Writer::create(&path, header, tick0) {
             Ok(writer) => {
-                self.open.insert(room, Open { writer, path, told: None });
+                self.open.insert(room, Open { writer, path, told: None, happened: VecDeque::new() });
             }
             Err(error) => self.unwritten(path, &error),
         }
     }
 
+    fn happened(&mut self, room: u16, tick: u32, events: Vec<Envelope>) {
+        let Some(outbox) = &self.outbox else { return };
+        match self.open.get_mut(&room) {
+            Some(open) => events.into_iter().for_each(|event| open.keep(tick, event, outbox)),
+            // Nobody could ever show what led to it.
+            None => outbox.stats.leave_out(events.len() as u64),
+        }
+    }
+
     fn finish(&mut self, mut open: Open, end: End) {
-        if let Err(error) = open.writer.finish(end) {
+        let finished = open.writer.finish(end);
+        if let Some(outbox) = &self.outbox {
+            open.tell(outbox);
+            if finished.is_ok() {
+                self.late.extend(open.happened.drain(..).map(|(_, event)| event));
+            } else {
+                outbox.stats.leave_out(open.happened.len() as u64);
+            }
+        }
+        if let Err(error) = finished {
             return self.unwritten(open.path, &error);
         }
         let path = open.path;

@@ -29,6 +29,7 @@ use self::replication::Teller;
 use self::sight::Sight;
 use crate::buffer::InputBuffer;
 use crate::interest::Interest;
+use crate::outbox::Story;
 use crate::recorder::Recorder;
 use crate::shard::Remote;
 use crate::stats::{CpuTimer, TickTimes};
@@ -141,6 +142,8 @@ pub(crate) struct Room {
     inbox: Receiver<FromSocket>,
     recorder: Recorder,
     recording: Option<PathBuf>,
+    /// What services are told of the match; only while it is recorded.
+    story: Option<Story>,
     /// The recorder fell behind and has not yet taken that the recording ends.
     recording_breaks: bool,
     simulation: Simulation,
@@ -194,6 +197,7 @@ impl Room {
             inbox,
             recorder,
             recording: None,
+            story: None,
             recording_breaks: false,
             simulation,
             phase: Phase::Playing,
@@ -284,7 +288,8 @@ impl Room {
                     self.end(GoodbyeReason::Stopping);
                     return false;
                 }
-                if now >= until && !self.next_match() {
+                // What players earned could not be told.
+                if now >= until && !self.shared.outbox_is_stuck() && !self.next_match() {
                     return false;
                 }
             }
@@ -373,6 +378,9 @@ impl Room {
                     }
                 }
             }
+        }
+        if let Some(story) = &mut self.story {
+            story.before(&self.commands, &self.simulation);
         }
         let timer = CpuTimer::start();
         self.simulation.step(&self.commands);

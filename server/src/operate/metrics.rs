@@ -12,6 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::Shared;
 use crate::histogram::{BOUNDS_US, Histogram};
+use crate::outbox::OutboxStats;
 use crate::room::RoomLink;
 use crate::stats::{RoomStats, ServerStats};
 use crate::suspicion::Detector;
@@ -106,6 +107,9 @@ impl Collector for Figures {
         let mut to = Writer(encoder);
         self.rooms(&mut to, &rooms, &stats)?;
         inputs_and_snapshots(&mut to, &rooms)?;
+        if let Some(outbox) = &shared.outbox {
+            events(&mut to, outbox)?;
+        }
         network(&mut to, &stats)
     }
 }
@@ -126,6 +130,17 @@ impl Figures {
         let overruns = rooms.iter().map(|room| room.overruns).sum();
         to.counter("tick_overruns", "Ticks left out because the one before was late by a whole tick", overruns)
     }
+}
+
+fn events(to: &mut Writer<'_>, outbox: &OutboxStats) -> fmt::Result {
+    to.counter("outbox_events", "Domain events that are durable in the outbox", outbox.written())?;
+    to.counter("outbox_events_left_out", "Domain events that found no room; recordings have them", outbox.left_out())?;
+    to.gauge(
+        "outbox_waiting",
+        "Domain events whose ticks are on disk, and that are not in the outbox yet",
+        outbox.waiting(),
+    )?;
+    to.gauge("outbox_stuck", "1 while the outbox takes nothing, and no match begins", outbox.is_stuck().into())
 }
 
 fn inputs_and_snapshots(to: &mut Writer<'_>, rooms: &[RoomStats]) -> fmt::Result {

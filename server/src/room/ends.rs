@@ -81,6 +81,8 @@ impl Room {
 
     /// After a panic: nothing of the match is looked at any more.
     pub fn fail(&mut self) {
+        // Results would have to be looked for in it.
+        self.story = None;
         self.close_recording(End::Abandoned);
         self.outcome = Some(Outcome::Abandoned);
         self.ended = true;

@@ -75,6 +75,10 @@ impl Room {
         } else {
             told.unlogged += 1;
         }
+        if let Some(story) = &mut self.story {
+            let event = story.anomaly(tick, slot, detector.name(), amount);
+            self.tell_found(tick, event);
+        }
         if let Some(tell) = &self.shared.config.on_anomaly {
             tell(&Anomaly { room, match_id, tick, slot, player, detector, amount });
         }

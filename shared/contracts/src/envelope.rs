@@ -32,7 +32,7 @@ pub const CONTENT_TYPE: &str = "application/protobuf";
 pub struct Attributes {
     /// Unique together with the source; the same whenever the fact is told again. 1 to 256 bytes.
     pub id: String,
-    /// Who emitted it: `/rooms/NAME` or `/services/economy`. 1 to 256 bytes.
+    /// Who emitted it: `/matches/ID` or `/services/economy`. 1 to 256 bytes.
     pub source: String,
     /// Whom it is about, in its kind's sense: `matches/ID`, `players/N`, `accounts/N`. Up to 256 bytes.
     pub subject: String,

@@ -165,6 +165,15 @@ impl<S: Read + Seek> Reader<S> {
         blocks.position(|entry| tick.checked_sub(entry.first_tick).is_some_and(|offset| offset < entry.ticks))
     }
 
+    /// Chain through the block that holds a tick; `None` if there is no such tick. Of the last tick it is what
+    /// [`Writer::chain`](crate::Writer::chain) said behind it.
+    pub fn chain_at(&mut self, tick: u32) -> Result<Option<Chain>, ReadError> {
+        let mut blocks = self.entries.iter().filter(|entry| entry.ticks > 0);
+        let holds = |entry: &&Entry| tick.checked_sub(entry.first_tick).is_some_and(|offset| offset < entry.ticks);
+        let Some(entry) = blocks.find(holds).copied() else { return Ok(None) };
+        Ok(Some(self.read_block(entry)?.0.chain))
+    }
+
     /// All ticks from this one on. A damaged block is one error, behind which the next whole block follows.
     pub fn ticks(&mut self, from: u32) -> impl Iterator<Item = Result<RecordedTick, ReadError>> + '_ {
         let wanted = move |entry: &Entry| entry.ticks > 0 && entry.first_tick.saturating_add(entry.ticks - 1) >= from;

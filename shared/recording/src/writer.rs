@@ -109,6 +109,11 @@ impl<S: Store> Writer<S> {
         self.durable_tick
     }
 
+    /// Chain through all blocks that were closed: after [`Self::flush`] it stands for everything that was pushed.
+    pub fn chain(&self) -> Chain {
+        self.chain
+    }
+
     /// Bytes of the recording so far.
     pub fn bytes(&self) -> u64 {
         self.length

@@ -1,0 +1,333 @@
+//! Domain events on their way out: a durable log of their own, which services read. Nothing here is on a tick's thread.
+//!
+//! A room hands what happened to the recorder, behind the commands that led to it. The recorder keeps it until these are on disk,
+//! since a match that is resumed from its recording must never contradict what was told; then it comes here, is appended under
+//! its name and committed with one fdatasync for all that came meanwhile.
+//!
+//! All of it is bounded. What [`is_kept`] waits for its place; anything else is left out when a queue is full, counted, and told
+//! again from the recording (`arbiter replay events --heal`). While the disk takes nothing no match begins.
+
+pub mod story;
+
+use core::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use arbiter_contracts::Envelope;
+use arbiter_contracts::event_id::log_id;
+use arbiter_eventlog::{AppendError, CommitError, Disk, Folder, Log, OpenError, Options};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+pub use story::{Story, is_kept};
+
+/// Letters that may wait to be written: some seconds of the busiest server.
+const QUEUE_MAX: usize = 8_192;
+
+/// Of these so many are kept free for what is never left out: the ends of a thousand matches.
+const RESERVED: usize = 1_024;
+
+/// Letters of one commit.
+const BATCH_MAX: usize = 512;
+
+/// Between two attempts to write to a disk that takes nothing.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// So often it is tried when the server ends.
+const ENDING_TRIES: u32 = 4;
+
+/// Without anything to write for so long, the log is settled.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// Opens the log, and opens it again.
+type Open<D> = Box<dyn Fn() -> Result<Log<D>, OpenError> + Send>;
+
+/// An event as the log keeps it.
+struct Letter {
+    id: u128,
+    bytes: Vec<u8>,
+}
+
+/// How the outbox does.
+#[derive(Debug, Default)]
+pub(crate) struct OutboxStats {
+    written: AtomicU64,
+    left_out: AtomicU64,
+    /// Handed over and not yet written.
+    waiting: AtomicU64,
+    stuck: AtomicBool,
+}
+
+impl OutboxStats {
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    pub fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
+    }
+
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Whether the disk takes nothing.
+    pub fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
+    }
+
+    pub fn leave_out(&self, events: u64) {
+        self.left_out.fetch_add(events, Ordering::Relaxed);
+    }
+}
+
+/// Hands events to the thread.
+#[derive(Clone)]
+pub(crate) struct Outbox {
+    queue: Sender<Letter>,
+    pub stats: Arc<OutboxStats>,
+}
+
+impl Outbox {
+    /// Opens the log in a folder, or makes one, and starts the thread.
+    pub fn start(folder: &Path) -> Result<(Self, JoinHandle<()>), OpenError> {
+        let path = folder.to_owned();
+        Self::start_with(Box::new(move || open(Folder::make(&path)?)), folder)
+    }
+
+    fn start_with<D: Disk + Send + 'static>(open: Open<D>, folder: &Path) -> Result<(Self, JoinHandle<()>), OpenError>
+    where
+        Log<D>: Send,
+    {
+        let log = open()?;
+        let (queue, letters) = bounded(QUEUE_MAX);
+        let stats = Arc::new(OutboxStats::default());
+        let posting =
+            Posting { folder: folder.to_owned(), open, log: Some(log), batch: Vec::new(), stats: Arc::clone(&stats) };
+        let run = move || posting.run(&letters);
+        let thread = std::thread::Builder::new().name("outbox".to_owned()).spawn(run)?;
+        Ok((Self { queue, stats }, thread))
+    }
+
+    /// Takes an event whose tick is on disk; gives it back if there is no room for it now and it must not be left out.
+    pub fn post(&self, envelope: Envelope) -> Option<Envelope> {
+        let kept = is_kept(&envelope.event);
+        if !kept && self.queue.len() >= QUEUE_MAX - RESERVED {
+            self.stats.leave_out(1);
+            return None;
+        }
+        let letter = match envelope.encode() {
+            Ok(bytes) => Letter { id: log_id(&envelope.attributes.source, &envelope.attributes.id), bytes },
+            Err(error) => {
+                // A fault of ours: the event would be as wrong the next time.
+                tracing::error!(event = envelope.attributes.id, %error, "an event cannot be told");
+                self.stats.leave_out(1);
+                return None;
+            }
+        };
+        match self.queue.try_send(letter) {
+            Ok(()) => {
+                self.stats.waiting.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+            Err(_) if kept => Some(envelope),
+            Err(_) => {
+                self.stats.leave_out(1);
+                None
+            }
+        }
+    }
+}
+
+fn open<D: Disk>(disk: D) -> Result<Log<D>, OpenError> {
+    let (log, recovered) = Log::open(disk, Options::default())?;
+    if !recovered.clean {
+        tracing::info!(events = log.acknowledged(), "the outbox was not closed; all that was acknowledged is there");
+    }
+    Ok(log)
+}
+
+/// The state of the thread.
+struct Posting<D: Disk> {
+    folder: PathBuf,
+    open: Open<D>,
+    /// Not there once its disk failed, until it can be opened again.
+    log: Option<Log<D>>,
+    /// Appended or to be appended, and not acknowledged: kept for the case that the log has to be opened again.
+    batch: Vec<Letter>,
+    stats: Arc<OutboxStats>,
+}
+
+impl<D: Disk> Posting<D> {
+    fn run(mut self, letters: &Receiver<Letter>) {
+        loop {
+            match letters.recv_timeout(IDLE) {
+                Ok(letter) => self.batch.push(letter),
+                Err(RecvTimeoutError::Timeout) => self.settle(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.batch.extend(letters.try_iter().take(BATCH_MAX - 1));
+            self.write_all(letters);
+        }
+        if let Some(log) = self.log.take()
+            && let Err(error) = log.close()
+        {
+            tracing::error!(%error, "the outbox could not be closed; it recovers when it is opened");
+        }
+    }
+
+    /// Writes what waits, however long the disk takes nothing, unless the server ends meanwhile.
+    fn write_all(&mut self, letters: &Receiver<Letter>) {
+        let mut tries = 0;
+        while let Err(why) = self.write() {
+            if !self.stats.stuck.swap(true, Ordering::Relaxed) {
+                let folder = self.folder.display();
+                tracing::error!("{folder}: the outbox takes nothing, and no match begins until it does: {why}");
+            }
+            tries += 1;
+            if tries >= ENDING_TRIES && is_over(letters) {
+                let events = self.batch.len();
+                tracing::error!(
+                    events,
+                    "events were not written; they are in the recordings: arbiter replay events --heal"
+                );
+                self.batch.clear();
+                return;
+            }
+            std::thread::sleep(AGAIN);
+        }
+        if self.stats.stuck.swap(false, Ordering::Relaxed) {
+            tracing::warn!("the outbox is written again; nothing that must be told is missing");
+        }
+    }
+
+    fn write(&mut self) -> Result<(), String> {
+        let mut log = match self.log.take() {
+            Some(log) => log,
+            None => (self.open)().map_err(|error| error.to_string())?,
+        };
+        let written = append_all(&mut log, &self.batch).and_then(|()| log.commit().map(|_| ()));
+        match written {
+            Ok(()) => {
+                let events = self.batch.len() as u64;
+                self.batch.clear();
+                self.stats.written.fetch_add(events, Ordering::Relaxed);
+                self.stats.waiting.fetch_sub(events, Ordering::Relaxed);
+                self.log = Some(log);
+                Ok(())
+            }
+            Err(error) => {
+                // Only opening a log whose disk failed says what is on it.
+                if !matches!(error, CommitError::Disk(..) | CommitError::Failed) {
+                    self.log = Some(log);
+                }
+                Err(error.to_string())
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        if self.log.as_mut().is_some_and(|log| log.settle().is_err()) {
+            self.log = None;
+        }
+    }
+}
+
+/// Whether nothing comes any more.
+fn is_over(letters: &Receiver<Letter>) -> bool {
+    letters.is_empty() && matches!(letters.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Disconnected))
+}
+
+/// Appends all that is not there yet. What can never be appended is named and left.
+fn append_all<D: Disk>(log: &mut Log<D>, letters: &[Letter]) -> Result<(), CommitError> {
+    for letter in letters {
+        let mut appended = log.append(letter.id, &letter.bytes);
+        if appended == Err(AppendError::BatchFull) {
+            log.commit()?;
+            appended = log.append(letter.id, &letter.bytes);
+        }
+        match appended {
+            Ok(_) => {}
+            Err(AppendError::Failed) => return Err(CommitError::Failed),
+            Err(error) => tracing::error!(%error, "an event was not taken into the outbox"),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use arbiter_contracts::{Attributes, Event, v1};
+    use arbiter_eventlog::simulated::{Faults, SimulatedDisk};
+
+    use super::*;
+
+    fn event(number: u32, event: impl Into<Event>) -> Envelope {
+        let attributes = Attributes {
+            id: number.to_string(),
+            source: "/matches/0".to_owned(),
+            sequence: number.into(),
+            ..Attributes::default()
+        };
+        Envelope { attributes, event: event.into() }
+    }
+
+    #[test]
+    fn what_was_posted_is_there_once_after_the_server_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..2 {
+            let (outbox, thread) = Outbox::start(folder.path()).unwrap();
+            for number in 0..50 {
+                assert_eq!(outbox.post(event(number, v1::RoundStarted::default())), None);
+            }
+            drop(outbox);
+            thread.join().unwrap();
+        }
+        let log = open(Folder::at(folder.path()).unwrap()).unwrap();
+        assert_eq!(log.acknowledged(), 50);
+    }
+
+    /// Posts to a disk with faults, mends it once the outbox is stuck, and counts what is there in the end.
+    fn told_through(faults: Faults) -> u64 {
+        let disk = SimulatedDisk::default();
+        let opened = disk.clone();
+        let open_it: Open<SimulatedDisk> = Box::new(move || open(opened.clone()));
+        let (outbox, thread) = Outbox::start_with(open_it, Path::new("simulated")).unwrap();
+        disk.set_faults(faults);
+        for number in 0..50 {
+            assert_eq!(outbox.post(event(number, v1::MatchEnded::default())), None);
+        }
+        while !outbox.stats.is_stuck() {
+            std::thread::yield_now();
+        }
+        disk.set_faults(Faults::default());
+        let stats = Arc::clone(&outbox.stats);
+        drop(outbox);
+        thread.join().unwrap();
+        assert!(!stats.is_stuck());
+        assert_eq!((stats.waiting(), stats.left_out()), (0, 0));
+        open(disk).unwrap().acknowledged()
+    }
+
+    #[test]
+    fn a_flush_that_failed_leaves_nothing_out_and_nothing_twice() {
+        assert_eq!(told_through(Faults { failing_sync_at: Some(0), ..Faults::default() }), 50);
+    }
+
+    #[test]
+    fn lesser_events_are_left_out_and_results_wait_when_nothing_is_written() {
+        let (queue, letters) = bounded(QUEUE_MAX);
+        let outbox = Outbox { queue, stats: Arc::default() };
+        for number in 0..QUEUE_MAX as u32 {
+            assert_eq!(outbox.post(event(number, v1::RoundStarted::default())), None);
+        }
+        assert_eq!(outbox.stats.left_out(), RESERVED as u64);
+        for number in 0..RESERVED as u32 {
+            assert_eq!(outbox.post(event(number, v1::MatchEnded::default())), None);
+        }
+        let last = event(0, v1::MatchEnded::default());
+        assert_eq!(outbox.post(last.clone()), Some(last));
+        assert_eq!((outbox.stats.left_out(), letters.len()), (RESERVED as u64, QUEUE_MAX));
+    }
+}
