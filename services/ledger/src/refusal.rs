@@ -68,7 +68,7 @@ pub enum Why {
     #[error("the hold's time is over, and what it held comes back: hold it again")]
     HoldOver,
     /// More than it has.
-    #[error("the hold has less than that: post what it has, or nothing less than 1")]
+    #[error("the hold has less than that: post from 1 to what it has")]
     MoreThanHeld,
     /// The time of a hold.
     #[error("a hold lasts from 1 millisecond to 30 days from now")]
