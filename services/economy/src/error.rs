@@ -37,7 +37,7 @@ pub enum OpenFailed {
 }
 
 /// Why a command was not taken. Nothing happened.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum SubmitError {
     /// The ledger gives no answer.
     #[error(transparent)]

@@ -9,7 +9,7 @@ use arbiter_ledger::{Account, Claim, Name, Order, Step, Time};
 use thiserror::Error;
 
 /// Milliseconds of a day of UTC, which has no leap seconds here.
-const DAY_MS: u64 = 24 * 3600 * 1000;
+pub(crate) const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// How long after its window an event may still be read: 30 days, then it is put aside, since what was claimed in the window
 /// is forgotten.
@@ -19,7 +19,7 @@ pub const LATE_MS_MAX: u64 = 30 * DAY_MS;
 pub const REWARDS_MAX: usize = 8;
 
 /// For what a reward is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 pub enum When {
     /// To all who played.
     Played,
@@ -28,7 +28,7 @@ pub enum When {
 }
 
 /// How often it is given to one player.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 pub enum Window {
     /// For each match.
     Match,

@@ -4,6 +4,7 @@
 
 mod grants;
 mod recovery;
+mod store;
 mod writer;
 
 use std::time::Duration;
