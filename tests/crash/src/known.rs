@@ -1,11 +1,12 @@
 //! What the outside knows, and what must be so for it. Nothing here asks the ledger how it came to a number.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use arbiter_contracts::v1::{MatchEnded, Outcome, PlayerResult};
 use arbiter_contracts::{Attributes, Envelope};
-use arbiter_economy::{Reward, Rewards, When, Window};
+use arbiter_economy::Catalogue;
 use arbiter_ledger::{Account, Answer, Command, Entry, Key, Name, Order, State, Step, Time};
 
 use crate::{Kind, Violation};
@@ -16,6 +17,8 @@ pub const START: Time = Time(20_833 * DAY_MS);
 pub const DAY_MS: u64 = 24 * 3600 * 1000;
 /// Gold that a gem costs.
 pub const PRICE: u64 = 7;
+/// Name of the offer of a gem.
+pub const OFFER: &str = "one-gem";
 /// Gold for playing, for winning, and for the first match of a day.
 const WORTH: (u64, u64, u64) = (10, 20, 100);
 /// Players of scripts, from 1.
@@ -36,23 +39,28 @@ pub fn rent() -> Account {
     Account { bucket: name("rent"), ..gold(0) }
 }
 
-/// What a match is worth to those who played.
-pub fn rewards() -> Rewards {
-    let reward = |text: &str, when, window, amount| Reward {
-        name: name(text),
-        when,
-        window,
-        ticks_played_min: 1,
-        asset: name("gold"),
-        amount,
-        since: START,
-    };
-    let list = vec![
-        reward("played", When::Played, Window::Match, WORTH.0),
-        reward("won", When::Won, Window::Match, WORTH.1),
-        reward("first", When::Played, Window::Day, WORTH.2),
-    ];
-    Rewards::new(list).unwrap_or_else(|error| panic!("{error}"))
+/// What is earned and sold in scripts, read once.
+pub fn catalogue() -> &'static Catalogue {
+    static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(read_catalogue);
+    &CATALOGUE
+}
+
+fn read_catalogue() -> Catalogue {
+    let text = format!(
+        r#"(
+            assets: [(name: "gold"), (name: "gem")],
+            rewards: [
+                (name: "played", when: Played, window: Match, ticks_played_min: 1, asset: "gold", amount: {},
+                 since: "2020-01-01"),
+                (name: "won", when: Won, window: Match, ticks_played_min: 1, asset: "gold", amount: {}, since: "2020-01-01"),
+                (name: "first", when: Played, window: Day, ticks_played_min: 1, asset: "gold", amount: {},
+                 since: "2020-01-01"),
+            ],
+            offers: [(name: "{OFFER}", price: (asset: "gold", amount: {PRICE}), gives: [(asset: "gem", amount: 1)])],
+        )"#,
+        WORTH.0, WORTH.1, WORTH.2
+    );
+    Catalogue::parse("the catalogue of scripts", &text).unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 
 /// A match that ended.

@@ -6,13 +6,13 @@
 use std::fmt::Display;
 
 use arbiter_contracts::event_id::log_id;
-use arbiter_economy::Economy;
+use arbiter_economy::{Catalogue, Economy, Told};
 use arbiter_eventlog::simulated::{Dice, Faults, SimulatedDisk};
 use arbiter_eventlog::{Cursor, EventStore, Log, Masters, Options, Record, verify};
 use arbiter_ledger::{Account, Answer, Applied, Command, Key, Order, Step, Time};
 
 use crate::faulty::Faulty;
-use crate::known::{Asked, DAY_MS, Known, PLAYERS, PRICE, Played, START, Want, gold, name, rent, rewards};
+use crate::known::{Asked, DAY_MS, Known, OFFER, PLAYERS, PRICE, Played, START, Want, catalogue, gold, name, rent};
 use crate::{Kind, Mutant, Violation};
 
 const HOUR_MS: u64 = 3600 * 1000;
@@ -47,6 +47,7 @@ pub struct World {
     pub flush_may_fail: bool,
     /// Times that the economy was opened from a snapshot.
     pub from_snapshots: u64,
+    catalogue: &'static Catalogue,
     sealed: bool,
     now: Time,
     next_key: u128,
@@ -78,6 +79,7 @@ impl World {
             mutant,
             flush_may_fail: false,
             from_snapshots: 0,
+            catalogue: catalogue(),
             sealed: script.is_multiple_of(2),
             now: START,
             next_key: 0,
@@ -292,14 +294,14 @@ impl World {
     }
 
     fn consume_record(&mut self, running: &mut Running, record: &Record) -> Result<(), Stop> {
-        let consumed = running.economy.consume(&name("results"), record, &rewards(), self.now);
+        let consumed = running.economy.consume(&name("results"), record, &self.catalogue.rewards, self.now);
         consumed.map(drop).map_err(|why| self.failed("consume", why))
     }
 
     /// Grants without a position, and without a claim of what happens once for each match, as by somebody who trusts a cursor.
     fn consume_by_requests(&mut self, running: &mut Running, record: &Record) -> Result<(), Stop> {
         let event = arbiter_contracts::Envelope::decode(&record.data).map_err(|why| self.failed("event", why))?;
-        for order in rewards().orders(&event).into_iter().filter(|order| !order.steps.is_empty()) {
+        for order in self.catalogue.rewards.orders(&event).into_iter().filter(|order| !order.steps.is_empty()) {
             let order = Order { claim: order.claim.filter(|claim| claim.until != Time::NEVER), ..order };
             let command = Command::Request { key: self.draw_key(99), request: 0, order };
             running.economy.submit(&command, self.now).map_err(|why| self.failed("submit", why))?;
@@ -353,11 +355,16 @@ impl World {
 
     fn ask(&mut self, running: &mut Running, request: usize) -> Result<(), Stop> {
         let asked = &self.known.asked[request];
-        if self.is(Mutant::OrderInHalves) && asked.want == Want::Buy {
+        if asked.want != Want::Buy {
+            let command = asked.command();
+            return self.submit(running, request, &command).map(drop);
+        }
+        if self.is(Mutant::OrderInHalves) {
             return self.ask_in_halves(running, request);
         }
-        let command = asked.command();
-        self.submit(running, request, &command).map(drop)
+        let told = running.economy.purchase(self.catalogue, asked.key, &name(OFFER), self.now);
+        let told = told.map_err(|why| self.failed("purchase", why))?;
+        self.taken(running, request, told).map(drop)
     }
 
     fn ask_in_halves(&mut self, running: &mut Running, request: usize) -> Result<(), Stop> {
@@ -376,6 +383,11 @@ impl World {
 
     fn submit(&mut self, running: &mut Running, request: usize, command: &Command) -> Result<Answer, Stop> {
         let told = running.economy.submit(command, self.now).map_err(|why| self.failed("submit", why))?;
+        self.taken(running, request, told)
+    }
+
+    /// A request was taken: its answer waits for the log.
+    fn taken(&mut self, running: &mut Running, request: usize, told: Told) -> Result<Answer, Stop> {
         let answer = match told.applied {
             Applied::Known(answer) => Some(answer),
             Applied::New { entry, .. } => entry.answer(),
