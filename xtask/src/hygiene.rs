@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Which rooms a room may import. Who is not listed may import anything, and nothing may import it.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("shared/schema", &[]),
     ("shared/protocol", &["schema"]),
     ("shared/sim", &["schema"]),
@@ -20,7 +20,8 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("replay", &["schema", "sim", "recording"]),
     ("server", &["schema", "sim", "protocol", "snapshot", "transport", "contracts", "recording", "eventlog"]),
     ("headless-client", &["schema", "sim", "protocol", "snapshot", "transport"]),
-    ("services", &["contracts", "eventlog"]),
+    ("services/ledger", &[]),
+    ("services/economy", &["contracts", "eventlog", "ledger"]),
 ];
 
 /// Words in pieces, so that this file does not find itself.

@@ -4,6 +4,7 @@
 //! A chore installs what it needs, says what it does as it goes, and fails on a part that is missing: it never skips one.
 
 mod advisories;
+mod crash;
 mod determinism;
 mod flood;
 mod fuzz;
@@ -29,6 +30,8 @@ enum Chore {
     Test(test::Args),
     /// Plays the same generated matches on every kind of build and machine and compares them bit for bit.
     Determinism(determinism::Args),
+    /// Loses power at every write between a match's result and a wallet, and counts what is lost or done twice.
+    Crash(crash::Args),
     /// Lets libFuzzer look for bytes that break a decoder.
     Fuzz(fuzz::Args),
     /// Floods a server with hostile packets while bots play on it, and tells what the players lose.
@@ -41,6 +44,7 @@ fn main() -> anyhow::Result<()> {
     match Xtask::parse().chore {
         Chore::Test(args) => test::run(&args),
         Chore::Determinism(args) => determinism::run(&args),
+        Chore::Crash(args) => crash::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Flood(args) => flood::run(&args),
         Chore::Maps(args) => maps::run(&args),

@@ -1,0 +1,24 @@
+//! What a player earns and keeps. One writer decides on commands with `arbiter-ledger`, writes what it decided to the log of
+//! record, and tells nobody before the log has acknowledged it.
+//!
+//! One truth, the log: each record of it is an entry of the ledger, at the position that is the entry's number, and says
+//! which position of which source it consumed, so that effect and cursor are one write. All that is in memory, and every
+//! snapshot, is made from it and can be thrown away. No socket, no thread and no clock is here: times are passed in.
+//!
+//! Next: [`Economy`] for the writer, [`rewards`] for what match results are worth,
+//! [`catalogue`] and [`store`] for what is for sale, [`error`] for what can go wrong. Shapes and
+//! limits stand in `docs/economy.md`, why it is so in `docs/decisions/ledger.md`.
+
+pub mod catalogue;
+pub mod economy;
+pub mod error;
+mod recover;
+pub mod rewards;
+mod snapshot;
+pub mod store;
+
+pub use catalogue::Catalogue;
+pub use economy::{Economy, Told};
+pub use error::{CommitFailed, ConsumeError, OpenFailed, SubmitError};
+pub use recover::Recovered;
+pub use rewards::{Reward, Rewards, When, Window};

@@ -1,0 +1,65 @@
+//! The bytes of a snapshot: the ledger's checkpoint, and who waits.
+
+use arbiter_contracts::quarantine::{Quarantine, REASON_BYTES_MAX};
+use arbiter_ledger::wire::{Bytes, Wire};
+use arbiter_ledger::{Broken, Name, State};
+
+use crate::economy::Books;
+
+/// The economy's name among the consumers of its log.
+pub(crate) const CONSUMER: &str = "economy";
+
+pub(crate) fn write(books: &Books) -> Vec<u8> {
+    let checkpoint = books.ledger.checkpoint();
+    let mut out = Vec::with_capacity(checkpoint.len() + 64);
+    (checkpoint.len() as u64).put(&mut out);
+    out.extend_from_slice(&checkpoint);
+    (books.quarantine.len() as u32).put(&mut out);
+    for (source, quarantine) in &books.quarantine {
+        source.put(&mut out);
+        let players: Vec<_> = quarantine.players().collect();
+        (players.len() as u32).put(&mut out);
+        for (player, waiting) in players {
+            player.put(&mut out);
+            waiting.reason.as_bytes().to_vec().put(&mut out);
+            waiting.positions.put(&mut out);
+        }
+    }
+    out
+}
+
+pub(crate) fn read(bytes: &[u8]) -> Result<Books, Broken> {
+    let mut head = Bytes::new(bytes);
+    let length = usize::try_from(u64::take(&mut head)?).map_err(|_| head.broken())?;
+    let rest = &bytes[8..];
+    if length > rest.len() {
+        return Err(head.broken());
+    }
+    let (checkpoint, waiting) = rest.split_at(length);
+    let mut books = Books { ledger: State::restore(checkpoint)?, ..Books::default() };
+    let mut from = Bytes::new(waiting);
+    for _ in 0..u32::take(&mut from)? {
+        let source = Name::take(&mut from)?;
+        let quarantine = read_quarantine(&mut from)?;
+        books.quarantine.insert(source, quarantine);
+    }
+    from.end()?;
+    Ok(books)
+}
+
+fn read_quarantine(from: &mut Bytes<'_>) -> Result<Quarantine, Broken> {
+    let mut quarantine = Quarantine::default();
+    for _ in 0..u32::take(from)? {
+        let player = u64::take(from)?;
+        let reason: Vec<u8> = Wire::take(from)?;
+        let positions: Vec<u64> = Wire::take(from)?;
+        if reason.len() > REASON_BYTES_MAX {
+            return Err(from.broken());
+        }
+        let reason = String::from_utf8(reason).map_err(|_| from.broken())?;
+        for position in positions {
+            quarantine.put(player, position, &reason).map_err(|_| from.broken())?;
+        }
+    }
+    Ok(quarantine)
+}

@@ -1,0 +1,148 @@
+//! Buying with money of the game: one order that pays and delivers, done all or not at all, under the client's key.
+
+use arbiter_eventlog::EventStore;
+use arbiter_ledger::account::HOUSE;
+use arbiter_ledger::{Account, Asset, Claim, Command, Key, Name, Order, Step, Time};
+use thiserror::Error;
+
+use crate::catalogue::{Catalogue, Offer, REASON};
+use crate::economy::{Economy, Told};
+use crate::error::SubmitError;
+
+/// Why a purchase was not taken. Nothing happened, and nothing is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PurchaseError {
+    /// Not in the catalogue.
+    #[error("there is no offer {0}: read the catalogue again")]
+    NoSuchOffer(Name),
+    /// Not for sale at this time.
+    #[error("the offer {0} is not for sale now: it is from {from} to {until} (milliseconds since 1970)", from = .1.0, until = .2.0)]
+    NotNow(Name, Time, Time),
+    /// The economy.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+}
+
+/// Why the assets of a catalogue were not made known. Nothing happened.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RegisterError {
+    /// Known otherwise.
+    #[error(
+        "the asset {name} is known with the supply {known:?}, and the catalogue says {listed:?}: a supply never changes, take \
+         another name"
+    )]
+    Differs {
+        /// Which.
+        name: Name,
+        /// Its supply.
+        known: Option<u64>,
+        /// What the catalogue says.
+        listed: Option<u64>,
+    },
+    /// The economy.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+}
+
+impl<S: EventStore> Economy<S> {
+    /// Makes the assets of a catalogue known that are not; `None` if all are.
+    pub fn register(&mut self, catalogue: &Catalogue, time: Time) -> Result<Option<Told>, RegisterError> {
+        let (mut steps, mut hasher) = (Vec::new(), digest("arbiter economy 1 register"));
+        for (name, Asset { supply }) in &catalogue.assets {
+            match self.books.ledger.asset(name) {
+                Some(known) if known.supply == *supply => (),
+                Some(Asset { supply: known }) => {
+                    return Err(RegisterError::Differs { name: name.clone(), known, listed: *supply });
+                }
+                None => {
+                    part(&mut hasher, name.as_str());
+                    steps.push(Step::Register { asset: name.clone(), supply: *supply });
+                }
+            }
+        }
+        if steps.is_empty() {
+            return Ok(None);
+        }
+        let request = number(&hasher);
+        let time = time.max(self.books.ledger.time());
+        let order = Order { subject: HOUSE, reason: reason(&[REGISTER]), claim: None, steps };
+        // Asked again after a crash it is another request, and does nothing: what is known is left out.
+        let command = Command::Request { key: Key::of(HOUSE, time, request), request, order };
+        Ok(Some(self.submit(&command, time)?))
+    }
+
+    /// Buys one of an offer for the owner of a key. The same key again gets the same answer, whatever became of the offer.
+    pub fn purchase(
+        &mut self,
+        catalogue: &Catalogue,
+        key: Key,
+        offer: &Name,
+        time: Time,
+    ) -> Result<Told, PurchaseError> {
+        let mut hasher = digest("arbiter economy 1 purchase");
+        part(&mut hasher, offer.as_str());
+        let request = number(&hasher);
+        let order = if self.books.ledger.answer(key).is_some() {
+            // The ledger looks at the order of a new request only.
+            Order { subject: key.owner(), reason: reason(&[REASON, offer.as_str()]), claim: None, steps: Vec::new() }
+        } else {
+            let found = catalogue.offers.get(offer).ok_or_else(|| PurchaseError::NoSuchOffer(offer.clone()))?;
+            if time < found.from || time >= found.until {
+                return Err(PurchaseError::NotNow(offer.clone(), found.from, found.until));
+            }
+            self.order(offer, found, key.owner(), time)
+        };
+        Ok(self.submit(&Command::Request { key, request, order }, time)?)
+    }
+
+    fn order(&self, name: &Name, offer: &Offer, player: u64, time: Time) -> Order {
+        let price = &offer.price;
+        let mut steps = vec![Step::Transfer {
+            from: Account::main(player, price.asset.clone()),
+            to: Account::main(HOUSE, price.asset.clone()),
+            amount: price.amount,
+        }];
+        steps.extend(offer.gives.iter().map(|given| Step::Transfer {
+            from: Account::issuer(given.asset.clone()),
+            to: Account::main(player, given.asset.clone()),
+            amount: given.amount,
+        }));
+        let claim = offer.each_max.map(|most| self.next_claim(name, player, most, time));
+        Order { subject: player, reason: reason(&[REASON, name.as_str()]), claim, steps }
+    }
+
+    /// The first of a player's claims to an offer that is not taken; the last one if all are, which is then refused.
+    fn next_claim(&self, offer: &Name, player: u64, most: u32, time: Time) -> Claim {
+        let claim = |index: u32| {
+            let mut hasher = digest("arbiter economy 1 offer");
+            part(&mut hasher, offer.as_str());
+            hasher.update(&player.to_le_bytes()).update(&index.to_le_bytes());
+            number(&hasher)
+        };
+        let is_free = |key: &u128| self.books.ledger.claimed(*key).is_none_or(|until| until <= time);
+        let key = (0..most).map(claim).find(is_free).unwrap_or_else(|| claim(most - 1));
+        Claim { key, until: Time::NEVER }
+    }
+}
+
+const REGISTER: &str = "register";
+
+/// A reason made of parts; the first alone if all of them would be too long.
+fn reason(parts: &[&str]) -> Name {
+    let first = || parts[0].trim_end_matches(':').parse();
+    parts.concat().parse().or_else(|_| first()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn digest(context: &'static str) -> blake3::Hasher {
+    blake3::Hasher::new_derive_key(context)
+}
+
+fn part(hasher: &mut blake3::Hasher, text: &str) {
+    hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+}
+
+fn number(hasher: &blake3::Hasher) -> u128 {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    u128::from_le_bytes(bytes)
+}
