@@ -10,12 +10,12 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use arbiter_protocol::UserData;
+use arbiter_protocol::{Role, UserData};
 use arbiter_transport::netcode::private::PrivateToken;
 use arbiter_transport::netcode::token::ADDRESSES_MAX;
 use arbiter_transport::netcode::{CONNECT_TOKEN_BYTES, ConnectToken};
 use arbiter_transport::{PROTOCOL_ID, mint_token};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::keys::read_key;
@@ -55,6 +55,9 @@ pub struct MakeArgs {
     /// Team to be put into, from 1; 0 leaves it to the client
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub team: u8,
+    /// What it may be used for
+    #[arg(long, value_name = "ROLE", value_enum, default_value_t = TokenRole::Any)]
+    pub role: TokenRole,
     /// Build of the client, for the server's logs: up to 32 bytes
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub build: String,
@@ -64,6 +67,27 @@ pub struct MakeArgs {
     /// Describe the token in JSON on standard error, or on standard output if the token goes to a file
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `arbiter token make --role` says that a token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TokenRole {
+    /// Playing, or watching where the server lets anybody watch
+    Any,
+    /// Playing, and not watching
+    Player,
+    /// Watching, and not playing
+    Spectator,
+}
+
+impl From<TokenRole> for Role {
+    fn from(role: TokenRole) -> Self {
+        match role {
+            TokenRole::Any => Self::Any,
+            TokenRole::Player => Self::Player,
+            TokenRole::Spectator => Self::Spectator,
+        }
+    }
 }
 
 /// Flags of `arbiter token inspect`.
@@ -96,7 +120,9 @@ fn make(args: &MakeArgs) -> Result<ExitCode> {
     if !to_file && std::io::stdout().is_terminal() {
         bail!("a token is 2,048 bytes that no terminal can show; name a file with --out, or pipe them on");
     }
-    let user_data = UserData { player: args.player, room: args.room, team: args.team, build: args.build.clone() };
+    let MakeArgs { player, room, team, .. } = *args;
+    let role = args.role.into();
+    let user_data = UserData { player, room, team, build: args.build.clone(), role };
     let user_data = user_data.encode().context("--build")?;
     let (key, now) = (read_key(&args.key_file)?, now()?);
     let lifetime = Duration::from_secs(args.expires.into());
@@ -205,11 +231,12 @@ impl Shown {
                 }
                 match UserData::decode(&opened.user_data) {
                     Err(error) => lines.push(("user data", error.to_string())),
-                    Ok(UserData { player, room, team, build }) => lines.extend([
+                    Ok(UserData { player, room, team, build, role }) => lines.extend([
                         ("player", if player == 0 { "nobody in particular".to_owned() } else { player.to_string() }),
                         ("room", room.map_or("as the server chooses".to_owned(), |room| room.to_string())),
                         ("team", if team == 0 { "as the client wishes".to_owned() } else { team.to_string() }),
                         ("build", if build.is_empty() { "not told".to_owned() } else { build }),
+                        ("for", role_for_people(role).to_owned()),
                     ]),
                 }
             }
@@ -224,8 +251,9 @@ impl Shown {
             // Numbers of 64 bits are texts: many readers of JSON know only 53.
             let user_data = match UserData::decode(&opened.user_data) {
                 Err(error) => json!({ "error": error.to_string() }),
-                Ok(UserData { player, room, team, build }) => {
-                    json!({ "player": player.to_string(), "room": room, "team": team, "build": build })
+                Ok(UserData { player, room, team, build, role }) => {
+                    let role = role.to_string();
+                    json!({ "player": player.to_string(), "room": room, "team": team, "build": build, "role": role })
                 }
             };
             json!({
@@ -247,6 +275,14 @@ impl Shown {
     }
 }
 
+fn role_for_people(role: Role) -> &'static str {
+    match role {
+        Role::Any => "playing, or watching",
+        Role::Player => "playing",
+        Role::Spectator => "watching",
+    }
+}
+
 fn timeout(seconds: i32) -> String {
     if seconds > 0 { format!("{seconds} s of silence") } else { "never".to_owned() }
 }
@@ -264,6 +300,7 @@ mod tests {
             player: u64::MAX,
             room: Some(3),
             team: 2,
+            role: TokenRole::Spectator,
             build: "1.4.0".into(),
             out: folder.join("player.token"),
             json: false,
@@ -287,7 +324,8 @@ mod tests {
         result.expect("made");
         let json = shown(&args, true).json(now().expect("a clock"));
         assert_eq!(json["servers"], json!(["127.0.0.1:7777", "[::1]:7778"]));
-        let said = json!({ "player": u64::MAX.to_string(), "room": 3, "team": 2, "build": "1.4.0" });
+        let said =
+            json!({ "player": u64::MAX.to_string(), "room": 3, "team": 2, "build": "1.4.0", "role": "spectator" });
         assert_eq!(json["private"]["user_data"], said);
         assert!((55..=60).contains(&json["seconds_left"].as_u64().expect("a number")), "{json}");
         assert!(shown(&args, true).text(Duration::MAX).contains("expired"));

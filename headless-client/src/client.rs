@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use arbiter_protocol::input::INPUTS_PER_PACKET_MAX;
 use arbiter_protocol::{
     ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, MatchMessage, PROTOCOL_VERSION, ProtocolError,
-    Refused, ServerMessage, SnapshotHeader, Welcome, WireInput,
+    Refused, ServerMessage, SnapshotHeader, Target, Watching, Welcome, WireInput,
 };
 use arbiter_schema::{Registry, StableId};
 use arbiter_sim::{Input, Loadout};
@@ -66,6 +66,9 @@ pub enum Stage {
 pub struct ClientCore {
     stage: Stage,
     loadout: Loadout,
+    /// Whom it wishes to watch, if it does not play.
+    watch: Option<Target>,
+    watching: Option<Watching>,
     protocol_hash: u64,
     receiver: Receiver,
     /// What was known at each of the last ticks of which anything came, oldest first.
@@ -106,6 +109,8 @@ impl ClientCore {
         Self {
             stage: Stage::Connecting,
             loadout,
+            watch: None,
+            watching: None,
             protocol_hash: arbiter_snapshot::protocol_hash(registry),
             receiver: Receiver::new(registry),
             frames: VecDeque::with_capacity(FRAMES_MAX),
@@ -122,6 +127,27 @@ impl ClientCore {
             notices: VecDeque::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// A client that watches and does not play.
+    pub fn spectator(registry: &Registry, target: Target) -> Self {
+        Self { watch: Some(target), ..Self::new(registry, Loadout::default()) }
+    }
+
+    /// Wishes to watch somebody else. The server grants the newest wish, and says so: [`Self::watching`]. Does nothing in a
+    /// client that plays.
+    pub fn watch(&mut self, target: Target) {
+        if self.watch.is_some_and(|old| old != target) {
+            self.watch = Some(target);
+            if matches!(self.stage, Stage::Joining | Stage::Playing) {
+                self.messages.push_back(ClientMessage::Watch(target).encode());
+            }
+        }
+    }
+
+    /// What a spectator is shown, as the server said last.
+    pub fn watching(&self) -> Option<&Watching> {
+        self.watching.as_ref()
     }
 
     /// The transport is connected: asks to join.
@@ -141,6 +167,7 @@ impl ClientCore {
             protocol_hash: self.protocol_hash,
             hero: self.loadout.hero,
             team: self.loadout.team,
+            watch: self.watch,
         };
         ClientMessage::Join(join).encode()
     }
@@ -213,6 +240,7 @@ impl ClientCore {
             ServerMessage::Welcome(welcome) => self.enter(welcome),
             ServerMessage::Refused(refused) => self.stage = Stage::Refused(refused),
             ServerMessage::Goodbye(goodbye) => self.stage = Stage::Over(goodbye.reason),
+            ServerMessage::Watching(watching) => self.watching = Some(watching),
             ServerMessage::Match(message) => {
                 if self.notices.len() == NOTICES_MAX {
                     self.notices.pop_front();
@@ -355,6 +383,14 @@ impl ClientCore {
             view_tick: input.view_tick.min(tick),
             view_fraction: input.view_fraction,
         });
+    }
+
+    /// Makes the inputs that are due of a client that watches. They say nothing and the server does not look at them, but what it
+    /// is told by them, and by the datagrams that they come in, is what has arrived.
+    pub fn idle(&mut self, now: Duration) {
+        while let Some(tick) = self.next_input(now) {
+            self.push_input(tick, Input { view_tick: tick, ..Input::default() });
+        }
     }
 
     /// Appends the body to send, of kind [`KIND_INPUT`](arbiter_protocol::KIND_INPUT), if an input was pushed since the last

@@ -11,6 +11,7 @@
 //! | room to socket | snapshots are dropped as a network would; a client that missed a message is disconnected |
 //! | room to recorder | the recording ends there and the match goes on unrecorded: the Tick never waits |
 
+mod broadcast;
 pub mod buffer;
 mod convert;
 mod directory;
@@ -75,6 +76,16 @@ pub const SOCKET_BUFFER: usize = 4 << 20;
 /// 256 kbit/s each. A match of ten needs a third of it.
 pub const SNAPSHOT_KBIT_MAX: u32 = 220;
 
+/// Spectators of a room at most: each costs about a third of what a player does, all of it on the room's own thread.
+pub const SPECTATORS_MAX: u16 = 256;
+
+/// How long ago it is what spectators are shown, unless told otherwise: long enough that nobody who is told of it can act on it, and
+/// what broadcasts of the genre have long used.
+pub const SPECTATOR_DELAY: Duration = Duration::from_secs(10);
+
+/// The longest such delay: what tournaments use.
+pub const SPECTATOR_DELAY_MAX: Duration = Duration::from_secs(120);
+
 /// The system is asked at most this often what sockets have lost.
 const OVERFLOWS_EVERY: Duration = Duration::from_secs(1);
 
@@ -135,6 +146,10 @@ pub struct ServerConfig {
     pub interest: InterestSettings,
     /// Kilobits of snapshots a second that a client is sent at most, whatever its link carries.
     pub snapshot_kbit_max: u32,
+    /// Spectators that a room lets in, at most [`SPECTATORS_MAX`]; 0 lets nobody watch, and costs nothing.
+    pub spectators_max: u16,
+    /// How long ago it is what they are shown, at most [`SPECTATOR_DELAY_MAX`].
+    pub spectator_delay: Duration,
     /// Seed of the first match; each further one counts up. `None` draws one for each.
     pub seed: Option<u64>,
     /// Where recordings go; `None` records nothing.
@@ -183,6 +198,8 @@ impl ServerConfig {
             settings,
             interest: InterestSettings::default(),
             snapshot_kbit_max: SNAPSHOT_KBIT_MAX,
+            spectators_max: 0,
+            spectator_delay: SPECTATOR_DELAY,
             seed: None,
             record_dir: None,
             outbox_dir: None,
@@ -286,7 +303,7 @@ impl Shared {
         outbox: Option<Arc<OutboxStats>>,
     ) -> Result<(Arc<Self>, Vec<Receiver<FromSocket>>), BuildError> {
         let rooms = config.rooms.max(1);
-        let (links, queues) = (0..rooms).map(|_| RoomLink::new(&config.settings)).unzip();
+        let (links, queues) = (0..rooms).map(|_| RoomLink::new(&config)).unzip();
         let first = room::build(&config, room::seed(&config, 0))?;
         let shared = Self {
             protocol_hash: arbiter_snapshot::protocol_hash(first.registry()),

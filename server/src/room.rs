@@ -4,6 +4,7 @@
 //! tick, `ends` is how matches and rooms end, `link` is what others hold of a room.
 
 mod ends;
+mod gallery;
 mod link;
 mod messages;
 mod places;
@@ -25,6 +26,7 @@ use arbiter_sim::{BuildError, Command, LeaveReason, Loadout, Outcome, Simulation
 use arbiter_snapshot::{History, Peer};
 use crossbeam::channel::Receiver;
 
+use self::gallery::Gallery;
 use self::replication::Teller;
 use self::sight::Sight;
 use crate::buffer::InputBuffer;
@@ -133,6 +135,8 @@ enum Phase {
     Playing,
     /// Between two matches.
     Waiting(Instant),
+    /// Behind the last match: those who watch see its end.
+    Showing,
 }
 
 /// A room.
@@ -159,6 +163,8 @@ pub(crate) struct Room {
     tellers: Vec<Teller>,
     seats: Vec<Option<Seat>>,
     slots: HashMap<Remote, u16>,
+    /// Those who watch; `None` if nobody may.
+    gallery: Option<Box<Gallery>>,
     leaving: Vec<(u16, LeaveReason)>,
     /// Who came back to a place that changed hands a moment ago.
     waiting: Vec<Arrival>,
@@ -210,6 +216,7 @@ impl Room {
             tellers,
             seats,
             slots: HashMap::new(),
+            gallery: None,
             leaving: Vec::new(),
             waiting: Vec::new(),
             match_id: random(),
@@ -225,6 +232,7 @@ impl Room {
             outcome: None,
             ended,
         };
+        room.gallery = Gallery::new(&room.shared.config, room.simulation.registry(), room.ladder());
         if !ended {
             room.begin();
         }
@@ -252,6 +260,7 @@ impl Room {
         self.matches += 1;
         self.match_id = random();
         self.begin_recording();
+        self.announce();
     }
 
     /// Does what is due; false when the room has ended for good.
@@ -281,15 +290,25 @@ impl Room {
                     return false;
                 }
                 let step_us = self.play(now);
+                self.show();
                 self.times.note(timer.elapsed_us(), step_us);
             }
             Phase::Waiting(until) => {
+                self.show();
                 if self.shared.stopping().is_some() {
                     self.end(GoodbyeReason::Stopping);
                     return false;
                 }
                 // What players earned could not be told.
                 if now >= until && !self.shared.outbox_is_stuck() && !self.next_match() {
+                    return false;
+                }
+            }
+            Phase::Showing => {
+                self.show();
+                let is_over = !self.gallery.as_ref().is_some_and(|gallery| gallery.is_waited_for());
+                if is_over || self.shared.stopping().is_some() {
+                    self.end(GoodbyeReason::MatchOver);
                     return false;
                 }
             }
@@ -310,6 +329,12 @@ impl Room {
         stats.overruns = self.overruns;
         (stats.snapshot_bytes, stats.snapshots, stats.held_back) =
             (self.snapshot_bytes, self.snapshots, self.held_back);
+        if let Some(gallery) = &self.gallery {
+            (stats.spectators, stats.spectator_ticks_left_out) = (gallery.len() as u16, gallery.left_out());
+            stats.snapshot_bytes += gallery.snapshot_bytes;
+            stats.snapshots += gallery.snapshots;
+            stats.held_back += gallery.held_back;
+        }
         stats.encodings = self.encodings();
         let seats = self.seats.iter().flatten();
         let (substituted, late) =
@@ -329,15 +354,25 @@ impl Room {
             let Ok(message) = self.inbox.try_recv() else { return };
             match message {
                 FromSocket::Join(arrival) => self.arrive(arrival, now),
+                FromSocket::Watch { client, line } => self.admit(client, line),
                 FromSocket::Left { client, reason } => self.depart(client, reason, now),
                 FromSocket::Landed { client, landed } => {
                     if let Some(seat) = self.seat_of(client) {
                         seat.land(&landed);
+                    } else if let Some(gallery) = &mut self.gallery {
+                        gallery.land(client, &landed, None);
                     }
                 }
                 FromSocket::Input { client, packet, landed } => {
                     let number = self.match_number();
-                    let Some(seat) = self.seat_of(client) else { continue };
+                    let Some(seat) = self.seat_of(client) else {
+                        if let Some(gallery) = &mut self.gallery {
+                            // Inputs of whoever watches are not looked at.
+                            let discarded = packet.discarded.map(|tick| (tick, packet.match_number));
+                            gallery.land(client, &landed, discarded);
+                        }
+                        continue;
+                    };
                     seat.land(&landed);
                     // Inputs for the match before may still be under way.
                     if matches!(seat.entering, Entering::In(_)) && packet.match_number == number {
@@ -392,6 +427,7 @@ impl Room {
         self.tell_events(tick);
         self.welcome(tick);
         self.replicate(tick);
+        self.keep_tick(tick);
         self.suspect(tick);
         if let Some(outcome) = self.simulation.ended() {
             self.finish_match(outcome, now);

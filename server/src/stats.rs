@@ -177,6 +177,10 @@ pub struct RoomStats {
     pub tick: u32,
     /// Players in it.
     pub players: u16,
+    /// Spectators.
+    pub spectators: u16,
+    /// Ticks that spectators were not shown, since what waits for them has taken all the memory that is set aside for it.
+    pub spectator_ticks_left_out: u64,
     /// Thread CPU per tick, everything included, in microseconds: middle and one in a hundred, over the last 2,048 ticks.
     /// Wall time where the system does not tell CPU time.
     pub tick_p50_us: f32,

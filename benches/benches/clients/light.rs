@@ -73,7 +73,7 @@ impl Light {
             connection: ClientConnection::new(&token[..], epoch).expect("a token of ours"),
             epoch,
             started: Instant::now(),
-            join: Join { version: PROTOCOL_VERSION, protocol_hash, hero: 0, team: 0 },
+            join: Join { version: PROTOCOL_VERSION, protocol_hash, hero: 0, team: 0, watch: None },
             joined: false,
             ended: None,
             tick: 0,

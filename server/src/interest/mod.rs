@@ -79,6 +79,17 @@ impl Interest {
         self.watchers.get_mut(usize::from(slot))
     }
 
+    /// From now on what clients are told of is kept for those who watch.
+    pub(crate) fn keep_watched(&mut self) {
+        self.watchers.iter_mut().for_each(Watcher::keep_watched);
+    }
+
+    /// What clients were told of since the last call, by slot; all of it if it is `again` to be said.
+    pub(crate) fn take_watched(&mut self, again: bool) -> impl Iterator<Item = (u16, News)> + '_ {
+        let watchers = (0..).zip(&mut self.watchers);
+        watchers.flat_map(move |(slot, watcher)| watcher.take_watched(again).map(move |news| (slot, news)))
+    }
+
     /// All watchers by slot.
     pub fn watchers(&self) -> &[Watcher] {
         &self.watchers

@@ -18,7 +18,7 @@ const PLAYER: u8 = 8;
 /// News of one tick that are noted without an allocation once a room is warm.
 const NEWS_USUAL: usize = 64;
 
-/// What a client was told of another player.
+/// What a client was told of another player, or where somebody watches, of any entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum News {
     /// It knows of this one, and did not before.
@@ -64,6 +64,8 @@ pub struct Pairs {
     pub judged: Vec<Judged>,
     /// What was told of players since the room last asked, in order.
     pub news: Vec<News>,
+    /// The same of every entity, for those who watch; `None` where nobody may.
+    pub watched: Option<Vec<News>>,
 }
 
 impl Pair {
@@ -102,6 +104,11 @@ impl Pairs {
         if pair.flags & (TOLD | PLAYER) == PLAYER {
             self.news.push(News::Told(pair.id));
         }
+        if pair.flags & TOLD == 0
+            && let Some(watched) = &mut self.watched
+        {
+            watched.push(News::Told(pair.id));
+        }
         pair.flags |= TOLD;
     }
 
@@ -111,12 +118,30 @@ impl Pairs {
         if pair.flags & (TOLD | PLAYER) == TOLD | PLAYER {
             self.news.push(News::Forgotten(pair.id));
         }
+        if pair.flags & TOLD != 0
+            && let Some(watched) = &mut self.watched
+        {
+            watched.push(News::Forgotten(pair.id));
+        }
         pair.flags &= !TOLD;
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.news.push(News::Nothing);
+        if let Some(watched) = &mut self.watched {
+            watched.push(News::Nothing);
+        }
         self.all.fill(Pair::new(StableId::NONE, 0));
+    }
+
+    /// Says once more all that the client was told of, for those who watch.
+    pub fn tell_watched_again(&mut self) {
+        if let Some(watched) = &mut self.watched {
+            watched.clear();
+            watched.push(News::Nothing);
+            let told = self.all.iter().filter(|pair| pair.flags & TOLD != 0);
+            watched.extend(told.map(|pair| News::Told(pair.id)));
+        }
     }
 }

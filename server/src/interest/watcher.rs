@@ -145,6 +145,19 @@ impl Watcher {
         self.pairs.news.drain(..)
     }
 
+    /// From now on what the client is told of is kept for those who watch.
+    pub(crate) fn keep_watched(&mut self) {
+        self.pairs.watched.get_or_insert_default();
+    }
+
+    /// What the client was told of since the last call, for those who watch; all of it if it is `again` to be said.
+    pub(crate) fn take_watched(&mut self, again: bool) -> impl Iterator<Item = News> + '_ {
+        if again {
+            self.pairs.tell_watched_again();
+        }
+        self.pairs.watched.iter_mut().flat_map(|watched| watched.drain(..))
+    }
+
     /// Whether the client may know an entity now.
     pub fn may_know(&self, scene: &Scene, id: StableId) -> bool {
         self.place(scene, id).is_some_and(|place| self.pairs.all[place].flags & RELEVANT != 0)

@@ -122,6 +122,7 @@ impl Figures {
         rooms.iter().for_each(|room| ticks += room.ticks);
         to.gauge("rooms", "Rooms that have not ended", running)?;
         to.gauge("players", "Players in matches", rooms.iter().map(|room| u64::from(room.players)).sum())?;
+        to.gauge("spectators", "Who watches", rooms.iter().map(|room| u64::from(room.spectators)).sum())?;
         to.counter("matches_started", "Matches that began", rooms.iter().map(|room| u64::from(room.matches)).sum())?;
         to.counter("matches_ended", "Matches that came to their end", u64::from(stats.matches_ended))?;
         to.counter("rooms_failed", "Rooms that panicked; their matches are lost", u64::from(stats.rooms_failed))?;
@@ -169,6 +170,11 @@ fn inputs_and_snapshots(to: &mut Writer<'_>, rooms: &[RoomStats]) -> fmt::Result
         sum(|room| room.encodings.0),
     )?;
     to.counter("encodings_made", "Encodings of an entity that had to be made", sum(|room| room.encodings.1))?;
+    to.counter(
+        "spectator_ticks_left_out",
+        "Ticks not shown to spectators, since what waits for them has taken its memory",
+        sum(|room| room.spectator_ticks_left_out),
+    )?;
     to.counter("snapshots_held_back", "Snapshots left out because a client's link carries no more", held_back)
 }
 

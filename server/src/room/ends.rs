@@ -26,6 +26,11 @@ impl Room {
     /// Starts the next match with whoever is still there; false when there is none.
     pub(super) fn next_match(&mut self) -> bool {
         if !self.shared.may_start_match() {
+            if self.gallery.as_ref().is_some_and(|gallery| gallery.is_waited_for()) {
+                self.end_for_players();
+                self.phase = Phase::Showing;
+                return true;
+            }
             self.end(GoodbyeReason::MatchOver);
             return false;
         }
@@ -56,6 +61,13 @@ impl Room {
         true
     }
 
+    /// Says goodbye to all who play, as no match follows.
+    fn end_for_players(&mut self) {
+        self.link().shut();
+        self.dismiss_all(GoodbyeReason::MatchOver);
+        self.publish();
+    }
+
     /// Says goodbye to everyone; the room is not ticked again.
     pub(super) fn end(&mut self, reason: GoodbyeReason) {
         self.ended = true;
@@ -63,11 +75,17 @@ impl Room {
         // Whoever was sent here in the meantime is told as well.
         let inbox = self.inbox.clone();
         for message in inbox.try_iter() {
-            if let FromSocket::Join(Arrival { client, .. }) = message {
+            if let FromSocket::Join(Arrival { client, .. }) | FromSocket::Watch { client, .. } = message {
                 self.message(client, &ServerMessage::Goodbye(Goodbye { reason }));
                 self.close(client);
             }
         }
+        self.dismiss_all(reason);
+        self.part_all(reason);
+        self.publish();
+    }
+
+    fn dismiss_all(&mut self, reason: GoodbyeReason) {
         for slot in 0..self.seats.len() {
             if let Some(seat) = self.seats[slot].take() {
                 self.message(seat.client, &ServerMessage::Goodbye(Goodbye { reason }));
@@ -76,7 +94,6 @@ impl Room {
         }
         self.slots.clear();
         self.shared.directory.close(self.number);
-        self.publish();
     }
 
     /// After a panic: nothing of the match is looked at any more.
@@ -96,6 +113,7 @@ impl Room {
             self.message(client, &ServerMessage::Goodbye(Goodbye { reason: GoodbyeReason::Failed }));
             self.close(client);
         }
+        self.part_all(GoodbyeReason::Failed);
         self.shared.wake_shards();
     }
 }

@@ -3,18 +3,23 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arbiter_protocol::InputPacket;
-use arbiter_sim::{LeaveReason, Loadout, MatchSettings};
+use arbiter_protocol::{InputPacket, Target};
+use arbiter_sim::{LeaveReason, Loadout};
 use arrayvec::ArrayVec;
 use crossbeam::channel::{Receiver, Sender, bounded};
 
-use crate::ROOM_QUEUE_MAX;
 use crate::shard::Remote;
 use crate::stats::RoomStats;
+use crate::{ROOM_QUEUE_MAX, SPECTATORS_MAX, ServerConfig};
 
 /// What the socket thread has for a room.
 pub(crate) enum FromSocket {
     Join(Arrival),
+    /// A spectator at the door; whom to watch stands in the line.
+    Watch {
+        client: Remote,
+        line: Arc<Line>,
+    },
     Input {
         client: Remote,
         packet: InputPacket,
@@ -49,6 +54,8 @@ pub(crate) struct Arrival {
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     budget: AtomicU32,
+    /// Whom a spectator wishes to watch: a slot, and 1 more.
+    wish: AtomicU32,
 }
 
 impl Line {
@@ -59,6 +66,20 @@ impl Line {
 
     pub fn set_budget(&self, bytes: usize) {
         self.budget.store(u32::try_from(bytes).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// Whom a spectator wishes to watch: the newest wish, so that however many come, none has to wait anywhere.
+    pub fn wish(&self) -> Target {
+        let slot = self.wish.load(Ordering::Relaxed).checked_sub(1);
+        slot.map_or(Target::Free, |slot| Target::Player(slot as u16))
+    }
+
+    pub fn set_wish(&self, target: Target) {
+        let wish = match target {
+            Target::Free => 0,
+            Target::Player(slot) => u32::from(slot) + 1,
+        };
+        self.wish.store(wish, Ordering::Relaxed);
     }
 }
 
@@ -72,15 +93,26 @@ pub(crate) struct RoomLink {
     /// Players that are in or on their way.
     reserved: AtomicU32,
     places: u32,
+    /// Spectators that are in or on their way, and how many there may be.
+    spectators: AtomicU32,
+    spectators_max: u32,
     /// How often the room had its turn.
     turns: AtomicU64,
 }
 
 impl RoomLink {
-    pub fn new(settings: &MatchSettings) -> (Self, Receiver<FromSocket>) {
+    pub fn new(config: &ServerConfig) -> (Self, Receiver<FromSocket>) {
         let (queue, inbox) = bounded(ROOM_QUEUE_MAX);
-        let places = u32::from(settings.players_max);
-        (Self { queue, stats: Arc::default(), reserved: AtomicU32::new(0), places, turns: AtomicU64::new(0) }, inbox)
+        let link = Self {
+            queue,
+            stats: Arc::default(),
+            reserved: AtomicU32::new(0),
+            places: u32::from(config.settings.players_max),
+            spectators: AtomicU32::new(0),
+            spectators_max: u32::from(config.spectators_max.min(SPECTATORS_MAX)),
+            turns: AtomicU64::new(0),
+        };
+        (link, inbox)
     }
 
     pub fn stats(&self) -> RoomStats {
@@ -106,6 +138,16 @@ impl RoomLink {
 
     pub fn reserve(&self) {
         self.reserved.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes a spectator's place, if there is one and the room takes anybody at all.
+    pub fn reserve_spectator(&self) -> bool {
+        let claim = |watching| (watching < self.spectators_max).then_some(watching + 1);
+        !self.is_shut() && self.spectators.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).is_ok()
+    }
+
+    pub fn release_spectator(&self) {
+        self.spectators.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Whether the room takes anybody at all.

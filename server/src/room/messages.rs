@@ -5,6 +5,7 @@ use core::time::Duration;
 use arbiter_protocol::{
     GoodbyeReason, MatchMessage, Notice, Refused, RefusedReason, ServerMessage, TeamScore, Welcome,
 };
+use arbiter_schema::StableId;
 use arbiter_sim::modes::MatchState;
 use arbiter_sim::simulation::MatchSetup;
 use arbiter_sim::{DomainEvent, LeaveReason};
@@ -55,22 +56,7 @@ impl Room {
             let client = seat.client;
             match self.simulation.view().player(slot) {
                 Some(player) => {
-                    let setup = self.simulation.view().resource::<MatchSetup>().map_or(0, |setup| setup.teams);
-                    let settings = self.simulation.settings();
-                    let welcome = Welcome {
-                        slot,
-                        player,
-                        tick_rate: settings.tick_rate,
-                        tick,
-                        match_id: self.match_id,
-                        number: self.match_number(),
-                        map: self.simulation.map().name.clone(),
-                        map_hash: self.simulation.map().hash,
-                        rules_hash: self.simulation.rules().hash(),
-                        mode: settings.mode.clone(),
-                        teams: setup,
-                        players_max: settings.players_max,
-                    };
+                    let welcome = self.welcome_of(slot, player, tick);
                     self.message(client, &ServerMessage::Welcome(welcome));
                     if let Some(seat) = &mut self.seats[usize::from(slot)] {
                         seat.entering = Entering::In(player);
@@ -86,8 +72,28 @@ impl Room {
         }
     }
 
-    fn broadcast(&self, message: &ServerMessage) {
+    /// What whoever is in a slot, or none, is told of the match at a tick.
+    pub(super) fn welcome_of(&self, slot: u16, player: StableId, tick: u32) -> Welcome {
+        let settings = self.simulation.settings();
+        Welcome {
+            slot,
+            player,
+            tick_rate: settings.tick_rate,
+            tick,
+            match_id: self.match_id,
+            number: self.match_number(),
+            map: self.simulation.map().name.clone(),
+            map_hash: self.simulation.map().hash,
+            rules_hash: self.simulation.rules().hash(),
+            mode: settings.mode.clone(),
+            teams: self.simulation.view().resource::<MatchSetup>().map_or(0, |setup| setup.teams),
+            players_max: settings.players_max,
+        }
+    }
+
+    fn broadcast(&mut self, message: &ServerMessage) {
         let bytes = message.encode();
+        self.keep_message(&bytes);
         for seat in self.seats.iter().flatten() {
             if matches!(seat.entering, Entering::In(_)) {
                 let (client, bytes) = (seat.client, bytes.clone());
@@ -97,7 +103,11 @@ impl Room {
     }
 
     pub(super) fn message(&self, client: Remote, message: &ServerMessage) {
-        self.send(client, |client| ToSocket::Message { client, bytes: message.encode() });
+        self.message_bytes(client, message.encode());
+    }
+
+    pub(super) fn message_bytes(&self, client: Remote, bytes: Vec<u8>) {
+        self.send(client, |client| ToSocket::Message { client, bytes });
     }
 
     pub(super) fn close(&self, client: Remote) {

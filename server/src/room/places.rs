@@ -7,7 +7,7 @@ use arbiter_protocol::{Goodbye, GoodbyeReason, Refused, RefusedReason, ServerMes
 use arbiter_sim::LeaveReason;
 use arbiter_snapshot::Peer;
 
-use super::{Arrival, Entering, Room, Seat};
+use super::{Arrival, Entering, Phase, Room, Seat};
 use crate::buffer::InputBuffer;
 use crate::shard::Remote;
 use crate::suspicion::conduct::Conduct;
@@ -21,6 +21,11 @@ const CHANGE_EVERY: Duration = Duration::from_secs(1);
 impl Room {
     /// Gives a player a place, or their own one back.
     pub(super) fn arrive(&mut self, arrival: Arrival, now: Instant) {
+        if matches!(self.phase, Phase::Showing) {
+            // It was on its way when the last match was over.
+            self.message(arrival.client, &ServerMessage::Goodbye(Goodbye { reason: GoodbyeReason::MatchOver }));
+            return self.close(arrival.client);
+        }
         let own = |seat: &Option<Seat>| seat.as_ref().is_some_and(|seat| seat.player == arrival.player);
         if arrival.player != 0
             && let Some(slot) = self.seats.iter().position(own)
@@ -97,7 +102,7 @@ impl Room {
     /// A connection ended. A place that was lost is kept for whoever can prove that it is theirs.
     pub(super) fn depart(&mut self, client: Remote, reason: LeaveReason, now: Instant) {
         self.waiting.retain(|arrival| arrival.client != client);
-        let Some(slot) = self.slots.get(&client).copied() else { return };
+        let Some(slot) = self.slots.get(&client).copied() else { return self.part(client) };
         match &mut self.seats[usize::from(slot)] {
             Some(seat) if reason == LeaveReason::TimedOut && seat.player != 0 => {
                 seat.lost = Some(now);

@@ -13,6 +13,7 @@ use arbiter_snapshot::{Cache, History, PeerParts, Viewer, Wish};
 
 use super::{Entering, Room, Seat};
 use crate::Shared;
+use crate::broadcast::Row;
 use crate::interest::{HORIZON_SLACK_MS, Watcher};
 use crate::shard::{Remote, ToSocket};
 
@@ -88,7 +89,14 @@ impl Room {
         let view = self.simulation.view();
         let history = &mut self.history;
         history.begin(tick);
-        view.for_each_row(&mut |row| history.row(row.id, row.component, row.owner, row.team, row.lanes));
+        let mut tape = self.gallery.as_mut().and_then(|gallery| gallery.tape_for(tick));
+        view.for_each_row(&mut |row| {
+            history.row(row.id, row.component, row.owner, row.team, row.lanes);
+            if let Some(tape) = &mut tape {
+                let arbiter_sim::state::Row { id, component, owner, team, lanes } = row;
+                tape.row(Row { id, component, owner, team, lanes });
+            }
+        });
         history.finish();
         self.interest.look(&self.simulation);
         let rate = u32::from(self.simulation.settings().tick_rate).max(1);

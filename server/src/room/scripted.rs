@@ -85,7 +85,8 @@ impl Scripted {
                     }
                     self.shared.rooms[0].release();
                 }
-                FromSocket::Input { .. } | FromSocket::Landed { .. } => {}
+                // Its configuration lets nobody watch.
+                FromSocket::Watch { .. } | FromSocket::Input { .. } | FromSocket::Landed { .. } => {}
             }
         }
     }

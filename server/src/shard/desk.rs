@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use arbiter_protocol::{
     ClientMessage, Datagram, Goodbye, GoodbyeReason, Join, PROTOCOL_VERSION, Refused, RefusedReason, ServerMessage,
-    UserData,
+    Target, UserData,
 };
 use arbiter_sim::{LeaveReason, Loadout};
 use arbiter_transport::guard::Violation;
@@ -33,6 +33,8 @@ pub(super) struct Place {
     landed: Landed,
     /// What the token says of the player; `None` if that cannot be read.
     user: Option<UserData>,
+    /// It watches, and does not play.
+    watches: bool,
 }
 
 /// What has to be done once the transport has told everything that a datagram brought.
@@ -74,8 +76,8 @@ impl Desk<'_> {
         match event {
             ServerEvent::Connected { client, user_data } => {
                 let user = UserData::decode(user_data).ok();
-                self.places
-                    .insert(client, Place { stage: Stage::Lobby, line: Arc::default(), landed: Landed::new(), user });
+                let (line, landed) = (Arc::default(), Landed::new());
+                self.places.insert(client, Place { stage: Stage::Lobby, line, landed, user, watches: false });
             }
             ServerEvent::Disconnected { client, reason } => {
                 if let Some(Place { stage: Stage::Room(room), .. }) = self.places.remove(&client) {
@@ -119,6 +121,10 @@ impl Desk<'_> {
     }
 
     fn message(&mut self, client: ClientId, bytes: &[u8]) {
+        let place = self.places.get(&client).filter(|place| place.watches);
+        if let (Some(place), Ok(ClientMessage::Watch(target))) = (place, ClientMessage::decode(bytes)) {
+            return place.line.set_wish(target);
+        }
         match (self.places.get(&client).map(|place| &place.stage), ClientMessage::decode(bytes)) {
             (Some(Stage::Lobby), Ok(ClientMessage::Join(join))) => self.join(client, join),
             (Some(Stage::Room(room)), Ok(ClientMessage::Goodbye(_))) => {
@@ -127,7 +133,7 @@ impl Desk<'_> {
                 self.leave(client);
             }
             (Some(Stage::Lobby), Ok(ClientMessage::Goodbye(_))) => self.leave(client),
-            (Some(Stage::Lobby), Err(_)) => {
+            (Some(Stage::Lobby), Ok(ClientMessage::Watch(_)) | Err(_)) => {
                 self.malformed += 1;
                 self.refuse(client, RefusedReason::Malformed);
             }
@@ -157,6 +163,12 @@ impl Desk<'_> {
         let Some(user) = self.places.get(&client).and_then(|place| place.user.clone()) else {
             return self.refuse(client, RefusedReason::Token);
         };
+        if !user.role.allows(join.watch.is_some()) {
+            return self.refuse(client, RefusedReason::Role);
+        }
+        if let Some(target) = join.watch {
+            return self.join_spectators(client, &user, target);
+        }
         // Whoever has a place gets it, whatever room the token names.
         let held = self.shared.directory.room_of(user.player).map(usize::from);
         let held = held.filter(|at| !self.shared.rooms[*at].is_shut());
@@ -190,6 +202,31 @@ impl Desk<'_> {
                 }
                 self.refuse(client, RefusedReason::Full);
             }
+        }
+    }
+
+    /// Spectators have no place in a match, so that none is kept for them: whoever comes back does so as anybody else.
+    fn join_spectators(&mut self, client: ClientId, user: &UserData, target: Target) {
+        let wished = user.room.map(usize::from);
+        if wished.is_some_and(|at| at >= self.shared.rooms.len()) {
+            return self.refuse(client, RefusedReason::NoRoom);
+        }
+        // The fullest: there is most to be seen.
+        let rooms = self.shared.rooms.iter().enumerate().filter(|(at, _)| wished.is_none_or(|wished| wished == *at));
+        let mut rooms: Vec<_> = rooms.filter(|(_, room)| !room.is_shut()).collect();
+        rooms.sort_by_key(|(at, room)| (core::cmp::Reverse(room.reserved()), *at));
+        let Some((at, room)) = rooms.into_iter().find(|(_, room)| room.reserve_spectator()) else {
+            return self.refuse(client, RefusedReason::NoSpectators);
+        };
+        let line: Arc<Line> = Arc::default();
+        line.set_wish(target);
+        let watch = FromSocket::Watch { client: self.remote(client), line: Arc::clone(&line) };
+        if room.queue.try_send(watch).is_err() {
+            room.release_spectator();
+            return self.refuse(client, RefusedReason::NoSpectators);
+        }
+        if let Some(place) = self.places.get_mut(&client) {
+            (place.stage, place.line, place.watches) = (Stage::Room(at), line, true);
         }
     }
 

@@ -133,7 +133,7 @@ impl Client {
             started: Instant::now(),
             epoch,
             last_input: Instant::now(),
-            join: Some(Join { version: PROTOCOL_VERSION, protocol_hash: hash, hero: 0, team: 0 }),
+            join: Some(Join { version: PROTOCOL_VERSION, protocol_hash: hash, hero: 0, team: 0, watch: None }),
             welcomes: Vec::new(),
             messages: Vec::new(),
             refused: None,

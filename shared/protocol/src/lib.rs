@@ -20,11 +20,11 @@ pub use codec::{Decoder, Encoder, ProtocolError};
 pub use input::{InputPacket, WireInput};
 pub use message::{ClientMessage, Datagram, KIND_INPUT, KIND_SNAPSHOT, ServerMessage, SnapshotHeader};
 pub use notice::{Cause, LeaveReason, MatchMessage, Notice, Outcome, TeamScore};
-pub use session::{Goodbye, GoodbyeReason, Join, Refused, RefusedReason, Welcome};
-pub use user_data::{USER_DATA_BYTES, UserData, UserDataError};
+pub use session::{Goodbye, GoodbyeReason, Join, Refused, RefusedReason, Target, Watching, Welcome};
+pub use user_data::{Role, USER_DATA_BYTES, UserData, UserDataError};
 
 /// The version of this protocol. Raised whenever a byte changes its meaning; a server refuses other versions readably.
-pub const PROTOCOL_VERSION: u16 = 3;
+pub const PROTOCOL_VERSION: u16 = 4;
 
 /// Largest datagram that this protocol hands to the transport, in bytes. Below the transport's own limit of 1,200 by what
 /// the headers of the transport may take.

@@ -4,7 +4,7 @@
 use crate::codec::{Decoder, Encoder, ProtocolError};
 use crate::input::InputPacket;
 use crate::notice::MatchMessage;
-use crate::session::{Goodbye, Join, Refused, Welcome};
+use crate::session::{Goodbye, Join, Refused, Target, Watching, Welcome};
 
 /// Kind of the body of a transport's payload: an input.
 pub const KIND_INPUT: u8 = 1;
@@ -16,6 +16,8 @@ const TAG_WELCOME: u8 = 2;
 const TAG_REFUSED: u8 = 3;
 const TAG_MATCH: u8 = 4;
 const TAG_GOODBYE: u8 = 5;
+const TAG_WATCH: u8 = 6;
+const TAG_WATCHING: u8 = 7;
 
 /// What stands before the part of a snapshot: one byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -100,6 +102,8 @@ impl<'a> Datagram<'a> {
 pub enum ClientMessage {
     /// The first one.
     Join(Join),
+    /// A spectator wishes to watch somebody else.
+    Watch(Target),
     /// The last one.
     Goodbye(Goodbye),
 }
@@ -109,6 +113,7 @@ impl ClientMessage {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Join(join) => tagged(TAG_JOIN, |to| join.encode(to)),
+            Self::Watch(target) => tagged(TAG_WATCH, |to| target.encode(to)),
             Self::Goodbye(goodbye) => tagged(TAG_GOODBYE, |to| goodbye.encode(to)),
         }
     }
@@ -118,6 +123,7 @@ impl ClientMessage {
         untagged("tag of a client's message", bytes, |tag, from| {
             Ok(Some(match tag {
                 TAG_JOIN => Self::Join(Join::decode(from)?),
+                TAG_WATCH => Self::Watch(Target::decode(from)?),
                 TAG_GOODBYE => Self::Goodbye(Goodbye::decode(from)?),
                 _ => return Ok(None),
             }))
@@ -134,6 +140,8 @@ pub enum ServerMessage {
     Refused(Refused),
     /// Something happened.
     Match(MatchMessage),
+    /// What a spectator is shown.
+    Watching(Watching),
     /// The last one.
     Goodbye(Goodbye),
 }
@@ -145,6 +153,7 @@ impl ServerMessage {
             Self::Welcome(welcome) => tagged(TAG_WELCOME, |to| welcome.encode(to)),
             Self::Refused(refused) => tagged(TAG_REFUSED, |to| refused.encode(to)),
             Self::Match(message) => tagged(TAG_MATCH, |to| message.encode(to)),
+            Self::Watching(watching) => tagged(TAG_WATCHING, |to| watching.encode(to)),
             Self::Goodbye(goodbye) => tagged(TAG_GOODBYE, |to| goodbye.encode(to)),
         }
     }
@@ -156,6 +165,7 @@ impl ServerMessage {
                 TAG_WELCOME => Self::Welcome(Welcome::decode(from)?),
                 TAG_REFUSED => Self::Refused(Refused::decode(from)?),
                 TAG_MATCH => Self::Match(MatchMessage::decode(from)?),
+                TAG_WATCHING => Self::Watching(Watching::decode(from)?),
                 TAG_GOODBYE => Self::Goodbye(Goodbye::decode(from)?),
                 _ => return Ok(None),
             }))

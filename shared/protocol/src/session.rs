@@ -13,6 +13,9 @@ pub const NAME_BYTES_MAX: u8 = 64;
 /// Longest readable reason in bytes: two lines of text.
 pub const REASON_BYTES_MAX: u8 = 200;
 
+/// In place of a slot: nobody plays here, but watches.
+const WATCHES: u16 = u16::MAX;
+
 /// The first message of a client. The version stands first in every version of the protocol, so that any server can refuse it
 /// readably.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub struct Join {
     pub hero: u8,
     /// Wished team from 1; 0 lets the server choose.
     pub team: u8,
+    /// Whom to watch instead of playing; `None` plays. Hero and team say nothing then.
+    pub watch: Option<Target>,
 }
 
 impl Join {
@@ -33,6 +38,10 @@ impl Join {
         to.u64(self.protocol_hash);
         to.u8(self.hero);
         to.u8(self.team);
+        to.u8(u8::from(self.watch.is_some()));
+        if let Some(target) = self.watch {
+            target.encode(to);
+        }
     }
 
     /// A join of another version is readable as far as its version, whatever follows.
@@ -40,9 +49,69 @@ impl Join {
         let version = from.u16()?;
         if version != PROTOCOL_VERSION {
             from.rest();
-            return Ok(Self { version, protocol_hash: 0, hero: 0, team: 0 });
+            return Ok(Self { version, protocol_hash: 0, hero: 0, team: 0, watch: None });
         }
-        Ok(Self { version, protocol_hash: from.u64()?, hero: from.u8()?, team: from.u8()? })
+        let (protocol_hash, hero, team) = (from.u64()?, from.u8()?, from.u8()?);
+        let watch = if from.bool("whether to watch")? { Some(Target::decode(from)?) } else { None };
+        Ok(Self { version, protocol_hash, hero, team, watch })
+    }
+}
+
+/// Whose match a spectator watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Everybody's.
+    Free,
+    /// That of the player in this slot, 0 to 65,534: what that player was told.
+    Player(u16),
+}
+
+impl Target {
+    /// A slot or everybody: slots end below 65,535.
+    pub(crate) fn encode(self, to: &mut Encoder<'_>) {
+        to.u16(match self {
+            Self::Free => WATCHES,
+            Self::Player(slot) => slot,
+        });
+    }
+
+    pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, ProtocolError> {
+        Ok(match from.u16()? {
+            WATCHES => Self::Free,
+            slot => Self::Player(slot),
+        })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Free => f.write_str("everybody"),
+            Self::Player(slot) => write!(f, "the player in slot {slot}"),
+        }
+    }
+}
+
+/// What a spectator is shown from a tick on: follows each welcome, and each wish that was granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watching {
+    /// Whose match.
+    pub target: Target,
+    /// The first tick that is shown so, which is as long ago as the server's delay for spectators.
+    pub tick: u32,
+    /// How long ago that is at least, in milliseconds.
+    pub delay_ms: u32,
+}
+
+impl Watching {
+    pub(crate) fn encode(&self, to: &mut Encoder<'_>) {
+        self.target.encode(to);
+        to.u32(self.tick);
+        to.u32(self.delay_ms);
+    }
+
+    pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, ProtocolError> {
+        Ok(Self { target: Target::decode(from)?, tick: from.u32()?, delay_ms: from.u32()? })
     }
 }
 
@@ -50,9 +119,9 @@ impl Join {
 /// known of the match before is void then. The match's seed is never told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Welcome {
-    /// The player's slot.
+    /// The player's slot; [`Self::SPECTATOR`] for whoever watches.
     pub slot: u16,
-    /// The player's entity, for the whole match.
+    /// The player's entity, for the whole match; [`StableId::NONE`] for whoever watches.
     pub player: StableId,
     /// Ticks per second.
     pub tick_rate: u16,
@@ -77,6 +146,14 @@ pub struct Welcome {
 }
 
 impl Welcome {
+    /// The slot of whoever watches: none.
+    pub const SPECTATOR: u16 = WATCHES;
+
+    /// Whether it is for a spectator.
+    pub fn is_spectators(&self) -> bool {
+        self.slot == Self::SPECTATOR
+    }
+
     pub(crate) fn encode(&self, to: &mut Encoder<'_>) {
         to.u16(self.slot);
         to.u32(self.player.0);
@@ -144,6 +221,10 @@ pub enum RefusedReason {
     Token,
     /// The connect token names a room that the server does not have.
     NoRoom,
+    /// As many watch already as the server lets in, which may be nobody.
+    NoSpectators,
+    /// The connect token is only for playing, or only for watching.
+    Role,
     /// A reason that this version does not know; the text says it.
     Other(u8),
 }
@@ -165,6 +246,12 @@ impl fmt::Display for RefusedReason {
             Self::Malformed => f.write_str("the first message was not a join of this protocol"),
             Self::Token => f.write_str("the connect token does not say who you are: get another one"),
             Self::NoRoom => f.write_str("the room of the connect token is not here: get another token"),
+            Self::NoSpectators => {
+                f.write_str("no more spectators are let in here: try again later, or ask the operator to let in more")
+            }
+            Self::Role => {
+                f.write_str("the connect token is not for this: get one that lets you play, or watch, as you wish to")
+            }
             Self::Other(code) => write!(f, "refused with code {code}"),
         }
     }
@@ -195,6 +282,8 @@ impl Refused {
             RefusedReason::Malformed => 5,
             RefusedReason::Token => 6,
             RefusedReason::NoRoom => 7,
+            RefusedReason::NoSpectators => 8,
+            RefusedReason::Role => 9,
             RefusedReason::Other(code) => code,
         });
         to.text(&self.text, REASON_BYTES_MAX);
@@ -222,6 +311,8 @@ impl Refused {
             5 => RefusedReason::Malformed,
             6 => RefusedReason::Token,
             7 => RefusedReason::NoRoom,
+            8 => RefusedReason::NoSpectators,
+            9 => RefusedReason::Role,
             other => {
                 from.rest();
                 RefusedReason::Other(other)

@@ -31,6 +31,39 @@ pub struct UserData {
     /// Which build of the client the token was made for, for logs and statistics: at most [`BUILD_BYTES_MAX`] bytes without
     /// control characters.
     pub build: String,
+    /// What the token is for.
+    pub role: Role,
+}
+
+/// What whoever holds a token may do with it. Whether a server lets anybody watch at all is its own setting.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Play or watch, as the client asks.
+    #[default]
+    Any,
+    /// Play, and not watch.
+    Player,
+    /// Watch, and not play: what may be given to anybody.
+    Spectator,
+}
+
+impl Role {
+    const ALL: [Self; 3] = [Self::Any, Self::Player, Self::Spectator];
+
+    /// Whether it lets a client watch, or play.
+    pub fn allows(self, watch: bool) -> bool {
+        self == Self::Any || (self == Self::Spectator) == watch
+    }
+}
+
+impl core::fmt::Display for Role {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Any => "any",
+            Self::Player => "player",
+            Self::Spectator => "spectator",
+        })
+    }
 }
 
 /// Why bytes are no user data.
@@ -48,6 +81,9 @@ pub enum UserDataError {
     /// The text of the build is too long, not UTF-8, or not to be printed.
     #[error("the build in the user data of the connect token is not a text of at most {BUILD_BYTES_MAX} bytes")]
     Build,
+    /// What the token is for has a number that means nothing.
+    #[error("the connect token is for something that is not known here, {0}: update the server")]
+    Role(u8),
     /// Something stands where nothing may.
     #[error("byte {0} of the connect token's user data is not 0")]
     Reserved(usize),
@@ -69,6 +105,7 @@ impl UserData {
         to.u16(self.room.unwrap_or(NO_ROOM));
         to.u8(self.team);
         to.text(&self.build, BUILD_BYTES_MAX);
+        to.u8(self.role as u8);
         let mut bytes = [0; USER_DATA_BYTES];
         bytes[..out.len()].copy_from_slice(&out);
         Ok(bytes)
@@ -84,10 +121,11 @@ impl UserData {
         }
         // Only a text can fail: the fields and the longest text are shorter than the whole.
         let mut from = Decoder::new(&bytes[1..]);
-        let read = Self::read(&mut from).map_err(|_| UserDataError::Build)?;
+        let (mut read, role) = Self::read(&mut from).map_err(|_| UserDataError::Build)?;
         if !is_build(&read.build) {
             return Err(UserDataError::Build);
         }
+        read.role = Role::ALL.get(usize::from(role)).copied().ok_or(UserDataError::Role(role))?;
         let rest = from.rest();
         match rest.iter().position(|byte| *byte != 0) {
             Some(at) => Err(UserDataError::Reserved(USER_DATA_BYTES - rest.len() + at)),
@@ -95,10 +133,12 @@ impl UserData {
         }
     }
 
-    fn read(from: &mut Decoder<'_>) -> Result<Self, ProtocolError> {
+    /// With the number of the role.
+    fn read(from: &mut Decoder<'_>) -> Result<(Self, u8), ProtocolError> {
         let (player, room, team) = (from.u64()?, from.u16()?, from.u8()?);
-        let build = from.text("build", BUILD_BYTES_MAX)?;
-        Ok(Self { player, room: Some(room).filter(|room| *room != NO_ROOM), team, build })
+        let (build, role) = (from.text("build", BUILD_BYTES_MAX)?, from.u8()?);
+        let room = Some(room).filter(|room| *room != NO_ROOM);
+        Ok((Self { player, room, team, build, role: Role::Any }, role))
     }
 }
 

@@ -4,13 +4,14 @@ use arbiter_protocol::input::{BUTTONS_ALL, INPUTS_PER_PACKET_MAX, PITCH_MAX};
 use arbiter_protocol::{
     Cause, ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, KIND_INPUT, KIND_SNAPSHOT, LeaveReason,
     MESSAGE_BYTES_MAX, MatchMessage, Notice, Outcome, PROTOCOL_VERSION, Refused, RefusedReason, ServerMessage,
-    SnapshotHeader, TeamScore, USER_DATA_BYTES, UserData, Welcome, WireInput,
+    SnapshotHeader, Target, TeamScore, USER_DATA_BYTES, UserData, Watching, Welcome, WireInput,
 };
 use arbiter_schema::StableId;
 use proptest::prelude::*;
 
 fn join() -> ClientMessage {
-    ClientMessage::Join(Join { version: PROTOCOL_VERSION, protocol_hash: 0x0123_4567_89AB_CDEF, hero: 2, team: 1 })
+    let protocol_hash = 0x0123_4567_89AB_CDEF;
+    ClientMessage::Join(Join { version: PROTOCOL_VERSION, protocol_hash, hero: 2, team: 1, watch: None })
 }
 
 fn server_messages() -> Vec<ServerMessage> {
@@ -36,6 +37,8 @@ fn server_messages() -> Vec<ServerMessage> {
         RefusedReason::Malformed,
         RefusedReason::Token,
         RefusedReason::NoRoom,
+        RefusedReason::NoSpectators,
+        RefusedReason::Role,
     ] {
         all.push(ServerMessage::Refused(reason.into()));
     }
@@ -61,6 +64,9 @@ fn server_messages() -> Vec<ServerMessage> {
         Notice::Streak { slot: 3, kills: 10 },
         Notice::Custom { kind: 9, a: -1, b: i32::MAX },
     ];
+    for target in [Target::Free, Target::Player(9)] {
+        all.push(ServerMessage::Watching(Watching { target, tick: 12_345, delay_ms: 10_000 }));
+    }
     all.extend(notices.map(|notice| ServerMessage::Match(MatchMessage { tick: 600, notice })));
     all
 }
@@ -94,7 +100,14 @@ fn every_server_message_survives_the_round_trip_and_fits_into_one_message() {
 
 #[test]
 fn every_client_message_survives_the_round_trip() {
-    for message in [join(), ClientMessage::Goodbye(Goodbye { reason: GoodbyeReason::Quit })] {
+    let ClientMessage::Join(join_to_play) = join() else { panic!("a join") };
+    let watch = Some(Target::Player(3));
+    for message in [
+        join(),
+        ClientMessage::Join(Join { watch, ..join_to_play }),
+        ClientMessage::Watch(Target::Free),
+        ClientMessage::Goodbye(Goodbye { reason: GoodbyeReason::Quit }),
+    ] {
         assert_eq!(ClientMessage::decode(&message.encode()), Ok(message));
     }
 }

@@ -3,7 +3,7 @@
 
 use arbiter_protocol::{
     Cause, ClientMessage, Datagram, Goodbye, GoodbyeReason, LeaveReason, MatchMessage, Notice, Outcome, ProtocolError,
-    Refused, RefusedReason, ServerMessage, USER_DATA_BYTES, UserData, UserDataError, Welcome, WireInput,
+    Refused, RefusedReason, Role, ServerMessage, Target, USER_DATA_BYTES, UserData, UserDataError, Welcome, WireInput,
 };
 
 #[path = "../../../tests/vectors/lines.rs"]
@@ -82,6 +82,7 @@ fn user_data_are_read_and_written_as_the_vectors_say() {
             UserDataError::Version(version) => format!("version {version}"),
             UserDataError::Room => "room".to_owned(),
             UserDataError::Build => "build".to_owned(),
+            UserDataError::Role(role) => format!("role {role}"),
             UserDataError::Reserved(at) => format!("byte {at}"),
         });
         check(&bytes, meaning, read, say_user_data, |data| data.encode().expect("what was read").to_vec());
@@ -103,10 +104,22 @@ fn say_client(message: &ClientMessage) -> String {
             format!("join version {}", join.version)
         }
         ClientMessage::Join(join) => format!(
-            "join version {} hash {:016x} hero {} team {}",
-            join.version, join.protocol_hash, join.hero, join.team
+            "join version {} hash {:016x} hero {} team {}{}",
+            join.version,
+            join.protocol_hash,
+            join.hero,
+            join.team,
+            join.watch.map_or(String::new(), |target| format!(" watch {}", say_target(target)))
         ),
+        ClientMessage::Watch(target) => format!("watch {}", say_target(*target)),
         ClientMessage::Goodbye(goodbye) => say_goodbye(goodbye),
+    }
+}
+
+fn say_target(target: Target) -> String {
+    match target {
+        Target::Free => "free".to_owned(),
+        Target::Player(slot) => format!("player {slot}"),
     }
 }
 
@@ -129,6 +142,10 @@ fn say_server(message: &ServerMessage) -> String {
         ServerMessage::Welcome(welcome) => say_welcome(welcome),
         ServerMessage::Refused(refused) => say_refused(refused),
         ServerMessage::Match(message) => say_match(message),
+        ServerMessage::Watching(watching) => {
+            let target = say_target(watching.target);
+            format!("watching {target} from tick {} delay {}", watching.tick, watching.delay_ms)
+        }
         ServerMessage::Goodbye(goodbye) => say_goodbye(goodbye),
     }
 }
@@ -153,6 +170,8 @@ fn say_refused(refused: &Refused) -> String {
         RefusedReason::Malformed => (5, String::new()),
         RefusedReason::Token => (6, String::new()),
         RefusedReason::NoRoom => (7, String::new()),
+        RefusedReason::NoSpectators => (8, String::new()),
+        RefusedReason::Role => (9, String::new()),
         RefusedReason::Other(code) => (code, String::new()),
     };
     format!("refused code {code} text {:?}{more}", refused.text)
@@ -234,5 +253,9 @@ fn say_input(input: &WireInput) -> String {
 
 fn say_user_data(data: &UserData) -> String {
     let room = data.room.map_or("none".to_owned(), |room| room.to_string());
-    format!("player {} room {room} team {} build {:?}", data.player, data.team, data.build)
+    let role = match data.role {
+        Role::Any => String::new(),
+        role => format!(" role {role}"),
+    };
+    format!("player {} room {room} team {} build {:?}{role}", data.player, data.team, data.build)
 }

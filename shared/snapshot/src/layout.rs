@@ -14,14 +14,19 @@ pub const LANES_PER_COMPONENT_MAX: usize = 200;
 pub struct Viewer {
     /// The client's slot; `None` owns nothing.
     pub slot: Option<u16>,
-    /// The client's team; 0 for none, where only what everyone may know and what it owns is told.
+    /// The client's team; 0 for none, where only what everyone may know and what it owns is told; [`Self::EVERY_TEAM`] for
+    /// whoever belongs to none and may know what all of them do.
     pub team: u8,
 }
 
 impl Viewer {
+    /// In place of a team, of which there are fewer.
+    pub const EVERY_TEAM: u8 = u8::MAX;
+
     pub(crate) fn knows(self, head: &Head) -> Known {
         let owner = self.slot.is_some_and(|slot| head.owner == u32::from(slot));
-        Known { team: owner || (self.team != 0 && head.team == self.team), owner }
+        let team = self.team == head.team || self.team == Self::EVERY_TEAM;
+        Known { team: owner || (team && head.team != 0), owner }
     }
 }
 

@@ -194,7 +194,8 @@ impl Way {
             }
             Self::Versions if !*said => {
                 let version = PROTOCOL_VERSION + 1 + dice.below(9) as u16;
-                let join = ClientMessage::Join(Join { version, protocol_hash: dice.next(), hero: 200, team: 99 });
+                let join =
+                    ClientMessage::Join(Join { version, protocol_hash: dice.next(), hero: 200, team: 99, watch: None });
                 let _ = connection.send_message(&join.encode());
                 *said = true;
             }

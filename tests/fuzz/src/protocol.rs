@@ -62,9 +62,14 @@ fn examples() -> Vec<Example> {
     let mut bytes = Vec::new();
     Datagram::Snapshot(SnapshotHeader::new(Some(-3), 1), &[1, 2, 3]).encode(&mut bytes);
     add("snapshot", KIND_SNAPSHOT, bytes);
-    let join = Join { version: PROTOCOL_VERSION, protocol_hash: 77, hero: 1, team: 2 };
+    let join = Join { version: PROTOCOL_VERSION, protocol_hash: 77, hero: 1, team: 2, watch: None };
     add("join", 8, ClientMessage::Join(join).encode());
     add("join-old", 8, ClientMessage::Join(Join { version: 1, ..join }).encode());
+    let watch = arbiter_protocol::Target::Player(3);
+    add("join-watch", 8, ClientMessage::Join(Join { watch: Some(watch), ..join }).encode());
+    add("watch", 8, ClientMessage::Watch(watch).encode());
+    let watching = Watching { target: watch, tick: 900, delay_ms: 10_000 };
+    add("watching", 9, ServerMessage::Watching(watching).encode());
     let goodbye = Goodbye { reason: GoodbyeReason::Protocol };
     add("client-goodbye", 8, ClientMessage::Goodbye(goodbye).encode());
     add("server-goodbye", 9, ServerMessage::Goodbye(goodbye).encode());
