@@ -10,6 +10,7 @@ use crate::bots_command::BotsArgs;
 use crate::config::Layer;
 use crate::log_command::LogArgs;
 use crate::replay_command::ReplayArgs;
+use crate::spectate::SpectateArgs;
 use crate::token_command::TokenCommand;
 
 /// The whole command line.
@@ -40,6 +41,12 @@ pub enum Command {
     /// They play until the server says goodbye, the duration is over or Ctrl-C. Fails if one of them did not get to play to
     /// the end.
     Bots(BotsArgs),
+    /// Watch a match on a running server
+    ///
+    /// It is shown as it was some seconds ago, which the server says, if the server lets anybody watch (--spectators-max). Draws
+    /// it on a terminal and prints lines elsewhere, until the server says goodbye, the duration is over or q or Ctrl-C. Fails if
+    /// nothing was shown.
+    Spectate(SpectateArgs),
     /// Re-simulate recordings: verify, seek, dump, compare
     Replay(ReplayArguments),
     /// Verify, show, follow, back up and restore a log of record

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use arbiter_server::{SPECTATOR_DELAY_MAX, SPECTATORS_MAX};
 use arbiter_sim::simulation::{PLAYERS_MAX, TICK_RATES};
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
@@ -70,6 +71,13 @@ pub struct Layer {
     /// Kilobits of snapshots a second that a client is sent at most, whatever its link carries, 32 to 100,000 [default: 220]
     #[arg(long, env = "ARBITER_SNAPSHOT_KBIT_MAX", value_name = "KBIT")]
     pub snapshot_kbit_max: Option<u32>,
+    /// Spectators that a room lets in, 0 to 256; 0 lets nobody watch [default: 0]
+    #[arg(long, env = "ARBITER_SPECTATORS_MAX", value_name = "N")]
+    pub spectators_max: Option<u16>,
+    /// Milliseconds that what spectators are shown is old, 0 to 120,000. Each player and second of it takes some 3 KB of memory
+    /// [default: 10000]
+    #[arg(long, env = "ARBITER_SPECTATOR_DELAY_MS", value_name = "MS")]
+    pub spectator_delay_ms: Option<u32>,
     /// Name of the mode in the rules; built in are team_deathmatch, control_point and free_for_all [default: team_deathmatch]
     #[arg(long, env = "ARBITER_MODE", value_name = "NAME")]
     pub mode: Option<String>,
@@ -135,6 +143,10 @@ pub struct Settings {
     pub socket_buffer: u32,
     /// See [`Layer::snapshot_kbit_max`].
     pub snapshot_kbit_max: u32,
+    /// See [`Layer::spectators_max`].
+    pub spectators_max: u16,
+    /// See [`Layer::spectator_delay_ms`].
+    pub spectator_delay_ms: u32,
     /// See [`Layer::mode`].
     pub mode: String,
     /// See [`Layer::map`].
@@ -181,6 +193,8 @@ impl Default for Settings {
             sockets: Sockets::Auto,
             socket_buffer: (arbiter_server::SOCKET_BUFFER >> 10) as u32,
             snapshot_kbit_max: arbiter_server::SNAPSHOT_KBIT_MAX,
+            spectators_max: 0,
+            spectator_delay_ms: arbiter_server::SPECTATOR_DELAY.as_millis() as u32,
             mode: "team_deathmatch".to_owned(),
             map: "arena".to_owned(),
             tick_rate: 60,
@@ -226,6 +240,9 @@ impl Layer {
         range("socket_threads", self.socket_threads.map(u64::from), 0, u64::from(SOCKET_THREADS_MAX));
         range("socket_buffer", self.socket_buffer.map(u64::from), 64, 1 << 20);
         range("snapshot_kbit_max", self.snapshot_kbit_max.map(u64::from), 32, 100_000);
+        range("spectators_max", self.spectators_max.map(u64::from), 0, u64::from(SPECTATORS_MAX));
+        let delay_max_ms = SPECTATOR_DELAY_MAX.as_millis() as u64;
+        range("spectator_delay_ms", self.spectator_delay_ms.map(u64::from), 0, delay_max_ms);
         range("teams", self.teams.map(u64::from), 0, 16);
         // TOML's numbers are signed, so that a larger one could not be printed.
         range("seed", self.seed, 0, i64::MAX as u64);
@@ -326,6 +343,8 @@ impl Settings {
             sockets,
             socket_buffer,
             snapshot_kbit_max,
+            spectators_max,
+            spectator_delay_ms,
             mode,
             map,
             tick_rate,
@@ -359,6 +378,8 @@ impl Settings {
         set(&mut self.sockets, sockets);
         set(&mut self.socket_buffer, socket_buffer);
         set(&mut self.snapshot_kbit_max, snapshot_kbit_max);
+        set(&mut self.spectators_max, spectators_max);
+        set(&mut self.spectator_delay_ms, spectator_delay_ms);
         set(&mut self.mode, mode);
         set(&mut self.map, map);
         set(&mut self.tick_rate, tick_rate);

@@ -217,6 +217,8 @@ impl Host {
         config.socket_threads = settings.socket_threads;
         config.sockets = settings.sockets.into();
         config.snapshot_kbit_max = settings.snapshot_kbit_max;
+        config.spectators_max = settings.spectators_max;
+        config.spectator_delay = Duration::from_millis(settings.spectator_delay_ms.into());
         config.socket_buffer = settings.socket_buffer as usize * 1024;
         config.seed = settings.seed;
         config.record_dir = Some(settings.record_dir.clone());

@@ -18,6 +18,7 @@ pub mod plugins;
 pub mod replay_command;
 pub mod report;
 pub mod server_command;
+pub mod spectate;
 pub mod stop;
 pub mod token_command;
 
@@ -59,6 +60,7 @@ pub fn run(arguments: Arguments, plugins: Plugins) -> Result<ExitCode> {
         Command::Demo(arguments) => demo::run(&arguments, plugins, &Stop::listen()?),
         Command::Server(arguments) => server_command::run(arguments, plugins, &Stop::listen()?),
         Command::Bots(arguments) => bots_command::run(&arguments, plugins, &Stop::listen()?),
+        Command::Spectate(arguments) => spectate::run(&arguments, plugins, &Stop::listen()?),
         Command::Replay(arguments) => {
             replay_command::run(&arguments.replay, &host::Replaying::new(arguments.assets, plugins)?)
         }

@@ -1,12 +1,13 @@
 //! Many bots on few threads over real sockets: the only module of this room that knows a socket, a clock or a thread.
 //!
 //! Each bot has a socket of its own, as a player has (`line`), and comes back to its place over another one when the first falls
-//! silent (`seat`). A thread serves its share of the bots in turn: receives, thinks where a tick is due, sends, and waits a
+//! silent (`seat`). [`spectator`] watches instead. A thread serves its share of the bots in turn: receives, thinks where a tick is due, sends, and waits a
 //! little.
 
 pub mod feel;
 mod line;
 mod seat;
+pub mod spectator;
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;

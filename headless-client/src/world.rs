@@ -63,13 +63,13 @@ pub struct WorldReader {
 }
 
 /// Where a component stands in the registry; `None` if the registry lacks it or describes another one of this name.
-fn number<C: Describe>(registry: &Registry) -> Option<ComponentId> {
+pub fn number<C: Describe>(registry: &Registry) -> Option<ComponentId> {
     let component = registry.find(C::NAME)?;
     (component.lanes == C::lane_descs()).then_some(component.id)
 }
 
-/// A component of an entity; `None` if it is not told.
-fn read<C: Describe>(frame: &Frame, id: StableId, component: Option<ComponentId>) -> Option<C> {
+/// A component of an entity, of which [`number`] has said where it stands; `None` if it is not told.
+pub fn read<C: Describe>(frame: &Frame, id: StableId, component: Option<ComponentId>) -> Option<C> {
     // The frame's rows have as many lanes as the registry says, and `number` has compared those with the type's.
     frame.lanes(id, component?).map(C::from_lanes)
 }

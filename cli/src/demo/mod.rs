@@ -5,7 +5,7 @@
 
 mod canvas;
 pub mod model;
-mod screen;
+pub(crate) mod screen;
 pub mod summary;
 pub mod tally;
 mod terrain;

@@ -44,6 +44,8 @@ pub struct ViewModel {
     pub cost: Cost,
     /// How it ended.
     pub result: Option<String>,
+    /// Whom it shows, where it is what a spectator is told; what it costs is not known then.
+    pub watched: Option<String>,
 }
 
 impl ViewModel {
@@ -65,6 +67,7 @@ impl ViewModel {
             feed: VecDeque::new(),
             cost: Cost::default(),
             result: None,
+            watched: None,
         }
     }
 }

@@ -47,13 +47,22 @@ impl Screen {
 
     /// Waits up to `wait` for a key. Whether it asks to quit.
     pub fn quit_pressed(&mut self, wait: Duration) -> io::Result<bool> {
+        Ok(self.pressed(wait)? == Some('q'))
+    }
+
+    /// Waits up to `wait` for a key. Its letter, in lower case; `q` for all that asks to quit.
+    pub fn pressed(&mut self, wait: Duration) -> io::Result<Option<char>> {
         if !event::poll(wait)? {
-            return Ok(false);
+            return Ok(None);
         }
-        let Event::Key(key) = event::read()? else { return Ok(false) };
-        let control_c = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
-        let quit = matches!(key.code, KeyCode::Char('q' | 'Q') | KeyCode::Esc);
-        Ok(key.kind == KeyEventKind::Press && (quit || control_c))
+        let Event::Key(key) = event::read()? else { return Ok(None) };
+        let letter = match key.code {
+            KeyCode::Esc => Some('q'),
+            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some('q'),
+            KeyCode::Char(letter) => Some(letter.to_ascii_lowercase()),
+            _ => None,
+        };
+        Ok(letter.filter(|_| key.kind == KeyEventKind::Press))
     }
 }
 

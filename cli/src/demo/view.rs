@@ -162,6 +162,11 @@ fn draw_head(model: &ViewModel, area: Rect, buffer: &mut Buffer) {
 fn draw_foot(model: &ViewModel, area: Rect, buffer: &mut Buffer) {
     let key = |text: &'static str| Span::styled(text, ink(PAPER));
     let faint = |text: String| Span::styled(text, ink(FAINT));
+    if let Some(watched) = &model.watched {
+        let keys = [key(" q"), faint(" quit  ".into()), key("n"), faint(" next player  ".into()), key("f")];
+        let said = format!(" everybody   {watched}, {} Hz, tick {}", model.tick_rate, model.tick);
+        return Paragraph::new(Line::from_iter(keys.into_iter().chain([faint(said)]))).render(area, buffer);
+    }
     let line = Line::from(vec![
         key(" q"),
         faint(" quit   ".into()),
@@ -280,10 +285,14 @@ fn feed_line(line: &FeedLine, now_s: f32, width: u16) -> Line<'static> {
 }
 
 fn draw_cost(model: &ViewModel, area: Rect, buffer: &mut Buffer) {
-    let block = frame("server");
+    let block = frame(if model.watched.is_some() { "link" } else { "server" });
     let inner = block.inner(area);
     block.render(area, buffer);
     let cost = &model.cost;
+    if model.watched.is_some() {
+        let down = Line::styled(format!("{:.0} kbit/s down", cost.down_kbit_s), ink(BRIGHT));
+        return Paragraph::new(down).render(inner, buffer);
+    }
     let budget_us = 1e6 / f32::from(model.tick_rate.max(1));
     let row = |name: &'static str, value: String| {
         Line::from(vec![Span::styled(format!("{name:<11}"), ink(FAINT)), Span::styled(value, ink(BRIGHT))])

@@ -155,7 +155,8 @@ impl Seen {
     }
 }
 
-fn cause_for_people(rules: &Rules, cause: Cause) -> String {
+/// What killed somebody, for people.
+pub fn cause_for_people(rules: &Rules, cause: Cause) -> String {
     let name = match cause {
         Cause::Weapon(number) => rules.weapons.get(usize::from(number)).map(|it| &it.title),
         Cause::Ability(number) => rules.abilities.get(usize::from(number)).map(|it| &it.title),
