@@ -331,6 +331,7 @@ impl Room {
             (self.snapshot_bytes, self.snapshots, self.held_back);
         if let Some(gallery) = &self.gallery {
             (stats.spectators, stats.spectator_ticks_left_out) = (gallery.len() as u16, gallery.left_out());
+            stats.spectator_bytes = gallery.waiting_bytes();
             stats.snapshot_bytes += gallery.snapshot_bytes;
             stats.snapshots += gallery.snapshots;
             stats.held_back += gallery.held_back;

@@ -179,6 +179,8 @@ pub struct RoomStats {
     pub players: u16,
     /// Spectators.
     pub spectators: u16,
+    /// Bytes of what waits to be shown to them.
+    pub spectator_bytes: u64,
     /// Ticks that spectators were not shown, since what waits for them has taken all the memory that is set aside for it.
     pub spectator_ticks_left_out: u64,
     /// Thread CPU per tick, everything included, in microseconds: middle and one in a hundred, over the last 2,048 ticks.

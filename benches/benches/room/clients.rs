@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use arbiter_headless_client::client::ClientCore;
-use arbiter_protocol::{Datagram, InputPacket, KIND_INPUT, ServerMessage, UserData, WireInput};
+use arbiter_protocol::{Datagram, InputPacket, KIND_INPUT, ServerMessage, Target, UserData, WireInput};
 use arbiter_schema::Registry;
 use arbiter_server::staged::Staged;
 use arbiter_sim::{Input, Loadout};
@@ -33,6 +33,7 @@ struct Travelling {
 /// All players.
 pub struct Clients {
     players: Vec<Player>,
+    first_spectator: usize,
     server: SocketAddr,
     up: VecDeque<Travelling>,
     down: VecDeque<Travelling>,
@@ -55,18 +56,36 @@ fn player(address: SocketAddr) -> usize {
 }
 
 impl Clients {
-    pub fn new(count: usize, server: SocketAddr, key: &Key, registry: &Registry, delay: u32, now: Duration) -> Self {
-        let players = (0..count).map(|at| {
-            let user = UserData { player: 1 + at as u64, ..UserData::default() }.encode().expect("it is short");
+    /// Players, and behind them those who watch.
+    pub fn new(
+        count: u16,
+        spectators: Option<u16>,
+        server: SocketAddr,
+        key: &Key,
+        registry: &Registry,
+        delay: u32,
+        now: Duration,
+    ) -> Self {
+        let players = (0..count + spectators.unwrap_or(0)).map(|at| {
+            let user = UserData { player: 1 + u64::from(at), ..UserData::default() }.encode().expect("it is short");
             let token =
                 mint_token(key, &[server], &user, Duration::from_secs(60), now).expect("one address is allowed");
             let connection = ClientConnection::new(&token[..], now).expect("the token is sound");
-            let core = ClientCore::new(registry, Loadout { hero: (at % 4) as u8, team: 0 });
+            let target = |at: u16| if at.is_multiple_of(2) { Target::Free } else { Target::Player(at / 2) };
+            let core = match at.checked_sub(count) {
+                None => ClientCore::new(registry, Loadout { hero: (at % 4) as u8, team: 0 }),
+                Some(at) => ClientCore::spectator(registry, target(at)),
+            };
             Player { connection, core, is_in: false, number: 0, inputs: VecDeque::new() }
         });
-        let players = players.collect();
+        let (players, first_spectator) = (players.collect(), usize::from(count));
         let (up, down) = (VecDeque::new(), VecDeque::new());
-        Self { players, server, up, down, delay, turn: 0, bytes_down: 0, datagrams_down: 0 }
+        Self { players, first_spectator, server, up, down, delay, turn: 0, bytes_down: 0, datagrams_down: 0 }
+    }
+
+    /// How many.
+    pub fn count(&self) -> f64 {
+        self.players.len() as f64
     }
 
     /// Whether all are in the match.
@@ -94,7 +113,12 @@ impl Clients {
     /// A tick of every client: what they say goes under way.
     pub fn turn(&mut self, now: Duration) {
         self.turn += 1;
-        let Self { players, up, turn, delay, .. } = self;
+        let Self { players, first_spectator, up, turn, delay, .. } = self;
+        // Whoever watches sends what nobody looks at, to say what has come.
+        for spectator in &mut players[*first_spectator..] {
+            spectator.inputs.clear();
+            spectator.inputs.push_front(WireInput { tick: *turn, ..WireInput::default() });
+        }
         for (at, player) in players.iter_mut().enumerate() {
             let mut out = |_: SocketAddr, bytes: &[u8]| {
                 up.push_back(Travelling { arrives: *turn + *delay, player: at, bytes: bytes.to_vec() });

@@ -41,16 +41,22 @@ struct Row {
     name: &'static str,
     map: &'static str,
     players: u16,
+    /// Who watch, half of them everybody and half of them one player each, and whether anybody may.
+    spectators: Option<u16>,
     tick_rate: u16,
     seconds: u32,
 }
 
-const ROWS: [Row; 5] = [
-    Row { name: "p10_128hz", map: "arena", players: 10, tick_rate: 128, seconds: 60 },
-    Row { name: "p10_60hz", map: "arena", players: 10, tick_rate: 60, seconds: 60 },
-    Row { name: "p100_60hz", map: "field", players: 100, tick_rate: 60, seconds: 10 },
-    Row { name: "p500_60hz", map: "field", players: 500, tick_rate: 60, seconds: 5 },
-    Row { name: "p1000_60hz", map: "field", players: 1_000, tick_rate: 60, seconds: 5 },
+const ROWS: [Row; 9] = [
+    Row { name: "p10_128hz", map: "arena", players: 10, spectators: None, tick_rate: 128, seconds: 60 },
+    Row { name: "p10_60hz", map: "arena", players: 10, spectators: None, tick_rate: 60, seconds: 60 },
+    Row { name: "p100_60hz", map: "field", players: 100, spectators: None, tick_rate: 60, seconds: 10 },
+    Row { name: "p500_60hz", map: "field", players: 500, spectators: None, tick_rate: 60, seconds: 5 },
+    Row { name: "p1000_60hz", map: "field", players: 1_000, spectators: None, tick_rate: 60, seconds: 5 },
+    Row { name: "watch0_128hz", map: "arena", players: 10, spectators: Some(0), tick_rate: 128, seconds: 60 },
+    Row { name: "watch1_128hz", map: "arena", players: 10, spectators: Some(1), tick_rate: 128, seconds: 60 },
+    Row { name: "watch10_128hz", map: "arena", players: 10, spectators: Some(10), tick_rate: 128, seconds: 60 },
+    Row { name: "watch10_of_1000", map: "field", players: 1_000, spectators: Some(10), tick_rate: 60, seconds: 5 },
 ];
 
 /// Thread CPU of the parts of a tick.
@@ -88,12 +94,15 @@ fn measure(row: &Row) -> f64 {
     let map = Arc::new(Assets::embedded().map(row.map).expect("built-in maps are valid"));
     let mut config = ServerConfig::new(Key::generate().expect("randomness"), Arc::new(rules), map, settings);
     (config.seed, config.record_dir) = (Some(SEED), Some(folder.path().to_owned()));
+    if let Some(spectators) = row.spectators {
+        config.spectators_max = spectators.max(1);
+    }
     let key = config.key.clone();
     let mut stage = Staged::new(config, server, EPOCH).expect("the room starts");
     let registry = stage.simulation().registry().clone();
     let period = Duration::from_secs(1) / u32::from(row.tick_rate);
     let delay = (DELAY.as_secs_f64() / period.as_secs_f64()).round() as u32;
-    let mut clients = Clients::new(usize::from(row.players), server, &key, &registry, delay, EPOCH);
+    let mut clients = Clients::new(row.players, row.spectators, server, &key, &registry, delay, EPOCH);
     let mut fighters = Fighters::new(row.players, SEED);
     let ticks = row.seconds * u32::from(row.tick_rate);
     let samples = || Samples::with_capacity(ticks as usize);
@@ -135,6 +144,11 @@ fn measure(row: &Row) -> f64 {
         }
     }
     print(row, &mut parts, &clients, bytes_before, allocations);
+    if row.spectators.is_some() {
+        let stats = stage.room_stats();
+        figure(&format!("room.{}.tape", row.name), stats.spectator_bytes as f64 / 1e3, "kB");
+        figure(&format!("room.{}.tape_left_out", row.name), stats.spectator_ticks_left_out as f64, "ticks");
+    }
     let (shared, made) = stage.room_stats().encodings;
     figure(
         &format!("room.{}.encodings_shared", row.name),
@@ -148,7 +162,7 @@ fn print(row: &Row, parts: &mut Parts, clients: &Clients, before: (u64, u64), al
     let ticks = parts.all.count();
     println!(
         "{}: {} players on {} at {} Hz, {ticks} ticks; p50 of hear {:.1} us, room {:.1} us, send {:.1} us; {:.2} datagrams a \
-         player and tick",
+         client and tick",
         row.name,
         row.players,
         row.map,
@@ -156,12 +170,12 @@ fn print(row: &Row, parts: &mut Parts, clients: &Clients, before: (u64, u64), al
         parts.hear.percentile_us(0.5),
         parts.room.percentile_us(0.5),
         parts.send.percentile_us(0.5),
-        (clients.datagrams_down - before.1) as f64 / ticks as f64 / f64::from(row.players),
+        (clients.datagrams_down - before.1) as f64 / ticks as f64 / clients.count(),
     );
     for (name, share) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
         figure(&format!("room.{}.{name}", row.name), parts.all.percentile_us(share), "us");
     }
-    let kbit = (clients.bytes_down - before.0) as f64 * 8e-3 / f64::from(row.seconds) / f64::from(row.players);
+    let kbit = (clients.bytes_down - before.0) as f64 * 8e-3 / f64::from(row.seconds) / clients.count();
     figure(&format!("room.{}.down", row.name), kbit, "kbit/s");
     figure(&format!("room.{}.allocations_in_all", row.name), allocations as f64 / ticks as f64, "per_tick");
 }

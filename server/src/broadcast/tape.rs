@@ -111,7 +111,8 @@ impl Tape {
         self.marks.is_empty()
     }
 
-    fn used(&self) -> usize {
+    /// Bytes of all that waits to be shown.
+    pub fn used(&self) -> usize {
         self.bytes.len() + self.marks.len() * MARK_BYTES
     }
 

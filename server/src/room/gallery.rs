@@ -109,6 +109,11 @@ impl Gallery {
         self.tape.left_out()
     }
 
+    /// Bytes of what waits to be shown.
+    pub fn waiting_bytes(&self) -> u64 {
+        self.tape.used() as u64
+    }
+
     /// Whether anybody watches what has not been shown yet.
     pub fn is_waited_for(&self) -> bool {
         !self.spectators.is_empty() && !self.tape.is_empty()
