@@ -13,7 +13,7 @@ use arbiter_protocol::{
 use arbiter_schema::{Registry, StableId};
 use arbiter_snapshot::{Cache, Peer, PeerParts, Wish};
 
-use super::{Landed, Line, Room};
+use super::{Landed, Line, Room, messages};
 use crate::broadcast::{Played, Shown, Stage, TICKS_PER_SECOND, Tape};
 use crate::interest::WANTED_MAX;
 use crate::shard::{Remote, ToSocket};
@@ -47,7 +47,7 @@ pub(super) struct Gallery {
     stage: Stage,
     spectators: Vec<Spectator>,
     delay: Duration,
-    /// The same in turns of the room, which are never shorter than a tick.
+    /// The same in turns of the room, and one more, as a turn may have been late by less than that.
     delay_turns: u64,
     /// Every how many ticks one is shown.
     stride: u32,
@@ -89,7 +89,7 @@ impl Gallery {
             stage: Stage::new(registry, slots),
             spectators: Vec::new(),
             delay,
-            delay_turns: turns(delay),
+            delay_turns: if delay.is_zero() { 0 } else { turns(delay) + 1 },
             stride,
             ladder,
             change_turns: turns(CHANGE_EVERY),
@@ -144,8 +144,17 @@ impl Gallery {
         tick.is_multiple_of(self.stride).then_some(&mut self.tape)
     }
 
+    fn turn(&mut self, shared: &Shared, room: u16) {
+        if self.play(shared, room) {
+            // Players do not wait for those who watch.
+            shared.wake_shards();
+            self.tell(shared, room);
+        }
+        self.turn += 1;
+    }
+
     /// Plays what is due. Whether a tick is to be told.
-    fn play(&mut self, mut say: impl FnMut(Remote, &[u8])) -> bool {
+    fn play(&mut self, shared: &Shared, room: u16) -> bool {
         let Self { tape, stage, spectators, .. } = self;
         let mut is_new = false;
         let Some(until) = self.turn.checked_sub(self.delay_turns) else { return false };
@@ -153,18 +162,63 @@ impl Gallery {
             match played {
                 Played::Match(welcome) => {
                     is_new = false;
-                    for spectator in spectators.iter_mut() {
-                        spectator.leave_match();
-                    }
+                    spectators.iter_mut().for_each(Spectator::leave_match);
                     stage.begin(welcome);
                 }
                 Played::Tick(from) => is_new |= stage.play(from, !spectators.is_empty()),
                 Played::Message(bytes) => {
-                    spectators.iter().filter(|spectator| spectator.is_in).for_each(|it| say(it.client, bytes));
+                    for spectator in spectators.iter().filter(|spectator| spectator.is_in) {
+                        let bytes = bytes.to_vec();
+                        let message = |client| ToSocket::Message { client, bytes };
+                        messages::send(shared, room, spectator.client, message);
+                    }
                 }
             }
         }
         is_new
+    }
+
+    fn tell(&mut self, shared: &Shared, room: u16) {
+        let Self { stage, spectators, memory, turn, change_turns, stride, delay, .. } = self;
+        let Some((tick, welcome)) = stage.welcome() else { return };
+        let say = |client: Remote, message: &ServerMessage| {
+            messages::send(shared, room, client, |client| ToSocket::Message { client, bytes: message.encode() });
+        };
+        let rate = u32::from(welcome.tick_rate).max(1);
+        let budget_max = shared.config.snapshot_kbit_max as usize * 125 * *stride as usize / rate as usize;
+        for spectator in spectators {
+            let wish = spectator.line.wish();
+            let may_change = spectator.target != wish && *turn >= spectator.change_from;
+            if may_change {
+                spectator.target = wish;
+            }
+            if !spectator.is_in {
+                say(spectator.client, &ServerMessage::Welcome(Welcome { tick, ..welcome.clone() }));
+            }
+            if may_change || !spectator.is_in {
+                (spectator.is_in, spectator.change_from) = (true, *turn + *change_turns);
+                let watching = Watching { target: spectator.target, tick, delay_ms: delay.as_millis() as u32 };
+                say(spectator.client, &ServerMessage::Watching(watching));
+            }
+            let budget_bytes = spectator.line.budget().min(budget_max);
+            if budget_bytes == 0 {
+                self.held_back += 1;
+                continue;
+            }
+            memory.shown.clear();
+            stage.show(spectator.target, &mut memory.shown);
+            memory.rank(spectator, tick);
+            // Told always, so that the clock of whoever watches a still scene goes on.
+            let always = Some(StableId::NONE);
+            let wish = Wish { wanted: &memory.wanted, gone: &memory.gone, always, budget_bytes };
+            let viewer = stage.viewer(spectator.target);
+            let (cache, parts) = (&mut memory.cache, &mut memory.parts);
+            let served = spectator.peer.encode(stage.history(), cache, viewer, &wish, parts);
+            memory.note(served, tick);
+            core::mem::swap(&mut memory.told, &mut spectator.told);
+            self.snapshots += 1;
+            self.snapshot_bytes += send(shared, spectator.client, &mut spectator.peer, &memory.parts, welcome.number);
+        }
     }
 }
 
@@ -285,55 +339,8 @@ impl Room {
 
     /// Ends a turn: tells spectators what was a while ago.
     pub(super) fn show(&mut self) {
-        let Some(mut gallery) = self.gallery.take() else { return };
-        let is_new = gallery.play(|client, bytes| self.message_bytes(client, bytes.to_vec()));
-        if is_new {
-            // Players do not wait for those who watch.
-            self.shared.wake_shards();
-            self.tell_spectators(&mut gallery);
-        }
-        gallery.turn += 1;
-        self.gallery = Some(gallery);
-    }
-
-    fn tell_spectators(&self, gallery: &mut Gallery) {
-        let Gallery { stage, spectators, memory, turn, change_turns, stride, delay, .. } = gallery;
-        let Some((tick, welcome)) = stage.welcome() else { return };
-        let rate = u32::from(welcome.tick_rate).max(1);
-        let budget_max = self.shared.config.snapshot_kbit_max as usize * 125 * *stride as usize / rate as usize;
-        for spectator in spectators {
-            let wish = spectator.line.wish();
-            let may_change = spectator.target != wish && *turn >= spectator.change_from;
-            if may_change {
-                spectator.target = wish;
-            }
-            if !spectator.is_in {
-                self.message(spectator.client, &ServerMessage::Welcome(Welcome { tick, ..welcome.clone() }));
-            }
-            if may_change || !spectator.is_in {
-                (spectator.is_in, spectator.change_from) = (true, *turn + *change_turns);
-                let watching = Watching { target: spectator.target, tick, delay_ms: delay.as_millis() as u32 };
-                self.message(spectator.client, &ServerMessage::Watching(watching));
-            }
-            let budget_bytes = spectator.line.budget().min(budget_max);
-            if budget_bytes == 0 {
-                gallery.held_back += 1;
-                continue;
-            }
-            memory.shown.clear();
-            stage.show(spectator.target, &mut memory.shown);
-            memory.rank(spectator, tick);
-            // Told always, so that the clock of whoever watches a still scene goes on.
-            let always = Some(StableId::NONE);
-            let wish = Wish { wanted: &memory.wanted, gone: &memory.gone, always, budget_bytes };
-            let viewer = stage.viewer(spectator.target);
-            let (cache, parts) = (&mut memory.cache, &mut memory.parts);
-            let served = spectator.peer.encode(stage.history(), cache, viewer, &wish, parts);
-            memory.note(served, tick);
-            core::mem::swap(&mut memory.told, &mut spectator.told);
-            let (peer, parts) = (&mut spectator.peer, &memory.parts);
-            gallery.snapshots += 1;
-            gallery.snapshot_bytes += send(&self.shared, spectator.client, peer, parts, welcome.number);
+        if let Some(gallery) = &mut self.gallery {
+            gallery.turn(&self.shared, self.number);
         }
     }
 }

@@ -12,6 +12,7 @@ use arbiter_sim::{DomainEvent, LeaveReason};
 use arbiter_transport::ClientId;
 
 use super::{Entering, Room};
+use crate::Shared;
 use crate::convert;
 use crate::shard::{Remote, ToSocket};
 
@@ -103,24 +104,24 @@ impl Room {
     }
 
     pub(super) fn message(&self, client: Remote, message: &ServerMessage) {
-        self.message_bytes(client, message.encode());
-    }
-
-    pub(super) fn message_bytes(&self, client: Remote, bytes: Vec<u8>) {
-        self.send(client, |client| ToSocket::Message { client, bytes });
+        self.send(client, |client| ToSocket::Message { client, bytes: message.encode() });
     }
 
     pub(super) fn close(&self, client: Remote) {
         self.send(client, |client| ToSocket::Close { client });
     }
 
-    /// Hands something that must arrive to the socket thread. It empties its queue thousands of times a second; if it does
-    /// not, waiting a moment for it is the lesser evil, and a client that then misses a message finds out by its timeout.
     fn send(&self, to: Remote, order: impl FnOnce(ClientId) -> ToSocket) {
-        const PATIENCE: Duration = Duration::from_millis(2);
-        if !self.shared.shards[usize::from(to.shard)].send(order(to.client), PATIENCE) {
-            tracing::error!(room = self.number, "the socket thread is behind; a message was lost");
-            self.shared.note(|stats| stats.drops.messages += 1);
-        }
+        send(&self.shared, self.number, to, order);
+    }
+}
+
+/// Hands something that must arrive to the socket thread. It empties its queue thousands of times a second; if it does
+/// not, waiting a moment for it is the lesser evil, and a client that then misses a message finds out by its timeout.
+pub(super) fn send(shared: &Shared, room: u16, to: Remote, order: impl FnOnce(ClientId) -> ToSocket) {
+    const PATIENCE: Duration = Duration::from_millis(2);
+    if !shared.shards[usize::from(to.shard)].send(order(to.client), PATIENCE) {
+        tracing::error!(room, "the socket thread is behind; a message was lost");
+        shared.note(|stats| stats.drops.messages += 1);
     }
 }

@@ -141,3 +141,19 @@ impl Layout {
         self.told.get(usize::from(component)).map_or(&[], |told| told[known.bits() as usize].as_slice())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arbiter_schema::StableId;
+
+    use super::*;
+
+    #[test]
+    fn whoever_belongs_to_no_team_may_know_what_all_do_and_never_what_owners_do() {
+        let viewer = Viewer { slot: None, team: Viewer::EVERY_TEAM };
+        for (team, known) in [(0, false), (1, true), (16, true)] {
+            let head = Head { owner: 3, team, ..Head::new(StableId(9), 0) };
+            assert_eq!(viewer.knows(&head), Known { team: known, owner: false });
+        }
+    }
+}
