@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use arbiter_server::{SPECTATOR_DELAY_MAX, SPECTATORS_MAX};
+use arbiter_server::{KILL_CAM_MAX, SPECTATOR_DELAY_MAX, SPECTATORS_MAX};
 use arbiter_sim::simulation::{PLAYERS_MAX, TICK_RATES};
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
@@ -78,6 +78,9 @@ pub struct Layer {
     /// [default: 10000]
     #[arg(long, env = "ARBITER_SPECTATOR_DELAY_MS", value_name = "MS")]
     pub spectator_delay_ms: Option<u32>,
+    /// Milliseconds of what the killer saw that whoever was killed is shown, 0 to 15,000; 0 shows nothing [default: 0]
+    #[arg(long, env = "ARBITER_KILL_CAM_MS", value_name = "MS")]
+    pub kill_cam_ms: Option<u32>,
     /// Name of the mode in the rules; built in are team_deathmatch, control_point and free_for_all [default: team_deathmatch]
     #[arg(long, env = "ARBITER_MODE", value_name = "NAME")]
     pub mode: Option<String>,
@@ -147,6 +150,8 @@ pub struct Settings {
     pub spectators_max: u16,
     /// See [`Layer::spectator_delay_ms`].
     pub spectator_delay_ms: u32,
+    /// See [`Layer::kill_cam_ms`].
+    pub kill_cam_ms: u32,
     /// See [`Layer::mode`].
     pub mode: String,
     /// See [`Layer::map`].
@@ -195,6 +200,7 @@ impl Default for Settings {
             snapshot_kbit_max: arbiter_server::SNAPSHOT_KBIT_MAX,
             spectators_max: 0,
             spectator_delay_ms: arbiter_server::SPECTATOR_DELAY.as_millis() as u32,
+            kill_cam_ms: 0,
             mode: "team_deathmatch".to_owned(),
             map: "arena".to_owned(),
             tick_rate: 60,
@@ -243,6 +249,7 @@ impl Layer {
         range("spectators_max", self.spectators_max.map(u64::from), 0, u64::from(SPECTATORS_MAX));
         let delay_max_ms = SPECTATOR_DELAY_MAX.as_millis() as u64;
         range("spectator_delay_ms", self.spectator_delay_ms.map(u64::from), 0, delay_max_ms);
+        range("kill_cam_ms", self.kill_cam_ms.map(u64::from), 0, KILL_CAM_MAX.as_millis() as u64);
         range("teams", self.teams.map(u64::from), 0, 16);
         // TOML's numbers are signed, so that a larger one could not be printed.
         range("seed", self.seed, 0, i64::MAX as u64);
@@ -345,6 +352,7 @@ impl Settings {
             snapshot_kbit_max,
             spectators_max,
             spectator_delay_ms,
+            kill_cam_ms,
             mode,
             map,
             tick_rate,
@@ -380,6 +388,7 @@ impl Settings {
         set(&mut self.snapshot_kbit_max, snapshot_kbit_max);
         set(&mut self.spectators_max, spectators_max);
         set(&mut self.spectator_delay_ms, spectator_delay_ms);
+        set(&mut self.kill_cam_ms, kill_cam_ms);
         set(&mut self.mode, mode);
         set(&mut self.map, map);
         set(&mut self.tick_rate, tick_rate);

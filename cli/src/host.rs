@@ -219,6 +219,7 @@ impl Host {
         config.snapshot_kbit_max = settings.snapshot_kbit_max;
         config.spectators_max = settings.spectators_max;
         config.spectator_delay = Duration::from_millis(settings.spectator_delay_ms.into());
+        config.kill_cam = Duration::from_millis(settings.kill_cam_ms.into());
         config.socket_buffer = settings.socket_buffer as usize * 1024;
         config.seed = settings.seed;
         config.record_dir = Some(settings.record_dir.clone());

@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 
 use arbiter_protocol::input::INPUTS_PER_PACKET_MAX;
 use arbiter_protocol::{
-    ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, MatchMessage, PROTOCOL_VERSION, ProtocolError,
-    Refused, ServerMessage, SnapshotHeader, Target, Watching, Welcome, WireInput,
+    ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, KillCamHeader, MatchMessage, PROTOCOL_VERSION,
+    ProtocolError, Refused, ServerMessage, SnapshotHeader, Target, Watching, Welcome, WireInput,
 };
 use arbiter_schema::{Registry, StableId};
 use arbiter_sim::{Input, Loadout};
@@ -73,6 +73,8 @@ pub struct ClientCore {
     receiver: Receiver,
     /// What was known at each of the last ticks of which anything came, oldest first.
     frames: VecDeque<Frame>,
+    /// What the killer was told, until the next death.
+    kill_cam: KillCam,
     /// The newest tick of which a part was not kept, and in how many datagrams that is still said.
     discarded: Option<(u32, u32)>,
     clock: ServerClock,
@@ -86,6 +88,16 @@ pub struct ClientCore {
     inputs_sent: usize,
     notices: VecDeque<MatchMessage>,
     counts: Counts,
+}
+
+/// What a killer was told, as whoever was killed is told of it.
+#[derive(Debug)]
+struct KillCam {
+    /// `None` before the first death.
+    number: Option<u8>,
+    newest: u32,
+    receiver: Receiver,
+    frame: Frame,
 }
 
 /// What a client has counted.
@@ -114,6 +126,7 @@ impl ClientCore {
             protocol_hash: arbiter_snapshot::protocol_hash(registry),
             receiver: Receiver::new(registry),
             frames: VecDeque::with_capacity(FRAMES_MAX),
+            kill_cam: KillCam { number: None, newest: 0, receiver: Receiver::new(registry), frame: Frame::default() },
             discarded: None,
             clock: ServerClock::new(60),
             welcome: None,
@@ -223,6 +236,12 @@ impl ClientCore {
         self.frames.get(at)
     }
 
+    /// What the killer knew at the newest tick that was told of it, behind one's own death. It stays until the next match; show
+    /// it while dead.
+    pub fn kill_cam(&self) -> Option<&Frame> {
+        self.kill_cam.number.map(|_| &self.kill_cam.frame)
+    }
+
     /// The next fact of the match, oldest first.
     pub fn next_notice(&mut self) -> Option<MatchMessage> {
         self.notices.pop_front()
@@ -255,6 +274,7 @@ impl ClientCore {
     fn enter(&mut self, welcome: Welcome) {
         self.receiver.begin(welcome.tick);
         self.frames.clear();
+        self.kill_cam.number = None;
         self.clock = ServerClock::new(welcome.tick_rate);
         self.inputs.clear();
         self.unsent = false;
@@ -267,9 +287,13 @@ impl ClientCore {
     /// The body of a payload came from the server at local time `now`.
     pub fn receive_datagram(&mut self, kind: u8, bytes: &[u8], now: Duration) -> Result<(), ClientError> {
         let datagram = Datagram::decode(kind, bytes).inspect_err(|_| self.counts.malformed += 1)?;
-        let Datagram::Snapshot(header, part) = datagram else {
-            self.counts.malformed += 1;
-            return Err(ClientError::Direction);
+        let (header, part) = match datagram {
+            Datagram::Snapshot(header, part) => (header, part),
+            Datagram::KillCam(header, part) => return self.receive_kill_cam(header, part),
+            Datagram::Input(_) => {
+                self.counts.malformed += 1;
+                return Err(ClientError::Direction);
+            }
         };
         let Some(welcome) = self.welcome.as_ref().filter(|_| self.stage == Stage::Playing) else {
             // Parts may overtake the reliable welcome. Without it nobody knows which match they belong to, and the server
@@ -293,6 +317,28 @@ impl ClientCore {
             self.counts.snapshots += 1;
             self.measure(header, tick, now);
         }
+        Ok(())
+    }
+
+    /// A part of a kill cam. What cannot be kept is not asked for again: it would be over by then.
+    fn receive_kill_cam(&mut self, header: KillCamHeader, part: &[u8]) -> Result<(), ClientError> {
+        if self.stage != Stage::Playing || self.welcome.as_ref().map(|it| it.number) != Some(header.match_number) {
+            return Ok(());
+        }
+        let cam = &mut self.kill_cam;
+        if cam.number != Some(header.number) {
+            // A part of the one before may come late.
+            if cam.number.is_some_and(|number| header.number.wrapping_sub(number) & 63 >= 32) {
+                return Ok(());
+            }
+            cam.number = Some(header.number);
+            // Its ticks are of a while ago: near enough to be read by their low bits.
+            (cam.newest, cam.frame) = (0, Frame::default());
+            cam.receiver.begin(self.newest_tick);
+        }
+        let tick = cam.receiver.receive(part).inspect_err(|_| self.counts.malformed += 1)?;
+        cam.newest = cam.newest.max(tick);
+        cam.receiver.frame(cam.newest, &mut cam.frame);
         Ok(())
     }
 

@@ -86,6 +86,9 @@ pub const SPECTATOR_DELAY: Duration = Duration::from_secs(10);
 /// The longest such delay: what tournaments use.
 pub const SPECTATOR_DELAY_MAX: Duration = Duration::from_secs(120);
 
+/// The longest kill cam: nobody stays dead for longer.
+pub const KILL_CAM_MAX: Duration = Duration::from_secs(15);
+
 /// The system is asked at most this often what sockets have lost.
 const OVERFLOWS_EVERY: Duration = Duration::from_secs(1);
 
@@ -150,6 +153,8 @@ pub struct ServerConfig {
     pub spectators_max: u16,
     /// How long ago it is what they are shown, at most [`SPECTATOR_DELAY_MAX`].
     pub spectator_delay: Duration,
+    /// How long whoever was killed is shown what the killer saw, at most [`KILL_CAM_MAX`]; zero shows nothing, and costs nothing.
+    pub kill_cam: Duration,
     /// Seed of the first match; each further one counts up. `None` draws one for each.
     pub seed: Option<u64>,
     /// Where recordings go; `None` records nothing.
@@ -200,6 +205,7 @@ impl ServerConfig {
             snapshot_kbit_max: SNAPSHOT_KBIT_MAX,
             spectators_max: 0,
             spectator_delay: SPECTATOR_DELAY,
+            kill_cam: Duration::ZERO,
             seed: None,
             record_dir: None,
             outbox_dir: None,

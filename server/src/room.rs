@@ -5,6 +5,7 @@
 
 mod ends;
 mod gallery;
+mod kill_cam;
 mod link;
 mod messages;
 mod places;
@@ -27,10 +28,11 @@ use arbiter_snapshot::{History, Peer};
 use crossbeam::channel::Receiver;
 
 use self::gallery::Gallery;
+use self::kill_cam::KillCams;
 use self::replication::Teller;
 use self::sight::Sight;
 use crate::buffer::InputBuffer;
-use crate::interest::Interest;
+use crate::interest::{Interest, News};
 use crate::outbox::Story;
 use crate::recorder::Recorder;
 use crate::shard::Remote;
@@ -105,7 +107,7 @@ impl Seat {
 
     /// Parts have come or are lost.
     fn land(&mut self, landed: &Landed) {
-        for (tag, came) in landed {
+        for (tag, came) in landed.iter().filter(|(tag, _)| tag & kill_cam::TAGS == 0) {
             if *came { self.peer.delivered(*tag) } else { self.peer.lost(*tag) }
         }
     }
@@ -165,6 +167,10 @@ pub(crate) struct Room {
     slots: HashMap<Remote, u16>,
     /// Those who watch; `None` if nobody may.
     gallery: Option<Box<Gallery>>,
+    /// `None` if there are none.
+    kill_cams: Option<Box<KillCams>>,
+    /// What players were told of since a tick was last kept for either.
+    watched: Vec<(u16, News)>,
     leaving: Vec<(u16, LeaveReason)>,
     /// Who came back to a place that changed hands a moment ago.
     waiting: Vec<Arrival>,
@@ -217,6 +223,8 @@ impl Room {
             seats,
             slots: HashMap::new(),
             gallery: None,
+            kill_cams: None,
+            watched: Vec::new(),
             leaving: Vec::new(),
             waiting: Vec::new(),
             match_id: random(),
@@ -232,7 +240,9 @@ impl Room {
             outcome: None,
             ended,
         };
-        room.gallery = Gallery::new(&room.shared.config, room.simulation.registry(), room.ladder());
+        let (registry, ladder) = (room.simulation.registry(), room.ladder());
+        room.gallery = Gallery::new(&room.shared.config, registry, ladder);
+        room.kill_cams = KillCams::new(&room.shared.config, registry, ladder);
         if !ended {
             room.begin();
         }
@@ -290,6 +300,7 @@ impl Room {
                     return false;
                 }
                 let step_us = self.play(now);
+                self.show_kills();
                 self.show();
                 self.times.note(timer.elapsed_us(), step_us);
             }
@@ -336,6 +347,9 @@ impl Room {
             stats.snapshots += gallery.snapshots;
             stats.held_back += gallery.held_back;
         }
+        if let Some(cams) = &self.kill_cams {
+            stats.snapshot_bytes += cams.snapshot_bytes;
+        }
         stats.encodings = self.encodings();
         let seats = self.seats.iter().flatten();
         let (substituted, late) =
@@ -358,6 +372,7 @@ impl Room {
                 FromSocket::Watch { client, line } => self.admit(client, line),
                 FromSocket::Left { client, reason } => self.depart(client, reason, now),
                 FromSocket::Landed { client, landed } => {
+                    self.land_kill_cam(client, &landed);
                     if let Some(seat) = self.seat_of(client) {
                         seat.land(&landed);
                     } else if let Some(gallery) = &mut self.gallery {
@@ -366,6 +381,7 @@ impl Room {
                 }
                 FromSocket::Input { client, packet, landed } => {
                     let number = self.match_number();
+                    self.land_kill_cam(client, &landed);
                     let Some(seat) = self.seat_of(client) else {
                         if let Some(gallery) = &mut self.gallery {
                             // Inputs of whoever watches are not looked at.
@@ -381,6 +397,12 @@ impl Room {
                     }
                 }
             }
+        }
+    }
+
+    fn land_kill_cam(&mut self, client: Remote, landed: &Landed) {
+        if let (Some(cams), Some(slot)) = (&mut self.kill_cams, self.slots.get(&client)) {
+            cams.land(*slot, landed);
         }
     }
 

@@ -16,7 +16,6 @@ use std::net::UdpSocket;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use arbiter_protocol::KIND_SNAPSHOT;
 use arbiter_transport::{Body, ClientId, DisconnectReason, SendError, ServerEvent, ServerTransport};
 use crossbeam::channel::Receiver;
 
@@ -261,9 +260,9 @@ impl<'a, O: Out> Shard<'a, O> {
 
     pub fn obey(&mut self, now: Duration, order: ToSocket) {
         match order {
-            ToSocket::Snapshot { client, tag, bytes } => {
+            ToSocket::Snapshot { client, kind, tag, bytes } => {
                 let Self { transport, desk, out, tick_rate, number, .. } = self;
-                let body = Body { kind: KIND_SNAPSHOT, tag, bytes: &bytes };
+                let body = Body { kind, tag, bytes: &bytes };
                 if transport.send_body(now, client, body, &mut |to, bytes| out.push(to, bytes)).is_err() {
                     // What cannot leave now is lost like any other.
                     desk.land(client, tag, false);

@@ -457,6 +457,17 @@ mod tests {
     }
 
     #[test]
+    fn a_spectators_screen_says_whom_it_shows_and_nothing_of_what_it_costs_the_server() {
+        let mut model = model();
+        model.watched = Some("watching Echo, 10.0 s ago".into());
+        let screen = drawn(&model, 140, 42);
+        for part in ["watching Echo, 10.0 s ago", "next player", "everybody", "kbit/s down"] {
+            assert!(screen.contains(part), "{part} is missing in\n{screen}");
+        }
+        assert!(!screen.contains("overruns") && !screen.contains("p50"), "{screen}");
+    }
+
+    #[test]
     fn a_plain_terminal_has_the_map_beside_all_ten_players_the_last_kills_and_the_costs() {
         let mut model = model();
         model.cost.tick_p50_us = 470.0;

@@ -14,12 +14,41 @@ use crate::interest::News;
 struct Actor {
     id: StableId,
     team: u8,
+    /// Slot of the player that it is or belongs to.
+    owner: Option<u16>,
     /// The slot, if it is a player.
     slot: Option<u16>,
     weight: u8,
 }
 
-/// One that may be shown to a spectator.
+/// What somebody is shown of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// Everybody and everything.
+    Free,
+    /// What the player in a slot had been told of.
+    Player(u16),
+    /// What the killer had been told of, for whoever was killed: the two, what is theirs, what is nobody's, and the mates of the
+    /// killed. The killer's mates and their things are left out: where they were tells where they are.
+    Kill {
+        /// Slot.
+        killer: u16,
+        /// Slot.
+        victim: u16,
+    },
+}
+
+impl View {
+    /// Of a spectator.
+    pub fn of(target: Target) -> Self {
+        match target {
+            Target::Free => Self::Free,
+            Target::Player(slot) => Self::Player(slot),
+        }
+    }
+}
+
+/// One that may be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shown {
     /// Which.
@@ -111,7 +140,7 @@ impl Stage {
         self.actors.clear();
         for row in self.rows.iter() {
             if self.actors.last().is_none_or(|last| last.id != row.id) {
-                self.actors.push(Actor { id: row.id, team: row.team, slot: None, weight: 1 });
+                self.actors.push(Actor { id: row.id, team: row.team, owner: row.owner, slot: None, weight: 1 });
             }
             if Some(row.component) == self.identity
                 && let Some(actor) = self.actors.last_mut()
@@ -133,36 +162,53 @@ impl Stage {
         *next_swept = if *next_swept + 1 < told.len() { *next_swept + 1 } else { 0 };
     }
 
-    /// Who a spectator is to what there is: what is for owners alone is told to no spectator, since it stays true for longer
+    fn team_of(&self, slot: u16) -> u8 {
+        let player = self.actors.iter().find(|actor| actor.slot == Some(slot));
+        player.map_or(0, |player| player.team)
+    }
+
+    /// Who somebody with a view is to what there is: what is for owners alone is shown to nobody, since it stays true for longer
     /// than any delay (what a weapon's spread is drawn from holds for a life).
-    pub fn viewer(&self, target: Target) -> Viewer {
-        let team = match target {
-            Target::Free => Viewer::EVERY_TEAM,
-            Target::Player(slot) => {
-                let player = self.actors.iter().find(|actor| actor.slot == Some(slot));
-                player.map_or(0, |player| player.team)
-            }
+    pub fn viewer(&self, view: View) -> Viewer {
+        let team = match view {
+            View::Free => Viewer::EVERY_TEAM,
+            View::Player(slot) | View::Kill { victim: slot, .. } => self.team_of(slot),
         };
         Viewer { slot: None, team }
     }
 
-    /// Appends what a spectator may be shown, by id; the match itself always.
-    pub fn show(&self, target: Target, to: &mut Vec<Shown>) {
-        let shown = |actor: &Actor| Shown { id: actor.id, weight: actor.weight };
-        match target {
-            Target::Free => to.extend(self.actors.iter().map(shown)),
-            Target::Player(slot) => {
-                to.extend(self.actors.first().filter(|actor| actor.id == StableId::NONE).map(shown));
-                let told = self.told.get(usize::from(slot)).map_or(&[][..], Vec::as_slice);
-                let at = |id: &StableId| self.actors.binary_search_by_key(id, |actor| actor.id).ok();
-                let known = told.iter().filter(|id| id.is_some()).filter_map(at).map(|at| &self.actors[at]);
-                to.extend(known.map(|actor| match actor.slot {
-                    // Whose view it is.
-                    Some(own) if own == slot => Shown { id: actor.id, weight: u8::MAX },
-                    _ => shown(actor),
-                }));
+    /// Appends what may be shown, by id; the match itself always.
+    pub fn show(&self, view: View, to: &mut Vec<Shown>) {
+        match view {
+            View::Free => to.extend(self.actors.iter().map(Shown::of)),
+            View::Player(slot) => self.show_told(slot, |_| true, to),
+            View::Kill { killer, victim } => {
+                let team = self.team_of(victim);
+                let may = |actor: &Actor| {
+                    let theirs = actor.owner.is_none_or(|owner| owner == killer || owner == victim);
+                    theirs || (team != 0 && actor.team == team)
+                };
+                self.show_told(killer, may, to);
             }
         }
+    }
+
+    fn show_told(&self, slot: u16, may: impl Fn(&Actor) -> bool, to: &mut Vec<Shown>) {
+        to.extend(self.actors.first().filter(|actor| actor.id == StableId::NONE).map(Shown::of));
+        let told = self.told.get(usize::from(slot)).map_or(&[][..], Vec::as_slice);
+        let at = |id: &StableId| self.actors.binary_search_by_key(id, |actor| actor.id).ok();
+        let known = told.iter().filter(|id| id.is_some()).filter_map(at).map(|at| &self.actors[at]);
+        to.extend(known.filter(|actor| may(actor)).map(|actor| match actor.slot {
+            // Whose view it is.
+            Some(own) if own == slot => Shown { id: actor.id, weight: u8::MAX },
+            _ => Shown::of(actor),
+        }));
+    }
+}
+
+impl Shown {
+    fn of(actor: &Actor) -> Self {
+        Self { id: actor.id, weight: actor.weight }
     }
 }
 

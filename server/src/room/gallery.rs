@@ -11,25 +11,21 @@ use arbiter_protocol::{
     Datagram, Goodbye, GoodbyeReason, Refused, RefusedReason, ServerMessage, SnapshotHeader, Target, Watching, Welcome,
 };
 use arbiter_schema::{Registry, StableId};
-use arbiter_snapshot::{Cache, Peer, PeerParts, Wish};
+use arrayvec::ArrayVec;
 
 use super::{Landed, Line, Room, messages};
-use crate::broadcast::{Played, Shown, Stage, TICKS_PER_SECOND, Tape};
-use crate::interest::WANTED_MAX;
+use crate::broadcast::{Eye, Ink, Played, Stage, Tape, View, stride, turns};
 use crate::shard::{Remote, ToSocket};
 use crate::{SPECTATOR_DELAY_MAX, ServerConfig, Shared};
 
 /// A spectator changes whom to watch at most so often, since each time costs a state in full.
 const CHANGE_EVERY: Duration = Duration::from_millis(250);
 
-/// What was told longer ago than this many ticks is as urgent as can be.
-const AGE_MAX: u32 = 1 << 16;
-
 /// One who watches.
 struct Spectator {
     client: Remote,
     line: Arc<Line>,
-    peer: Peer,
+    eye: Eye,
     /// Was told which match it is.
     is_in: bool,
     target: Target,
@@ -37,8 +33,6 @@ struct Spectator {
     change_from: u64,
     /// See `Seat`.
     restarted: Option<u32>,
-    /// What it was told of and not that it is gone, and when last, by id.
-    told: Vec<(StableId, u32)>,
 }
 
 /// See the module.
@@ -58,19 +52,7 @@ pub(super) struct Gallery {
     pub snapshots: u64,
     pub snapshot_bytes: u64,
     pub held_back: u64,
-    memory: Memory,
-}
-
-/// What one spectator after the other is told with.
-#[derive(Default)]
-struct Memory {
-    cache: Cache,
-    parts: PeerParts,
-    shown: Vec<Shown>,
-    told: Vec<(StableId, u32)>,
-    keys: Vec<(u64, StableId)>,
-    wanted: Vec<StableId>,
-    gone: Vec<StableId>,
+    ink: Ink,
 }
 
 impl Gallery {
@@ -79,25 +61,24 @@ impl Gallery {
         if config.spectators_max == 0 {
             return None;
         }
-        let rate = u64::from(config.settings.tick_rate.max(1));
+        let rate = config.settings.tick_rate;
         let delay = config.spectator_delay.min(SPECTATOR_DELAY_MAX);
-        let turns = |time: Duration| (time.as_millis() as u64 * rate).div_ceil(1_000);
-        let stride = (rate as u32).div_ceil(TICKS_PER_SECOND);
+        let (delay_turns, stride) = (turns(delay, rate), stride(rate));
         let slots = usize::from(config.settings.players_max);
         Some(Box::new(Self {
-            tape: Tape::new((turns(delay) / u64::from(stride)) as usize, slots),
+            tape: Tape::new((delay_turns / u64::from(stride)) as usize, slots),
             stage: Stage::new(registry, slots),
             spectators: Vec::new(),
             delay,
-            delay_turns: if delay.is_zero() { 0 } else { turns(delay) + 1 },
+            delay_turns: if delay.is_zero() { 0 } else { delay_turns + 1 },
             stride,
             ladder,
-            change_turns: turns(CHANGE_EVERY),
+            change_turns: turns(CHANGE_EVERY, rate),
             turn: 0,
             snapshots: 0,
             snapshot_bytes: 0,
             held_back: 0,
-            memory: Memory::default(),
+            ink: Ink::default(),
         }))
     }
 
@@ -128,14 +109,14 @@ impl Gallery {
         let shown = self.stage.welcome().map(|(tick, welcome)| (tick, welcome.number));
         let Some(spectator) = self.find(client) else { return };
         for (tag, came) in landed {
-            if *came { spectator.peer.delivered(*tag) } else { spectator.peer.lost(*tag) }
+            spectator.eye.land(*tag, *came);
         }
         if let (Some((discarded, number)), Some((tick, shown))) = (discarded, shown)
             && number == shown
             && spectator.restarted.is_none_or(|restarted| discarded >= restarted)
         {
             spectator.restarted = Some(tick);
-            spectator.peer.restart(tick);
+            spectator.eye.restart(tick);
         }
     }
 
@@ -179,7 +160,7 @@ impl Gallery {
     }
 
     fn tell(&mut self, shared: &Shared, room: u16) {
-        let Self { stage, spectators, memory, turn, change_turns, stride, delay, .. } = self;
+        let Self { stage, spectators, ink, turn, change_turns, stride, delay, .. } = self;
         let Some((tick, welcome)) = stage.welcome() else { return };
         let say = |client: Remote, message: &ServerMessage| {
             messages::send(shared, room, client, |client| ToSocket::Message { client, bytes: message.encode() });
@@ -205,19 +186,13 @@ impl Gallery {
                 self.held_back += 1;
                 continue;
             }
-            memory.shown.clear();
-            stage.show(spectator.target, &mut memory.shown);
-            memory.rank(spectator, tick);
-            // Told always, so that the clock of whoever watches a still scene goes on.
-            let always = Some(StableId::NONE);
-            let wish = Wish { wanted: &memory.wanted, gone: &memory.gone, always, budget_bytes };
-            let viewer = stage.viewer(spectator.target);
-            let (cache, parts) = (&mut memory.cache, &mut memory.parts);
-            let served = spectator.peer.encode(stage.history(), cache, viewer, &wish, parts);
-            memory.note(served, tick);
-            core::mem::swap(&mut memory.told, &mut spectator.told);
+            let part = |tag, part: &[u8]| {
+                self.snapshot_bytes += (part.len() + SnapshotHeader::BYTES) as u64;
+                let body = Datagram::Snapshot(SnapshotHeader::new(None, welcome.number), part);
+                offer(shared, spectator.client, tag, &body)
+            };
+            spectator.eye.tell(stage, tick, View::of(spectator.target), budget_bytes, ink, part);
             self.snapshots += 1;
-            self.snapshot_bytes += send(shared, spectator.client, &mut spectator.peer, &memory.parts, welcome.number);
         }
     }
 }
@@ -225,50 +200,8 @@ impl Gallery {
 impl Spectator {
     fn leave_match(&mut self) {
         self.is_in = false;
-        self.peer.reset();
-        self.told.clear();
+        self.eye.reset();
         self.restarted = None;
-    }
-}
-
-impl Memory {
-    /// What a spectator may be shown of a tick, the longest not told and weightiest first, and what it may not any more. Both
-    /// lists that this is made from are in the order of ids.
-    fn rank(&mut self, spectator: &Spectator, tick: u32) {
-        let mut before = spectator.told.iter().copied().peekable();
-        self.told.clear();
-        self.keys.clear();
-        self.gone.clear();
-        for shown in &self.shown {
-            while let Some((id, _)) = before.next_if(|(id, _)| *id < shown.id) {
-                self.gone.push(id);
-            }
-            let told = before.next_if(|(id, _)| *id == shown.id).map(|(_, told)| told);
-            self.told.extend(told.map(|told| (shown.id, told)));
-            let age = told.map_or(AGE_MAX, |told| tick.saturating_sub(told).min(AGE_MAX));
-            // The match itself leads, as it does for players.
-            let weight = if shown.id.is_some() { u32::from(shown.weight) } else { u32::from(u8::MAX) + 1 };
-            self.keys.push((u64::from(age * weight), shown.id));
-        }
-        self.gone.extend(before.map(|(id, _)| id));
-        let by_key = |a: &(u64, StableId), b: &(u64, StableId)| b.0.cmp(&a.0).then(a.1.cmp(&b.1));
-        if self.keys.len() > WANTED_MAX {
-            self.keys.select_nth_unstable_by(WANTED_MAX, by_key);
-            self.keys.truncate(WANTED_MAX);
-        }
-        self.keys.sort_unstable_by(by_key);
-        self.wanted.clear();
-        self.wanted.extend(self.keys.iter().map(|(_, id)| *id));
-    }
-
-    /// Notes that the first so many were told.
-    fn note(&mut self, served: usize, tick: u32) {
-        for id in &self.wanted[..served] {
-            match self.told.binary_search_by_key(id, |(id, _)| *id) {
-                Ok(at) => self.told[at].1 = tick,
-                Err(at) => self.told.insert(at, (*id, tick)),
-            }
-        }
     }
 }
 
@@ -284,11 +217,10 @@ impl Room {
             client,
             target: line.wish(),
             line,
-            peer: Peer::new(gallery.ladder),
+            eye: Eye::new(gallery.ladder),
             is_in: false,
             change_from: 0,
             restarted: None,
-            told: Vec::new(),
         });
     }
 
@@ -311,11 +243,18 @@ impl Room {
         }
     }
 
-    /// A match begins, which spectators will be told in time.
+    /// A match begins, which those who watch will be told in time.
     pub(super) fn announce(&mut self) {
         let welcome = self.welcome_of(Welcome::SPECTATOR, StableId::NONE, 0);
+        if self.gallery.is_none() && self.kill_cams.is_none() {
+            return;
+        }
+        self.interest.keep_watched();
+        if let Some(cams) = &mut self.kill_cams {
+            cams.stop_all();
+            cams.tape.begin(cams.turn, welcome.clone());
+        }
         if let Some(gallery) = &mut self.gallery {
-            self.interest.keep_watched();
             gallery.tape.begin(gallery.turn, welcome);
         }
     }
@@ -327,13 +266,22 @@ impl Room {
         }
     }
 
-    /// Keeps a tick for spectators, of which the rows have been given already, if it is one that is shown.
+    /// Keeps a tick for those who watch, of which the rows have been given already, if it is one that is shown.
     pub(super) fn keep_tick(&mut self, tick: u32) {
-        if let Some(gallery) = &mut self.gallery
-            && tick.is_multiple_of(gallery.stride)
-        {
-            let again = gallery.tape.take_torn();
-            gallery.tape.tick(gallery.turn, tick, self.interest.take_watched(again));
+        let Self { gallery, kill_cams, interest, watched, .. } = self;
+        let gallery = gallery.as_mut().map(|gallery| (&mut gallery.tape, gallery.turn, gallery.stride));
+        let kill_cams = kill_cams.as_mut().map(|cams| (&mut cams.tape, cams.turn, cams.stride));
+        let tapes = [gallery, kill_cams].into_iter().flatten().filter(|(.., stride)| tick.is_multiple_of(*stride));
+        let mut tapes: ArrayVec<_, 2> = tapes.collect();
+        if tapes.is_empty() {
+            return;
+        }
+        // What is said once too often changes nothing.
+        let again = tapes.iter_mut().fold(false, |again, (tape, ..)| tape.take_torn() || again);
+        watched.clear();
+        watched.extend(interest.take_watched(again));
+        for (tape, turn, _) in tapes {
+            tape.tick(turn, tick, watched.iter().copied());
         }
     }
 
@@ -345,18 +293,14 @@ impl Room {
     }
 }
 
-/// Hands parts to the socket thread. Returns their bytes.
-fn send(shared: &Shared, to: Remote, peer: &mut Peer, parts: &PeerParts, match_number: u8) -> u64 {
+/// Hands a part to the socket thread; false if it has no room.
+pub(super) fn offer(shared: &Shared, to: Remote, tag: u32, body: &Datagram<'_>) -> bool {
     let link = &shared.shards[usize::from(to.shard)];
-    let mut sent = 0;
-    for (tag, part) in parts.iter() {
-        let mut bytes = link.buffer();
-        Datagram::Snapshot(SnapshotHeader::new(None, match_number), part).encode(&mut bytes);
-        sent += bytes.len() as u64;
-        if !link.offer(ToSocket::Snapshot { client: to.client, tag, bytes }) {
-            peer.lost(tag);
-            shared.note(|stats| stats.drops.snapshots += 1);
-        }
+    let mut bytes = link.buffer();
+    body.encode(&mut bytes);
+    let is_taken = link.offer(ToSocket::Snapshot { client: to.client, kind: body.kind(), tag, bytes });
+    if !is_taken {
+        shared.note(|stats| stats.drops.snapshots += 1);
     }
-    sent
+    is_taken
 }

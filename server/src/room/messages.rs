@@ -27,6 +27,10 @@ impl Room {
             if let DomainEvent::IdleDetected { slot } = event {
                 idle.push(*slot);
             }
+            if let (DomainEvent::Killed { victim, killer: Some(killer), .. }, Some(cams)) = (event, &mut self.kill_cams)
+            {
+                cams.start(*victim, *killer, tick);
+            }
             if matches!(event, DomainEvent::RoundEnded { .. } | DomainEvent::MatchEnded { .. }) {
                 notices.extend(self.scores().map(|scores| Notice::Score { scores }));
             }

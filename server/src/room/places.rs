@@ -83,6 +83,9 @@ impl Room {
         self.substituted += seat.inputs.substituted;
         self.late += seat.inputs.late;
         seat.start_over(rate);
+        if let Some(cams) = &mut self.kill_cams {
+            cams.stop(slot as u16);
+        }
         (seat.line, seat.since) = (arrival.line, now);
         if let Some(watcher) = self.interest.watcher(slot as u16) {
             watcher.reset();
@@ -132,6 +135,9 @@ impl Room {
 
     pub(super) fn vacate(&mut self, slot: u16, reason: LeaveReason) {
         let Some(seat) = self.seats[usize::from(slot)].take() else { return };
+        if let Some(cams) = &mut self.kill_cams {
+            cams.stop(slot);
+        }
         self.slots.remove(&seat.client);
         self.substituted += seat.inputs.substituted;
         self.late += seat.inputs.late;

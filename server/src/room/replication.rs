@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use arbiter_protocol::{Datagram, SnapshotHeader};
+use arbiter_protocol::{Datagram, KIND_SNAPSHOT, SnapshotHeader};
 use arbiter_schema::StableId;
 use arbiter_sim::index::Identity;
 use arbiter_sim::simulation::View;
@@ -90,9 +90,10 @@ impl Room {
         let history = &mut self.history;
         history.begin(tick);
         let mut tape = self.gallery.as_mut().and_then(|gallery| gallery.tape_for(tick));
+        let mut kills = self.kill_cams.as_mut().and_then(|cams| cams.tape_for(tick));
         view.for_each_row(&mut |row| {
             history.row(row.id, row.component, row.owner, row.team, row.lanes);
-            if let Some(tape) = &mut tape {
+            for tape in [&mut tape, &mut kills].into_iter().flatten() {
                 let arbiter_sim::state::Row { id, component, owner, team, lanes } = row;
                 tape.row(Row { id, component, owner, team, lanes });
             }
@@ -207,7 +208,7 @@ impl Moment<'_> {
             let mut bytes = link.buffer();
             Datagram::Snapshot(header, part).encode(&mut bytes);
             told.bytes += bytes.len() as u64;
-            if !link.offer(ToSocket::Snapshot { client, tag, bytes }) {
+            if !link.offer(ToSocket::Snapshot { client, kind: KIND_SNAPSHOT, tag, bytes }) {
                 seat.peer.lost(tag);
                 told.dropped += 1;
             }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use arbiter_protocol::{Datagram, Goodbye, GoodbyeReason, ServerMessage, SnapshotHeader, Welcome};
+use arbiter_protocol::{Datagram, Goodbye, GoodbyeReason, KIND_SNAPSHOT, ServerMessage, SnapshotHeader, Welcome};
 use arbiter_schema::StableId;
 use crossbeam::channel::Receiver;
 
@@ -118,7 +118,7 @@ impl Scripted {
             }
             let mut bytes = self.shared.shards[usize::from(remote.shard)].buffer();
             Datagram::Snapshot(SnapshotHeader::default(), part).encode(&mut bytes);
-            let order = ToSocket::Snapshot { client: remote.client, tag: self.tick, bytes };
+            let order = ToSocket::Snapshot { client: remote.client, kind: KIND_SNAPSHOT, tag: self.tick, bytes };
             self.snapshots += u64::from(self.shared.shards[usize::from(remote.shard)].offer(order));
             if at % WAKE_EVERY == WAKE_EVERY - 1 {
                 self.shared.wake_shards();

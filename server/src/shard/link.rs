@@ -21,8 +21,8 @@ pub(crate) struct Remote {
 
 /// What a room has for a client.
 pub(crate) enum ToSocket {
-    /// A part of a snapshot, to be sent at once or never. The room hears what became of it by its tag.
-    Snapshot { client: ClientId, tag: u32, bytes: Vec<u8> },
+    /// A part of a snapshot, as a body of this kind, to be sent at once or never. The room hears what became of it by its tag.
+    Snapshot { client: ClientId, kind: u8, tag: u32, bytes: Vec<u8> },
     /// A message that must arrive.
     Message { client: ClientId, bytes: Vec<u8> },
     /// To be disconnected once it has what it was sent.

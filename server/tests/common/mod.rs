@@ -188,7 +188,11 @@ impl Client {
             }
         }
         for (kind, bytes) in bodies {
-            let Ok(Datagram::Snapshot(header, part)) = Datagram::decode(kind, &bytes) else { panic!("no snapshot") };
+            let (header, part) = match Datagram::decode(kind, &bytes) {
+                Ok(Datagram::Snapshot(header, part)) => (header, part),
+                Ok(Datagram::KillCam(..)) => continue,
+                _ => panic!("no snapshot"),
+            };
             let number = self.welcomes.last().map(|welcome| welcome.number);
             let received = (number == Some(header.match_number)).then(|| self.receiver.receive(part).ok()).flatten();
             let Some(tick) = received else {

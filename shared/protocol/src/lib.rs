@@ -18,7 +18,9 @@ pub mod user_data;
 
 pub use codec::{Decoder, Encoder, ProtocolError};
 pub use input::{InputPacket, WireInput};
-pub use message::{ClientMessage, Datagram, KIND_INPUT, KIND_SNAPSHOT, ServerMessage, SnapshotHeader};
+pub use message::{
+    ClientMessage, Datagram, KIND_INPUT, KIND_KILL_CAM, KIND_SNAPSHOT, KillCamHeader, ServerMessage, SnapshotHeader,
+};
 pub use notice::{Cause, LeaveReason, MatchMessage, Notice, Outcome, TeamScore};
 pub use session::{Goodbye, GoodbyeReason, Join, Refused, RefusedReason, Target, Watching, Welcome};
 pub use user_data::{Role, USER_DATA_BYTES, UserData, UserDataError};

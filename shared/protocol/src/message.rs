@@ -11,6 +11,9 @@ pub const KIND_INPUT: u8 = 1;
 /// Kind of the body of a transport's payload: a part of a snapshot.
 pub const KIND_SNAPSHOT: u8 = 2;
 
+/// Kind of the body of a transport's payload: a part of what a killer was told.
+pub const KIND_KILL_CAM: u8 = 3;
+
 const TAG_JOIN: u8 = 1;
 const TAG_WELCOME: u8 = 2;
 const TAG_REFUSED: u8 = 3;
@@ -54,6 +57,28 @@ impl SnapshotHeader {
     }
 }
 
+/// What stands before a part of a kill cam: one byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KillCamHeader {
+    /// Which kill cam of this client it is of, 0 to 63: it goes on by one with each, and behind 63 with 0.
+    pub number: u8,
+    /// As [`SnapshotHeader::match_number`].
+    pub match_number: u8,
+}
+
+impl KillCamHeader {
+    /// Its bytes.
+    pub const BYTES: usize = 1;
+
+    fn to_byte(self) -> u8 {
+        self.number & 63 | self.match_number << 6
+    }
+
+    fn from_byte(byte: u8) -> Self {
+        Self { number: byte & 63, match_number: byte >> 6 }
+    }
+}
+
 /// The body of a transport's payload. Which it is stands outside, in the payload's kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Datagram<'a> {
@@ -61,6 +86,8 @@ pub enum Datagram<'a> {
     Input(InputPacket),
     /// Server to client: a part of a snapshot, as the snapshot's own code reads it.
     Snapshot(SnapshotHeader, &'a [u8]),
+    /// Server to client: a part of what its killer was told, read like that of a snapshot and apart from those.
+    KillCam(KillCamHeader, &'a [u8]),
 }
 
 impl<'a> Datagram<'a> {
@@ -69,6 +96,7 @@ impl<'a> Datagram<'a> {
         match self {
             Self::Input(_) => KIND_INPUT,
             Self::Snapshot(..) => KIND_SNAPSHOT,
+            Self::KillCam(..) => KIND_KILL_CAM,
         }
     }
 
@@ -81,6 +109,10 @@ impl<'a> Datagram<'a> {
                 to.u8(header.to_byte());
                 to.bytes(part);
             }
+            Self::KillCam(header, part) => {
+                to.u8(header.to_byte());
+                to.bytes(part);
+            }
         }
     }
 
@@ -90,6 +122,7 @@ impl<'a> Datagram<'a> {
         let read = match kind {
             KIND_INPUT => Self::Input(InputPacket::decode(&mut from)?),
             KIND_SNAPSHOT => Self::Snapshot(SnapshotHeader::from_byte(from.u8()?), from.rest()),
+            KIND_KILL_CAM => Self::KillCam(KillCamHeader::from_byte(from.u8()?), from.rest()),
             other => return Err(ProtocolError::Invalid { what: "kind of a body", value: u64::from(other) }),
         };
         from.finish()?;

@@ -2,8 +2,9 @@
 //! client can check it against the same files. How to read them: `tests/vectors/README.md`.
 
 use arbiter_protocol::{
-    Cause, ClientMessage, Datagram, Goodbye, GoodbyeReason, LeaveReason, MatchMessage, Notice, Outcome, ProtocolError,
-    Refused, RefusedReason, Role, ServerMessage, Target, USER_DATA_BYTES, UserData, UserDataError, Welcome, WireInput,
+    Cause, ClientMessage, Datagram, Goodbye, GoodbyeReason, KillCamHeader, LeaveReason, MatchMessage, Notice, Outcome,
+    ProtocolError, Refused, RefusedReason, Role, ServerMessage, Target, USER_DATA_BYTES, UserData, UserDataError,
+    Welcome, WireInput,
 };
 
 #[path = "../../../tests/vectors/lines.rs"]
@@ -240,7 +241,12 @@ fn say_body(body: &Datagram<'_>) -> String {
             let margin = header.input_margin.map_or("none".to_owned(), |margin| margin.to_string());
             format!("snapshot margin {margin} match {} part [{}]", header.match_number, hex(part))
         }
+        Datagram::KillCam(header, part) => say_kill_cam(*header, part),
     }
+}
+
+fn say_kill_cam(header: KillCamHeader, part: &[u8]) -> String {
+    format!("kill cam {} match {} part [{}]", header.number, header.match_number, hex(part))
 }
 
 fn say_input(input: &WireInput) -> String {

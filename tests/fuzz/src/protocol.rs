@@ -62,6 +62,9 @@ fn examples() -> Vec<Example> {
     let mut bytes = Vec::new();
     Datagram::Snapshot(SnapshotHeader::new(Some(-3), 1), &[1, 2, 3]).encode(&mut bytes);
     add("snapshot", KIND_SNAPSHOT, bytes);
+    let mut bytes = Vec::new();
+    Datagram::KillCam(KillCamHeader { number: 5, match_number: 1 }, &[1, 2, 3]).encode(&mut bytes);
+    add("kill-cam", KIND_KILL_CAM, bytes);
     let join = Join { version: PROTOCOL_VERSION, protocol_hash: 77, hero: 1, team: 2, watch: None };
     add("join", 8, ClientMessage::Join(join).encode());
     add("join-old", 8, ClientMessage::Join(Join { version: 1, ..join }).encode());
