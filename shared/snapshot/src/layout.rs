@@ -136,6 +136,12 @@ impl Layout {
         !self.told(component, known).is_empty()
     }
 
+    /// Whether a team mate may know more of the component than everyone.
+    pub(crate) fn tells_mates_more(&self, component: ComponentId) -> bool {
+        let (everyone, mate) = (Known::default(), Known { team: true, owner: false });
+        self.told(component, everyone) != self.told(component, mate)
+    }
+
     /// Runs of lanes of a component that a client that knows `known` may know.
     pub(crate) fn told(&self, component: ComponentId, known: Known) -> &[Range<usize>] {
         self.told.get(usize::from(component)).map_or(&[], |told| told[known.bits() as usize].as_slice())

@@ -17,6 +17,8 @@ pub(crate) struct Span {
     pub slot: u32,
     start: usize,
     end: usize,
+    /// How many before it are there of which mates may know more.
+    mates_place: u32,
     /// Since this tick it has this owner and team.
     pub owner_since: u32,
     /// By level of knowledge (everyone's, the team's, the owner's): since this tick it is told in one shape.
@@ -46,15 +48,20 @@ pub(crate) fn level(known: Known) -> usize {
     usize::from(known.team) + usize::from(known.owner)
 }
 
-/// What everyone may know of each entity at a tick, side by side: most of what is told is told to those who know no more.
+/// What may be known of entities at a tick, side by side: most of what is told is told to those who know no more.
 #[derive(Debug, Default)]
-struct Public {
+struct Side {
     lanes: Vec<i32>,
     /// Each entity, and where its lanes end.
     ends: Vec<(StableId, u32)>,
 }
 
-impl Public {
+impl Side {
+    fn clear(&mut self) {
+        self.lanes.clear();
+        self.ends.clear();
+    }
+
     fn lanes_of(&self, (id, hint): (StableId, usize)) -> &[i32] {
         let at = match self.ends.get(hint) {
             Some((other, _)) if *other == id => hint,
@@ -74,8 +81,8 @@ pub struct History {
     pub(crate) shapes: Shapes,
     /// Oldest first.
     frames: VecDeque<Frame>,
-    /// Of the same ticks.
-    publics: VecDeque<Public>,
+    /// Of the same ticks: what everyone may know of each entity, and team mates of those of which they may know more.
+    sides: VecDeque<[Side; 2]>,
     spans: Vec<Span>,
     before: Vec<Span>,
     /// Entities that were not there any more, with the tick and the slot that they had; oldest first.
@@ -96,7 +103,7 @@ impl History {
         Self {
             shapes: Shapes::new(registry),
             frames: VecDeque::with_capacity(HISTORY_TICKS),
-            publics: VecDeque::with_capacity(HISTORY_TICKS),
+            sides: VecDeque::with_capacity(HISTORY_TICKS),
             spans: Vec::new(),
             before: Vec::new(),
             vanished: VecDeque::with_capacity(VANISHED_MAX),
@@ -117,10 +124,9 @@ impl History {
         let mut frame = if full { self.frames.pop_front() } else { None }.unwrap_or_default();
         frame.clear(tick);
         self.frames.push_back(frame);
-        let mut public = if full { self.publics.pop_front() } else { None }.unwrap_or_default();
-        public.lanes.clear();
-        public.ends.clear();
-        self.publics.push_back(public);
+        let mut sides = if full { self.sides.pop_front() } else { None }.unwrap_or_default();
+        sides.iter_mut().for_each(Side::clear);
+        self.sides.push_back(sides);
     }
 
     /// Adds a row to the tick begun last. Rows ascend by (id, component); a row of a component that is not replicated, or with
@@ -145,6 +151,7 @@ impl History {
                     slot: u32::MAX,
                     start,
                     end: start + 1,
+                    mates_place: 0,
                     owner_since,
                     shape_since,
                     same_since,
@@ -202,19 +209,32 @@ impl History {
                 span.shapes[level] = if shape.is_empty() { None } else { shapes.number(shape) };
             }
         }
-        if let Some(mut public) = self.publics.pop_back() {
-            let (before, tick) = (self.publics.back(), self.tick());
-            for (place, span) in self.spans.iter().enumerate() {
+        self.fill_sides();
+    }
+
+    /// What everyone and what mates may know, for all who are told of it now and as long as it is remembered.
+    fn fill_sides(&mut self) {
+        let Some(mut sides) = self.sides.pop_back() else { return };
+        let mut spans = core::mem::take(&mut self.spans);
+        let (before, tick) = (self.sides.back(), self.tick());
+        for (place, span) in spans.iter_mut().enumerate() {
+            span.mates_place = sides[1].ends.len() as u32;
+            let (frame, heads) = new_heads(&self.frames, span);
+            let levels =
+                1 + usize::from(heads.iter().any(|head| self.shapes.layout().tells_mates_more(head.component)));
+            for (level, side) in sides.iter_mut().enumerate().take(levels) {
                 // What did not change is there already.
-                let same = before.filter(|_| Some(span.same_since[0]) != tick);
-                match same.map_or(&[][..], |before| before.lanes_of((span.id, place))) {
-                    [] => self.collect(new_heads(&self.frames, span), LEVELS[0], &mut public.lanes),
-                    lanes => public.lanes.extend_from_slice(lanes),
+                let same = before.filter(|_| Some(span.same_since[level]) != tick);
+                let hint = [place, span.mates_place as usize][level];
+                match same.map_or(&[][..], |before| before[level].lanes_of((span.id, hint))) {
+                    [] => self.collect((frame, heads), LEVELS[level], &mut side.lanes),
+                    lanes => side.lanes.extend_from_slice(lanes),
                 }
-                public.ends.push((span.id, public.lanes.len() as u32));
+                side.ends.push((span.id, side.lanes.len() as u32));
             }
-            self.publics.push_back(public);
         }
+        self.spans = spans;
+        self.sides.push_back(sides);
     }
 
     /// Gives each entity its slot, notes who vanished, and where everyone is. Both lists are in the order of ids.
@@ -312,8 +332,16 @@ impl History {
         to: &'a mut Vec<i32>,
     ) -> &'a [i32] {
         let Some(at) = self.position(tick) else { return &[] };
-        if known == LEVELS[0] {
-            return self.publics[at].lanes_of(entity);
+        let [everyone, mates] = &self.sides[at];
+        if known == LEVELS[1] {
+            let hint = self.spans.get(entity.1).map_or(0, |span| span.mates_place as usize);
+            let lanes = mates.lanes_of((entity.0, hint));
+            if !lanes.is_empty() {
+                return lanes;
+            }
+        }
+        if known != LEVELS[2] {
+            return everyone.lanes_of(entity);
         }
         to.clear();
         let (id, place) = entity;
