@@ -1,7 +1,9 @@
 //! The commands and flags of `arbiter`.
 
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
+use anyhow::{Context as _, Result};
 use arbiter_transport::conditioner::Profile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -142,6 +144,15 @@ impl Default for DemoArguments {
         }
         Only::parse_from(["demo"]).demo
     }
+}
+
+/// What `--server` names.
+pub(crate) fn server_address(server: &str) -> Result<SocketAddr> {
+    server
+        .to_socket_addrs()
+        .with_context(|| format!("--server: {server:?} is no address; expected for example 127.0.0.1:7777"))?
+        .next()
+        .with_context(|| format!("--server: {server:?} has no address"))
 }
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
 //! `arbiter bots`: fills a running server with bots that connect as any player would.
 
-use std::net::ToSocketAddrs as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use arbiter_headless_client::bots::cheat::Cheat;
 use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, run_bots};
 use arbiter_transport::conditioner::{Loss, Profile};
 use clap::{Args, ValueEnum};
 
+use crate::arguments::server_address;
 use crate::assets::Assets;
 use crate::keys::{random_seed, read_key};
 use crate::plugins::Plugins;
@@ -88,12 +88,7 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
         Some(Report::Cheats) => return crate::cheats::run(args, plugins, stop),
         None => {}
     }
-    let server = args
-        .server
-        .to_socket_addrs()
-        .with_context(|| format!("--server: {:?} is no address; expected for example 127.0.0.1:7777", args.server))?
-        .next()
-        .with_context(|| format!("--server: {:?} has no address", args.server))?;
+    let server = server_address(&args.server)?;
     let assets = Assets::from_folder(args.assets.clone())?;
     let content = Content::with_plugins(Arc::new(assets.rules()?), Arc::new(assets.map(&args.map)?), plugins)?;
     let seed = args.seed.map_or_else(random_seed, Ok)?;

@@ -4,7 +4,6 @@
 pub mod picture;
 
 use std::collections::BTreeSet;
-use std::net::ToSocketAddrs as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use arbiter_transport::conditioner::Profile;
 use clap::Args;
 use std::io::IsTerminal as _;
 
+use crate::arguments::server_address;
 use crate::assets::Assets;
 use crate::demo::model::{FEED_MAX, FeedLine, ViewModel, callsign};
 use crate::demo::screen::Screen;
@@ -71,12 +71,7 @@ pub struct SpectateArgs {
 
 /// Watches. Fails if nothing was shown, or if the connection ended without a goodbye.
 pub fn run(args: &SpectateArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
-    let server = args
-        .server
-        .to_socket_addrs()
-        .with_context(|| format!("--server: {:?} is no address; expected for example 127.0.0.1:7777", args.server))?
-        .next()
-        .with_context(|| format!("--server: {:?} has no address", args.server))?;
+    let server = server_address(&args.server)?;
     let assets = Assets::from_folder(args.assets.clone())?;
     let (rules, map) = (Arc::new(assets.rules()?), Arc::new(assets.map(&args.map)?));
     let content = Content::with_plugins(Arc::clone(&rules), Arc::clone(&map), plugins)?;

@@ -16,7 +16,6 @@ mod stage;
 mod tape;
 
 pub(crate) use eye::{Eye, Ink};
-pub(crate) use rows::Row;
 pub(crate) use stage::{Stage, View};
 pub(crate) use tape::{Played, Tape};
 

@@ -1,6 +1,7 @@
 //! The rows of one tick, and how they differ from those of another: bytes between the two ends of a tape, both in this process.
 
 use arbiter_schema::{ComponentId, StableId};
+use arbiter_sim::Row;
 
 /// Whose a row is, and where its lanes are.
 #[derive(Debug, Clone, Copy)]
@@ -21,21 +22,6 @@ impl Head {
     fn is_like(&self, other: &Self) -> bool {
         (self.owner, self.team, self.end - self.start) == (other.owner, other.team, other.end - other.start)
     }
-}
-
-/// One row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row<'a> {
-    /// The entity; [`StableId::NONE`] for the match.
-    pub id: StableId,
-    /// Which component.
-    pub component: ComponentId,
-    /// Slot of the player that it is or belongs to.
-    pub owner: Option<u16>,
-    /// Its team; 0 for none.
-    pub team: u8,
-    /// The values.
-    pub lanes: &'a [i32],
 }
 
 /// The rows of a tick, by id and component.

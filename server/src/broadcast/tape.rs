@@ -8,8 +8,9 @@
 use std::collections::VecDeque;
 
 use arbiter_protocol::Welcome;
+use arbiter_sim::Row;
 
-use super::rows::{Bytes, Row, Rows, put};
+use super::rows::{Bytes, Rows, put};
 use crate::interest::News;
 
 /// Bytes for the first tick of a match, in full.

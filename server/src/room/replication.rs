@@ -13,7 +13,6 @@ use arbiter_snapshot::{Cache, History, PeerParts, Viewer, Wish};
 
 use super::{Entering, Room, Seat};
 use crate::Shared;
-use crate::broadcast::Row;
 use crate::interest::{HORIZON_SLACK_MS, Watcher};
 use crate::shard::{Remote, ToSocket};
 
@@ -94,8 +93,7 @@ impl Room {
         view.for_each_row(&mut |row| {
             history.row(row.id, row.component, row.owner, row.team, row.lanes);
             for tape in [&mut tape, &mut kills].into_iter().flatten() {
-                let arbiter_sim::state::Row { id, component, owner, team, lanes } = row;
-                tape.row(Row { id, component, owner, team, lanes });
+                tape.row(row);
             }
         });
         history.finish();
