@@ -118,7 +118,7 @@ impl Open {
         if let Event::MatchEnded(ended) = &mut event.event {
             // What the result can be proved with. A disk that takes nothing now changes nothing of the chain.
             let _ = self.writer.flush();
-            ended.recording_hash = self.writer.chain().to_vec();
+            ended.recording_hash = self.writer.ticks_chain().to_vec();
         }
         self.happened.push_back((tick, event));
     }

@@ -166,7 +166,7 @@ impl<S: Read + Seek> Reader<S> {
     }
 
     /// Chain through the block that holds a tick; `None` if there is no such tick. Of the last tick it is what
-    /// [`Writer::chain`](crate::Writer::chain) said behind it.
+    /// [`Writer::ticks_chain`](crate::Writer::ticks_chain) said behind it.
     pub fn chain_at(&mut self, tick: u32) -> Result<Option<Chain>, ReadError> {
         let mut blocks = self.entries.iter().filter(|entry| entry.ticks > 0);
         let holds = |entry: &&Entry| tick.checked_sub(entry.first_tick).is_some_and(|offset| offset < entry.ticks);

@@ -41,6 +41,8 @@ pub struct Writer<S: Store = File> {
     store: S,
     tick0: Vec<u8>,
     chain: Chain,
+    /// The same through the last block of ticks.
+    ticks_chain: Chain,
     next_block: u32,
     open: TickBlock,
     /// Encoded bytes that the store did not take yet.
@@ -81,6 +83,7 @@ impl<S: Store> Writer<S> {
             store,
             tick0,
             chain: block::first_chain(&preamble),
+            ticks_chain: block::first_chain(&preamble),
             next_block: 0,
             open: TickBlock::new(1),
             waiting: preamble.to_vec(),
@@ -109,9 +112,10 @@ impl<S: Store> Writer<S> {
         self.durable_tick
     }
 
-    /// Chain through all blocks that were closed: after [`Self::flush`] it stands for everything that was pushed.
-    pub fn chain(&self) -> Chain {
-        self.chain
+    /// Chain through the last block of ticks that was closed: after [`Self::flush`] it stands for all ticks that were pushed.
+    /// A checkpoint behind them changes nothing of it.
+    pub fn ticks_chain(&self) -> Chain {
+        self.ticks_chain
     }
 
     /// Bytes of the recording so far.
@@ -217,6 +221,7 @@ impl<S: Store> Writer<S> {
         let payload = self.open.encode().map_err(|why| WriteError::Encode { what: "commands", why })?;
         self.entries.push(Entry { offset: self.length, first_tick: first, ticks });
         self.append(Kind::Ticks, first, ticks, &payload);
+        self.ticks_chain = self.chain;
         self.open = TickBlock::new(first.saturating_add(ticks));
         self.closed_tick = first + (ticks - 1);
         Ok(())

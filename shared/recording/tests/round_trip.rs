@@ -83,6 +83,26 @@ fn a_checkpoint_is_found_by_tick_and_comes_back_whole() {
 }
 
 #[test]
+fn the_chain_behind_the_last_tick_is_the_same_for_writer_and_reader_whatever_follows_it() {
+    for checkpoint in [false, true] {
+        let (mut players, mut random) = (Players::new(2, 5), Random(3));
+        let mut writer = Writer::to(Vec::new(), header(), tick0()).expect("begins");
+        for tick in 1..=300 {
+            writer.push_tick(tick, &players.commands(tick), random.next()).expect("takes a tick");
+        }
+        if checkpoint {
+            writer.push_checkpoint(300, &tick0()).expect("takes a checkpoint");
+        }
+        writer.flush().expect("takes the rest");
+        let chain = writer.ticks_chain();
+        writer.finish(End::Abandoned).expect("finishes");
+        let mut reader = Reader::from_source(Cursor::new(writer.into_store())).expect("opens");
+        assert_eq!(reader.chain_at(300).expect("reads"), Some(chain), "checkpoint: {checkpoint}");
+        assert_eq!(reader.chain_at(301).expect("reads"), None);
+    }
+}
+
+#[test]
 fn reading_can_begin_at_any_tick() {
     let mut reader = Reader::from_source(Cursor::new(record(2, 300, 1_000))).expect("opens");
     let all: Vec<_> = reader.ticks(0).map(|tick| tick.expect("whole")).collect();
