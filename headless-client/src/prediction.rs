@@ -14,7 +14,7 @@ use arbiter_sim::collide::MoverState;
 use arbiter_sim::effects::Afflictions;
 use arbiter_sim::movement::Mobility;
 use arbiter_sim::players::Life;
-use arbiter_sim::prediction::{Mine, Prediction, Shown, ShownPlayer, Told};
+use arbiter_sim::prediction::{Mine, PAST_TICKS, Prediction, Shown, ShownPlayer, Told};
 use arbiter_sim::weapons::Arsenal;
 use arbiter_sim::{Input, Map, MatchSettings, Rules, button};
 use arbiter_snapshot::Frame;
@@ -28,8 +28,6 @@ use crate::shots::{Shot, shot_of};
 /// Adds a studio's own plugins to a simulation.
 pub type Plugins = Arc<dyn Fn(&mut App) + Send + Sync>;
 
-/// Ticks that are remembered: half a second at the highest rate, as many as the server lets inputs lie ahead.
-const PAST_TICKS: usize = 64;
 /// Lanes of what is measured (metres, metres a second, degrees) may be so many steps off: told states are rounded, and rounded
 /// anew whenever one is taken. Three steps of a place are 12 mm.
 const STEPS_OFF_MAX: u32 = 3;
@@ -123,6 +121,11 @@ pub struct OwnHero {
     shots: VecDeque<Shot>,
     corrections: VecDeque<Correction>,
     counts: PredictionCounts,
+}
+
+/// What is remembered of a tick.
+fn past_at(past: &[Past], tick: u32) -> Option<&Past> {
+    past.get(tick as usize % PAST_TICKS).filter(|past| past.tick == tick)
 }
 
 fn watched(registry: &Registry, name: &str) -> Option<Watched> {
@@ -223,7 +226,7 @@ impl OwnHero {
         if begins || tick >= prediction.tick() {
             // Nothing was predicted so far.
             prediction.begin_again(0);
-            let input = self.past.get(tick as usize % PAST_TICKS).filter(|past| past.tick == tick);
+            let input = past_at(&self.past, tick);
             prediction.restore(tick, &input.map_or(Input::default(), |past| past.input), told(frame));
             prediction.restore_bodies(tick, told(frame));
             prediction.go_on();
@@ -244,7 +247,7 @@ impl OwnHero {
     /// By how much the predicted place behind a tick contradicts the one that was told, which is rounded; `None` if that is
     /// more than rounding.
     fn contradiction(&self, frame: &Frame, me: StableId) -> Option<Vec3> {
-        let past = self.past.get(frame.tick() as usize % PAST_TICKS).filter(|past| past.tick == frame.tick())?;
+        let past = past_at(&self.past, frame.tick())?;
         let told = frame.lanes(me, self.mover?).map(MoverState::from_lanes)?.position;
         let off = told - past.position;
         let most = self.rounding * (2.0 * STEPS_OFF_MAX as f32 + 1.0);
@@ -283,10 +286,7 @@ impl OwnHero {
 
     /// The first watched component that is not as it was predicted.
     fn first_wrong(&self, frame: &Frame, me: StableId) -> Option<usize> {
-        let tick = frame.tick();
-        let Some(past) = self.past.get(tick as usize % PAST_TICKS).filter(|past| past.tick == tick) else {
-            return Some(0);
-        };
+        let Some(past) = past_at(&self.past, frame.tick()) else { return Some(0) };
         let mut at = 0;
         for (number, watched) in self.watched.iter().enumerate() {
             let ours = past.lanes.get(at..at + watched.slack.len());
@@ -329,7 +329,7 @@ impl OwnHero {
     /// The place that was predicted is more precise than the one that was told, where the two agree.
     fn keep_precision(&self, frame: &Frame, prediction: &mut Prediction) {
         let me = prediction.mine().player;
-        let past = self.past.get(frame.tick() as usize % PAST_TICKS).filter(|past| past.tick == frame.tick());
+        let past = past_at(&self.past, frame.tick());
         let own = prediction.own::<MoverState>().map(|own| own.position);
         if let (Some(past), Some(own), Some(by)) = (past, own, self.contradiction(frame, me)) {
             prediction.nudge(past.position + by - own);
@@ -351,8 +351,7 @@ impl OwnHero {
 
     /// The input of a tick; where none was made, as the server makes one up.
     fn input_of(&self, tick: u32, last: Input) -> Input {
-        let past = self.past.get(tick as usize % PAST_TICKS).filter(|past| past.tick == tick);
-        past.map_or(Input { buttons: last.buttons & HELD, ..last }, |past| past.input)
+        past_at(&self.past, tick).map_or(Input { buttons: last.buttons & HELD, ..last }, |past| past.input)
     }
 
     fn remember(&mut self, tick: u32, input: Input, prediction: &Prediction) {

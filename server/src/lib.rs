@@ -186,6 +186,11 @@ impl core::fmt::Debug for ServerConfig {
 }
 
 impl ServerConfig {
+    /// Bytes of snapshots that a client is sent at most in so many ticks.
+    pub(crate) fn snapshot_bytes_max(&self, ticks: u32, tick_rate: u32) -> usize {
+        self.snapshot_kbit_max as usize * 125 * ticks as usize / tick_rate.max(1) as usize
+    }
+
     /// One room on any free port of this machine, unrecorded, endless.
     pub fn new(key: Key, rules: Arc<Rules>, map: Arc<Map>, settings: MatchSettings) -> Self {
         Self {
@@ -513,11 +518,6 @@ impl ServerHandle {
             self.shared.ask_for_overflows(OVERFLOWS_EVERY);
         }
         self.shared.stats()
-    }
-
-    /// Domain events that are durable, and those that were left out, if there is an outbox.
-    pub fn events_told(&self) -> Option<(u64, u64)> {
-        self.shared.outbox.as_ref().map(|outbox| (outbox.written(), outbox.left_out()))
     }
 
     /// How one room does.

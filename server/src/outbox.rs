@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 
 use arbiter_contracts::Envelope;
 use arbiter_contracts::event_id::log_id;
-use arbiter_eventlog::{AppendError, CommitError, Disk, Folder, Log, OpenError, Options};
+use arbiter_eventlog::{CommitError, Disk, Folder, Log, OpenError, Options};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 pub use story::{Story, is_kept};
@@ -83,7 +83,6 @@ impl OutboxStats {
 }
 
 /// Hands events to the thread.
-#[derive(Clone)]
 pub(crate) struct Outbox {
     queue: Sender<Letter>,
     pub stats: Arc<OutboxStats>,
@@ -113,9 +112,9 @@ impl Outbox {
     /// Takes an event whose tick is on disk; gives it back if there is no room for it now and it must not be left out.
     pub fn post(&self, envelope: Envelope) -> Option<Envelope> {
         let kept = is_kept(&envelope.event);
-        if !kept && self.queue.len() >= QUEUE_MAX - RESERVED {
-            self.stats.leave_out(1);
-            return None;
+        if self.queue.len() >= if kept { QUEUE_MAX } else { QUEUE_MAX - RESERVED } {
+            self.stats.leave_out(u64::from(!kept));
+            return kept.then_some(envelope);
         }
         let letter = match envelope.encode() {
             Ok(bytes) => Letter { id: log_id(&envelope.attributes.source, &envelope.attributes.id), bytes },
@@ -126,17 +125,13 @@ impl Outbox {
                 return None;
             }
         };
-        match self.queue.try_send(letter) {
-            Ok(()) => {
-                self.stats.waiting.fetch_add(1, Ordering::Relaxed);
-                None
-            }
-            Err(_) if kept => Some(envelope),
-            Err(_) => {
-                self.stats.leave_out(1);
-                None
-            }
+        self.stats.waiting.fetch_add(1, Ordering::Relaxed);
+        // The recorder is the only one who posts, so that there is room unless the thread is gone.
+        if self.queue.try_send(letter).is_err() {
+            self.stats.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.stats.leave_out(1);
         }
+        None
     }
 }
 
@@ -207,12 +202,17 @@ impl<D: Disk> Posting<D> {
             Some(log) => log,
             None => (self.open)().map_err(|error| error.to_string())?,
         };
-        let written = append_all(&mut log, &self.batch).and_then(|()| log.commit().map(|_| ()));
+        let mut refused = 0;
+        let written = log.append_all(self.batch.iter().map(|letter| (letter.id, &letter.bytes[..])), |error| {
+            refused += 1;
+            tracing::error!(%error, "an event was not taken into the outbox");
+        });
         match written {
-            Ok(()) => {
+            Ok(_) => {
                 let events = self.batch.len() as u64;
                 self.batch.clear();
-                self.stats.written.fetch_add(events, Ordering::Relaxed);
+                self.stats.leave_out(refused);
+                self.stats.written.fetch_add(events - refused, Ordering::Relaxed);
                 self.stats.waiting.fetch_sub(events, Ordering::Relaxed);
                 self.log = Some(log);
                 Ok(())
@@ -237,23 +237,6 @@ impl<D: Disk> Posting<D> {
 /// Whether nothing comes any more.
 fn is_over(letters: &Receiver<Letter>) -> bool {
     letters.is_empty() && matches!(letters.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Disconnected))
-}
-
-/// Appends all that is not there yet. What can never be appended is named and left.
-fn append_all<D: Disk>(log: &mut Log<D>, letters: &[Letter]) -> Result<(), CommitError> {
-    for letter in letters {
-        let mut appended = log.append(letter.id, &letter.bytes);
-        if appended == Err(AppendError::BatchFull) {
-            log.commit()?;
-            appended = log.append(letter.id, &letter.bytes);
-        }
-        match appended {
-            Ok(_) => {}
-            Err(AppendError::Failed) => return Err(CommitError::Failed),
-            Err(error) => tracing::error!(%error, "an event was not taken into the outbox"),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -207,7 +207,12 @@ impl<'a> Writing<'a> {
             }
             std::thread::sleep(FLUSH_EVERY);
         }
-        self.outbox.iter().for_each(|outbox| outbox.stats.leave_out(self.late.len() as u64));
+        self.leave_out(self.late.len());
+    }
+
+    /// Counts events that nobody is told of.
+    fn leave_out(&self, events: usize) {
+        self.outbox.iter().for_each(|outbox| outbox.stats.leave_out(events as u64));
     }
 
     fn tell_late(&mut self) {
@@ -248,8 +253,7 @@ impl<'a> Writing<'a> {
             }
             Some(Err(error)) => {
                 if let Some(open) = self.open.remove(&room) {
-                    let lost = open.happened.len() as u64;
-                    self.outbox.iter().for_each(|outbox| outbox.stats.leave_out(lost));
+                    self.leave_out(open.happened.len());
                     self.unwritten(open.path, &error);
                 }
             }
@@ -271,7 +275,7 @@ impl<'a> Writing<'a> {
         match self.open.get_mut(&room) {
             Some(open) => events.into_iter().for_each(|event| open.keep(tick, event, outbox)),
             // Nobody could ever show what led to it.
-            None => outbox.stats.leave_out(events.len() as u64),
+            None => self.leave_out(events.len()),
         }
     }
 
@@ -279,15 +283,12 @@ impl<'a> Writing<'a> {
         let finished = open.writer.finish(end);
         if let Some(outbox) = &self.outbox {
             open.tell(outbox);
-            if finished.is_ok() {
-                self.late.extend(open.happened.drain(..).map(|(_, event)| event));
-            } else {
-                outbox.stats.leave_out(open.happened.len() as u64);
-            }
         }
         if let Err(error) = finished {
+            self.leave_out(open.happened.len());
             return self.unwritten(open.path, &error);
         }
+        self.late.extend(open.happened.into_iter().map(|(_, event)| event));
         let path = open.path;
         if self.finished.as_ref().is_some_and(|finished| finished.try_send(path.clone()).is_err()) {
             tracing::warn!("{}: not verified, too many recordings wait for it", path.display());

@@ -317,8 +317,7 @@ impl Room {
             }
             Phase::Showing => {
                 self.show();
-                let is_over = !self.gallery.as_ref().is_some_and(|gallery| gallery.is_waited_for());
-                if is_over || self.shared.stopping().is_some() {
+                if !self.is_watched() || self.shared.stopping().is_some() {
                     self.end(GoodbyeReason::MatchOver);
                     return false;
                 }

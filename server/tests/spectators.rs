@@ -40,6 +40,13 @@ fn client(server: &ServerHandle, config: &ServerConfig, registry: &Registry, wat
     client
 }
 
+/// A player and a spectator of everybody who see the match.
+fn both(server: &ServerHandle, config: &ServerConfig, registry: &Registry) -> [Client; 2] {
+    let mut clients = [client(server, config, registry, None), client(server, config, registry, Some(Target::Free))];
+    until("both are in", &mut clients, |clients| clients.iter().all(|client| client.snapshots > 0));
+    clients
+}
+
 fn watch(client: &mut Client, target: Target) {
     client.connection.send_message(&ClientMessage::Watch(target).encode()).expect("sent");
 }
@@ -192,9 +199,7 @@ fn a_player_who_asks_to_watch_breaks_the_protocol_and_so_does_a_spectator_who_as
     let config = watched();
     let server = start(&config);
     let registry = registry(&config);
-    let mut clients =
-        [client(&server, &config, &registry, None), client(&server, &config, &registry, Some(Target::Free))];
-    until("both are in", &mut clients, |clients| clients.iter().all(|client| client.snapshots > 0));
+    let mut clients = both(&server, &config, &registry);
     watch(&mut clients[0], Target::Free);
     let join = Join { version: PROTOCOL_VERSION, protocol_hash: 0, hero: 0, team: 0, watch: None };
     clients[1].connection.send_message(&ClientMessage::Join(join).encode()).expect("sent");
@@ -207,9 +212,7 @@ fn a_flood_of_wishes_costs_the_server_a_change_now_and_then_and_the_newest_wish_
     let config = watched();
     let server = start(&config);
     let registry = registry(&config);
-    let mut clients =
-        [client(&server, &config, &registry, None), client(&server, &config, &registry, Some(Target::Free))];
-    until("both are in", &mut clients, |clients| clients.iter().all(|client| client.snapshots > 0));
+    let mut clients = both(&server, &config, &registry);
     let (slot, began) = (clients[0].welcomes[0].slot, Instant::now());
     for round in 0..300_u16 {
         // Slots that do not exist are nobody's; there is nothing to see there.

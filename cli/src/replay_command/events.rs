@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use arbiter_contracts::event_id::log_id;
 use arbiter_contracts::{Envelope, Event, MatchEventId};
 use arbiter_eventlog::disk::Folder;
-use arbiter_eventlog::{AppendError, Log, Options as LogOptions, Reader};
+use arbiter_eventlog::{Log, Options as LogOptions, Reader};
 use arbiter_recording::End;
 use arbiter_replay::{Assets, Options, Replay};
 use arbiter_server::outbox::Story;
@@ -102,13 +102,10 @@ pub(super) fn run(
     )?;
     if heal && !missing.is_empty() {
         let (mut log, _) = Log::open(Folder::at(outbox)?, LogOptions::default())?;
-        for (id, bytes) in &missing {
-            if log.append(*id, bytes) == Err(AppendError::BatchFull) {
-                log.commit()?;
-                log.append(*id, bytes)?;
-            }
-        }
+        let mut refused = Ok(());
+        log.append_all(missing.iter().map(|(id, bytes)| (*id, &bytes[..])), |error| refused = Err(error))?;
         log.close()?;
+        refused?;
         writeln!(out, "{} events were added", missing.len())?;
         missing.clear();
     }

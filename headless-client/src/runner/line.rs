@@ -8,6 +8,8 @@ use std::net::UdpSocket;
 use arbiter_transport::conditioner::{Conditioner, Profile};
 use arbiter_transport::{Body, ClientConnection, ClientEvent, DisconnectReason, SendError};
 
+use crate::client::{ClientCore, ClientError};
+
 /// Datagrams that are received before the next socket has its turn.
 const RECEIVE_BURST: usize = 32;
 
@@ -85,6 +87,19 @@ impl Line {
             // What a full socket drops, the network might have dropped as well.
             let _ = socket.send_to(bytes, to);
         });
+    }
+}
+
+/// Tells a client what came.
+pub(super) fn hear(client: &mut ClientCore, event: ClientEvent<'_>, now: Duration) -> Result<(), ClientError> {
+    match event {
+        ClientEvent::Connected => {
+            client.connected();
+            Ok(())
+        }
+        ClientEvent::Body { kind, bytes } => client.receive_datagram(kind, bytes, now),
+        ClientEvent::Message(bytes) => client.receive_message(bytes),
+        ClientEvent::Disconnected(_) | ClientEvent::Delivered(_) | ClientEvent::Lost(_) => Ok(()),
     }
 }
 

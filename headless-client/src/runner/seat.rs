@@ -9,7 +9,7 @@ use arbiter_transport::conditioner::Profile;
 use arbiter_transport::{Body, ClientConnection, ClientEvent, DisconnectReason, Key, TokenError, mint_token, token};
 
 use super::feel::FeelLog;
-use super::line::Line;
+use super::line::{Line, hear};
 use super::{BUILD, BotsConfig, BotsError, PREDICTING_BOTS_MAX, hero_of};
 use crate::bots::Bot;
 use crate::bots::brain::Surroundings;
@@ -130,18 +130,14 @@ impl Seat {
         let Self { number, bot, line, attempt, .. } = self;
         let (client, is_leaving) = (&mut bot.client, attempt.is_some());
         line.exchange(now, buffer, &mut |event| {
-            let heard = match event {
-                ClientEvent::Connected => {
-                    client.connected();
-                    Ok(())
-                }
-                ClientEvent::Body { kind, bytes } => client.receive_datagram(kind, bytes, now),
+            if let ClientEvent::Message(bytes) = event
+                && is_leaving
+                && says_taken_over(bytes)
+            {
                 // This very player has come back.
-                ClientEvent::Message(bytes) if is_leaving && says_taken_over(bytes) => Ok(()),
-                ClientEvent::Message(bytes) => client.receive_message(bytes),
-                ClientEvent::Disconnected(_) | ClientEvent::Delivered(_) | ClientEvent::Lost(_) => Ok(()),
-            };
-            if let Err(error) = heard {
+                return;
+            }
+            if let Err(error) = hear(client, event, now) {
                 tracing::debug!(bot = *number, %error, "bytes of the server were dropped");
             }
         });

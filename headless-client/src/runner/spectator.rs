@@ -9,11 +9,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use arbiter_protocol::{GoodbyeReason, KIND_INPUT, Role, Target, UserData};
 use arbiter_schema::Registry;
 use arbiter_transport::conditioner::Profile;
-use arbiter_transport::{
-    Body, ClientConnection, ClientEvent, Key, PAYLOAD_BYTES_MAX, UDP_BYTES_MAX, mint_token, token,
-};
+use arbiter_transport::{Body, ClientConnection, Key, PAYLOAD_BYTES_MAX, UDP_BYTES_MAX, mint_token, token};
 
-use super::line::Line;
+use super::line::{Line, hear};
 use super::{BotsError, Epoch, GOODBYE, WAIT_MIN};
 use crate::client::{ClientCore, Counts, Stage};
 
@@ -112,16 +110,7 @@ pub fn run_spectator(
 /// Receives, moves time on, and sends what is to be said.
 fn exchange(line: &mut Line, client: &mut ClientCore, now: Duration, buffer: &mut [u8]) {
     line.exchange(now, buffer, &mut |event| {
-        let heard = match event {
-            ClientEvent::Connected => {
-                client.connected();
-                Ok(())
-            }
-            ClientEvent::Body { kind, bytes } => client.receive_datagram(kind, bytes, now),
-            ClientEvent::Message(bytes) => client.receive_message(bytes),
-            ClientEvent::Disconnected(_) | ClientEvent::Delivered(_) | ClientEvent::Lost(_) => Ok(()),
-        };
-        if let Err(error) = heard {
+        if let Err(error) = hear(client, event, now) {
             tracing::debug!(%error, "bytes of the server were dropped");
         }
     });

@@ -5,28 +5,20 @@
 //! and says of each slot what that player had been told then. Nothing here touches the simulation, so that a match is the same
 //! with and without spectators; a room that lets nobody watch has neither.
 //!
-//! `rows` is the state of a tick, `tape` the seconds in between, `stage` the tick that is shown, `eye` one client that it is
-//! shown to. Who watches is `room/gallery.rs`; whoever was killed, `room/kill_cam.rs`. Why it is so: docs/decisions/spectators.md.
+//! `rows` is the state of a tick, `tape` the seconds in between, `stage` the tick that is shown, `reel` a tape and its stage,
+//! `eye` one client that is shown it. Who watches is `room/gallery.rs`; whoever was killed, `room/kill_cam.rs`. Why it is so: docs/decisions/spectators.md.
 
 use core::time::Duration;
 
 mod eye;
+mod reel;
 mod rows;
 mod stage;
 mod tape;
 
 pub(crate) use eye::{Eye, Ink};
-pub(crate) use stage::{Stage, View};
-pub(crate) use tape::{Played, Tape};
-
-/// Spectators are shown at most so many ticks a second: what is recorded and kept is a half or a quarter of the match, and what
-/// is shown in between is interpolated as ever.
-const TICKS_PER_SECOND: u32 = 32;
-
-/// Every how many ticks of a match one is shown.
-pub(crate) fn stride(tick_rate: u16) -> u32 {
-    u32::from(tick_rate.max(1)).div_ceil(TICKS_PER_SECOND)
-}
+pub(crate) use reel::{Due, Reel};
+pub(crate) use stage::View;
 
 /// Turns of a room that take so long.
 pub(crate) fn turns(time: Duration, tick_rate: u16) -> u64 {

@@ -26,7 +26,7 @@ impl Room {
     /// Starts the next match with whoever is still there; false when there is none.
     pub(super) fn next_match(&mut self) -> bool {
         if !self.shared.may_start_match() {
-            if self.gallery.as_ref().is_some_and(|gallery| gallery.is_waited_for()) {
+            if self.is_watched() {
                 self.end_for_players();
                 self.phase = Phase::Showing;
                 return true;

@@ -14,7 +14,7 @@ use arbiter_schema::{Registry, StableId};
 use arrayvec::ArrayVec;
 
 use super::{Landed, Line, Room, messages};
-use crate::broadcast::{Eye, Ink, Played, Stage, Tape, View, stride, turns};
+use crate::broadcast::{Due, Eye, Ink, Reel, View, turns};
 use crate::shard::{Remote, ToSocket};
 use crate::{SPECTATOR_DELAY_MAX, ServerConfig, Shared};
 
@@ -37,17 +37,11 @@ struct Spectator {
 
 /// See the module.
 pub(super) struct Gallery {
-    tape: Tape,
-    stage: Stage,
+    pub reel: Reel,
     spectators: Vec<Spectator>,
     delay: Duration,
-    /// The same in turns of the room, and one more, as a turn may have been late by less than that.
-    delay_turns: u64,
-    /// Every how many ticks one is shown.
-    stride: u32,
     ladder: u32,
     change_turns: u64,
-    turn: u64,
     /// Ticks that were shown, and bytes of them.
     pub snapshots: u64,
     pub snapshot_bytes: u64,
@@ -61,20 +55,14 @@ impl Gallery {
         if config.spectators_max == 0 {
             return None;
         }
-        let rate = config.settings.tick_rate;
         let delay = config.spectator_delay.min(SPECTATOR_DELAY_MAX);
-        let (delay_turns, stride) = (turns(delay, rate), stride(rate));
-        let slots = usize::from(config.settings.players_max);
         Some(Box::new(Self {
-            tape: Tape::new((delay_turns / u64::from(stride)) as usize, slots),
-            stage: Stage::new(registry, slots),
+            // One turn more, as a turn may have been late by less than that.
+            reel: Reel::new(config, registry, delay, 1),
             spectators: Vec::new(),
             delay,
-            delay_turns: if delay.is_zero() { 0 } else { delay_turns + 1 },
-            stride,
             ladder,
-            change_turns: turns(CHANGE_EVERY, rate),
-            turn: 0,
+            change_turns: turns(CHANGE_EVERY, config.settings.tick_rate),
             snapshots: 0,
             snapshot_bytes: 0,
             held_back: 0,
@@ -87,17 +75,16 @@ impl Gallery {
     }
 
     pub fn left_out(&self) -> u64 {
-        self.tape.left_out()
+        self.reel.tape.left_out()
     }
 
     /// Bytes of what waits to be shown.
     pub fn waiting_bytes(&self) -> u64 {
-        self.tape.used() as u64
+        self.reel.tape.used() as u64
     }
 
-    /// Whether anybody watches what has not been shown yet.
-    pub fn is_waited_for(&self) -> bool {
-        !self.spectators.is_empty() && !self.tape.is_empty()
+    fn is_waited_for(&self) -> bool {
+        !self.spectators.is_empty() && !self.reel.tape.is_empty()
     }
 
     fn find(&mut self, client: Remote) -> Option<&mut Spectator> {
@@ -106,7 +93,7 @@ impl Gallery {
 
     /// What became of parts, and the tick of which nothing could be read.
     pub fn land(&mut self, client: Remote, landed: &Landed, discarded: Option<(u32, u8)>) {
-        let shown = self.stage.welcome().map(|(tick, welcome)| (tick, welcome.number));
+        let shown = self.reel.stage.welcome().map(|(tick, welcome)| (tick, welcome.number));
         let Some(spectator) = self.find(client) else { return };
         for (tag, came) in landed {
             spectator.eye.land(*tag, *came);
@@ -120,56 +107,41 @@ impl Gallery {
         }
     }
 
-    /// Where the rows of a tick are kept, if it is one that is shown.
-    pub fn tape_for(&mut self, tick: u32) -> Option<&mut Tape> {
-        tick.is_multiple_of(self.stride).then_some(&mut self.tape)
-    }
-
     fn turn(&mut self, shared: &Shared, room: u16) {
         if self.play(shared, room) {
             // Players do not wait for those who watch.
             shared.wake_shards();
             self.tell(shared, room);
         }
-        self.turn += 1;
+        self.reel.turn += 1;
     }
 
     /// Plays what is due. Whether a tick is to be told.
     fn play(&mut self, shared: &Shared, room: u16) -> bool {
-        let Self { tape, stage, spectators, .. } = self;
-        let mut is_new = false;
-        let Some(until) = self.turn.checked_sub(self.delay_turns) else { return false };
-        while let Some(played) = tape.play(until) {
-            match played {
-                Played::Match(welcome) => {
-                    is_new = false;
-                    spectators.iter_mut().for_each(Spectator::leave_match);
-                    stage.begin(welcome);
-                }
-                Played::Tick(from) => is_new |= stage.play(from, !spectators.is_empty()),
-                Played::Message(bytes) => {
-                    for spectator in spectators.iter().filter(|spectator| spectator.is_in) {
-                        let bytes = bytes.to_vec();
-                        let message = |client| ToSocket::Message { client, bytes };
-                        messages::send(shared, room, spectator.client, message);
-                    }
+        let Self { reel, spectators, .. } = self;
+        reel.play(!spectators.is_empty(), |due| match due {
+            Due::Match => spectators.iter_mut().for_each(Spectator::leave_match),
+            Due::Message(bytes) => {
+                for spectator in spectators.iter().filter(|spectator| spectator.is_in) {
+                    let bytes = bytes.to_vec();
+                    let message = |client| ToSocket::Message { client, bytes };
+                    messages::send(shared, room, spectator.client, message);
                 }
             }
-        }
-        is_new
+        })
     }
 
     fn tell(&mut self, shared: &Shared, room: u16) {
-        let Self { stage, spectators, ink, turn, change_turns, stride, delay, .. } = self;
+        let Self { reel, spectators, ink, change_turns, delay, .. } = self;
+        let (stage, turn) = (&reel.stage, reel.turn);
         let Some((tick, welcome)) = stage.welcome() else { return };
         let say = |client: Remote, message: &ServerMessage| {
             messages::send(shared, room, client, |client| ToSocket::Message { client, bytes: message.encode() });
         };
-        let rate = u32::from(welcome.tick_rate).max(1);
-        let budget_max = shared.config.snapshot_kbit_max as usize * 125 * *stride as usize / rate as usize;
+        let budget_max = reel.budget_max(&shared.config, welcome.tick_rate);
         for spectator in spectators {
             let wish = spectator.line.wish();
-            let may_change = spectator.target != wish && *turn >= spectator.change_from;
+            let may_change = spectator.target != wish && turn >= spectator.change_from;
             if may_change {
                 spectator.target = wish;
             }
@@ -177,7 +149,7 @@ impl Gallery {
                 say(spectator.client, &ServerMessage::Welcome(Welcome { tick, ..welcome.clone() }));
             }
             if may_change || !spectator.is_in {
-                (spectator.is_in, spectator.change_from) = (true, *turn + *change_turns);
+                (spectator.is_in, spectator.change_from) = (true, turn + *change_turns);
                 let watching = Watching { target: spectator.target, tick, delay_ms: delay.as_millis() as u32 };
                 say(spectator.client, &ServerMessage::Watching(watching));
             }
@@ -233,6 +205,11 @@ impl Room {
         }
     }
 
+    /// Whether anybody watches what has not been shown yet.
+    pub(super) fn is_watched(&self) -> bool {
+        self.gallery.as_ref().is_some_and(|gallery| gallery.is_waited_for())
+    }
+
     /// Says goodbye to all who watch.
     pub(super) fn part_all(&mut self, reason: GoodbyeReason) {
         let Some(gallery) = &mut self.gallery else { return };
@@ -245,42 +222,44 @@ impl Room {
 
     /// A match begins, which those who watch will be told in time.
     pub(super) fn announce(&mut self) {
-        let welcome = self.welcome_of(Welcome::SPECTATOR, StableId::NONE, 0);
         if self.gallery.is_none() && self.kill_cams.is_none() {
             return;
         }
+        let welcome = self.welcome_of(Welcome::SPECTATOR, StableId::NONE, 0);
         self.interest.keep_watched();
         if let Some(cams) = &mut self.kill_cams {
             cams.stop_all();
-            cams.tape.begin(cams.turn, welcome.clone());
+            cams.reel.begin(welcome.clone());
         }
         if let Some(gallery) = &mut self.gallery {
-            gallery.tape.begin(gallery.turn, welcome);
+            gallery.reel.begin(welcome);
         }
     }
 
     /// Keeps a message to everybody for spectators.
     pub(super) fn keep_message(&mut self, bytes: &[u8]) {
         if let Some(gallery) = &mut self.gallery {
-            gallery.tape.message(gallery.turn, bytes);
+            gallery.reel.tape.message(gallery.reel.turn, bytes);
         }
     }
 
     /// Keeps a tick for those who watch, of which the rows have been given already, if it is one that is shown.
     pub(super) fn keep_tick(&mut self, tick: u32) {
         let Self { gallery, kill_cams, interest, watched, .. } = self;
-        let gallery = gallery.as_mut().map(|gallery| (&mut gallery.tape, gallery.turn, gallery.stride));
-        let kill_cams = kill_cams.as_mut().map(|cams| (&mut cams.tape, cams.turn, cams.stride));
-        let tapes = [gallery, kill_cams].into_iter().flatten().filter(|(.., stride)| tick.is_multiple_of(*stride));
+        let reels = [gallery.as_mut().map(|it| &mut it.reel), kill_cams.as_mut().map(|it| &mut it.reel)];
+        let tapes = reels.into_iter().flatten().filter_map(|reel| {
+            let turn = reel.turn;
+            reel.tape_for(tick).map(|tape| (tape, turn))
+        });
         let mut tapes: ArrayVec<_, 2> = tapes.collect();
         if tapes.is_empty() {
             return;
         }
         // What is said once too often changes nothing.
-        let again = tapes.iter_mut().fold(false, |again, (tape, ..)| tape.take_torn() || again);
+        let again = tapes.iter_mut().fold(false, |again, (tape, _)| tape.take_torn() || again);
         watched.clear();
         watched.extend(interest.take_watched(again));
-        for (tape, turn, _) in tapes {
+        for (tape, turn) in tapes {
             tape.tick(turn, tick, watched.iter().copied());
         }
     }
@@ -293,12 +272,9 @@ impl Room {
     }
 }
 
-/// Hands a part to the socket thread; false if it has no room.
+/// Hands a part to the socket thread, and notes if that has no room; false then.
 pub(super) fn offer(shared: &Shared, to: Remote, tag: u32, body: &Datagram<'_>) -> bool {
-    let link = &shared.shards[usize::from(to.shard)];
-    let mut bytes = link.buffer();
-    body.encode(&mut bytes);
-    let is_taken = link.offer(ToSocket::Snapshot { client: to.client, kind: body.kind(), tag, bytes });
+    let is_taken = messages::offer(shared, to, tag, body);
     if !is_taken {
         shared.note(|stats| stats.drops.snapshots += 1);
     }

@@ -10,7 +10,7 @@ use arbiter_sim::players::Life;
 
 use super::gallery::offer;
 use super::{Entering, Landed, Room, Seat};
-use crate::broadcast::{Eye, Ink, Played, Stage, Tape, View, stride, turns};
+use crate::broadcast::{Eye, Ink, Reel, View};
 use crate::{KILL_CAM_MAX, ServerConfig, Shared};
 
 /// Tags of parts of kill cams have this bit, and those of a client's own snapshots do not: so many no match has.
@@ -29,12 +29,8 @@ struct Cam {
 
 /// See the module.
 pub(super) struct KillCams {
-    pub tape: Tape,
-    stage: Stage,
-    delay_turns: u64,
-    pub stride: u32,
+    pub reel: Reel,
     ladder: u32,
-    pub turn: u64,
     /// By slot, made with the first death in it.
     cams: Vec<Option<Box<Cam>>>,
     ink: Ink,
@@ -44,28 +40,17 @@ pub(super) struct KillCams {
 impl KillCams {
     /// For a room; `None` if there are none.
     pub fn new(config: &ServerConfig, registry: &Registry, ladder: u32) -> Option<Box<Self>> {
-        let (length, rate) = (config.kill_cam.min(KILL_CAM_MAX), config.settings.tick_rate);
+        let length = config.kill_cam.min(KILL_CAM_MAX);
         if length.is_zero() {
             return None;
         }
-        let (delay_turns, stride, slots) =
-            (turns(length, rate), stride(rate), usize::from(config.settings.players_max));
         Some(Box::new(Self {
-            tape: Tape::new((delay_turns / u64::from(stride)) as usize, slots),
-            stage: Stage::new(registry, slots),
-            delay_turns,
-            stride,
+            reel: Reel::new(config, registry, length, 0),
             ladder,
-            turn: 0,
-            cams: (0..slots).map(|_| None).collect(),
+            cams: (0..config.settings.players_max).map(|_| None).collect(),
             ink: Ink::default(),
             snapshot_bytes: 0,
         }))
-    }
-
-    /// Where the rows of a tick are kept, if it is one that is shown.
-    pub fn tape_for(&mut self, tick: u32) -> Option<&mut Tape> {
-        tick.is_multiple_of(self.stride).then_some(&mut self.tape)
     }
 
     /// Somebody was killed by somebody else in a tick.
@@ -99,28 +84,16 @@ impl KillCams {
 
     /// Plays what is due. Whether a tick is to be told.
     fn play(&mut self) -> bool {
-        let Some(until) = self.turn.checked_sub(self.delay_turns) else { return false };
         let is_watched = self.cams.iter().flatten().any(|cam| cam.kill.is_some());
-        let mut is_new = false;
-        while let Some(played) = self.tape.play(until) {
-            match played {
-                Played::Match(welcome) => {
-                    is_new = false;
-                    self.stage.begin(welcome);
-                }
-                Played::Tick(from) => is_new |= self.stage.play(from, is_watched),
-                Played::Message(_) => {}
-            }
-        }
-        is_new && is_watched
+        self.reel.play(is_watched, |_| ()) && is_watched
     }
 
     /// `is_dead` says whether the player in a seat is.
     fn tell(&mut self, seats: &[Option<Seat>], match_number: u8, shared: &Shared, is_dead: impl Fn(&Seat) -> bool) {
-        let Self { stage, cams, ink, stride, .. } = self;
+        let Self { reel, cams, ink, .. } = self;
+        let stage = &reel.stage;
         let Some((tick, Welcome { number, tick_rate, .. })) = stage.welcome() else { return };
-        let rate = usize::from(*tick_rate).max(1);
-        let budget_max = shared.config.snapshot_kbit_max as usize * 125 * *stride as usize / rate;
+        let budget_max = reel.budget_max(&shared.config, *tick_rate);
         for (slot, (cam, seat)) in (0..).zip(cams.iter_mut().zip(seats)) {
             let (Some(cam), Some(seat)) = (cam, seat) else { continue };
             let Some((killer, until)) = cam.kill else { continue };
@@ -160,6 +133,6 @@ impl Room {
             };
             kill_cams.tell(&self.seats, match_number, &self.shared, is_dead);
         }
-        kill_cams.turn += 1;
+        kill_cams.reel.turn += 1;
     }
 }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use arbiter_protocol::{
-    GoodbyeReason, MatchMessage, Notice, Refused, RefusedReason, ServerMessage, TeamScore, Welcome,
+    Datagram, GoodbyeReason, MatchMessage, Notice, Refused, RefusedReason, ServerMessage, TeamScore, Welcome,
 };
 use arbiter_schema::StableId;
 use arbiter_sim::modes::MatchState;
@@ -128,4 +128,12 @@ pub(super) fn send(shared: &Shared, room: u16, to: Remote, order: impl FnOnce(Cl
         tracing::error!(room, "the socket thread is behind; a message was lost");
         shared.note(|stats| stats.drops.messages += 1);
     }
+}
+
+/// Hands a part to the socket thread; false if it has no room.
+pub(super) fn offer(shared: &Shared, to: Remote, tag: u32, body: &Datagram<'_>) -> bool {
+    let link = &shared.shards[usize::from(to.shard)];
+    let mut bytes = link.buffer();
+    body.encode(&mut bytes);
+    link.offer(ToSocket::Snapshot { client: to.client, kind: body.kind(), tag, bytes })
 }

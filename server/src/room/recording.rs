@@ -80,7 +80,7 @@ impl Room {
             taken = self.recorder.put(self.number, Entry::Checkpoint { tick, bytes });
         }
         if !taken && let Some(path) = self.recording.take() {
-            self.recording_breaks = true;
+            (self.recording_breaks, self.story) = (true, None);
             self.unrecorded(path, BEHIND);
         }
     }

@@ -5,16 +5,15 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use arbiter_protocol::{Datagram, KIND_SNAPSHOT, SnapshotHeader};
+use arbiter_protocol::{Datagram, SnapshotHeader};
 use arbiter_schema::StableId;
 use arbiter_sim::index::Identity;
 use arbiter_sim::simulation::View;
 use arbiter_snapshot::{Cache, History, PeerParts, Viewer, Wish};
 
-use super::{Entering, Room, Seat};
+use super::{Entering, Room, Seat, messages};
 use crate::Shared;
 use crate::interest::{HORIZON_SLACK_MS, Watcher};
-use crate::shard::{Remote, ToSocket};
 
 /// Socket threads are woken behind so many clients of a tick, and behind the last: they send to the first while the others'
 /// snapshots are made, but are not woken for each.
@@ -88,8 +87,8 @@ impl Room {
         let view = self.simulation.view();
         let history = &mut self.history;
         history.begin(tick);
-        let mut tape = self.gallery.as_mut().and_then(|gallery| gallery.tape_for(tick));
-        let mut kills = self.kill_cams.as_mut().and_then(|cams| cams.tape_for(tick));
+        let mut tape = self.gallery.as_mut().and_then(|gallery| gallery.reel.tape_for(tick));
+        let mut kills = self.kill_cams.as_mut().and_then(|cams| cams.reel.tape_for(tick));
         view.for_each_row(&mut |row| {
             history.row(row.id, row.component, row.owner, row.team, row.lanes);
             for tape in [&mut tape, &mut kills].into_iter().flatten() {
@@ -102,7 +101,7 @@ impl Room {
         let moment = Moment {
             tick,
             rate,
-            budget_max: self.shared.config.snapshot_kbit_max as usize * 125 / rate as usize,
+            budget_max: self.shared.config.snapshot_bytes_max(1, rate),
             match_number,
             history: &self.history,
             view,
@@ -200,13 +199,9 @@ impl Moment<'_> {
         (0..gone).for_each(|at| watcher.forgotten(at));
         told.too_large += u64::from(parts.too_large);
         let header = SnapshotHeader::new(seat.newest.map(|(_, margin)| margin), self.match_number);
-        let Remote { shard, client } = seat.client;
-        let link = &self.shared.shards[usize::from(shard)];
         for (tag, part) in parts.iter() {
-            let mut bytes = link.buffer();
-            Datagram::Snapshot(header, part).encode(&mut bytes);
-            told.bytes += bytes.len() as u64;
-            if !link.offer(ToSocket::Snapshot { client, kind: KIND_SNAPSHOT, tag, bytes }) {
+            told.bytes += (SnapshotHeader::BYTES + part.len()) as u64;
+            if !messages::offer(self.shared, seat.client, tag, &Datagram::Snapshot(header, part)) {
                 seat.peer.lost(tag);
                 told.dropped += 1;
             }

@@ -141,6 +141,28 @@ impl<D: Disk> Log<D> {
         Ok(Appended::New(position))
     }
 
+    /// Adds records, commits whenever the batch is full, and commits what is left. What the log can never take is told to
+    /// `refused` and left out.
+    pub fn append_all<'a>(
+        &mut self,
+        records: impl IntoIterator<Item = (u128, &'a [u8])>,
+        mut refused: impl FnMut(AppendError),
+    ) -> Result<u64, CommitError> {
+        for (id, data) in records {
+            let mut appended = self.append(id, data);
+            if appended == Err(AppendError::BatchFull) {
+                self.commit()?;
+                appended = self.append(id, data);
+            }
+            match appended {
+                Ok(_) => {}
+                Err(AppendError::Failed) => return Err(CommitError::Failed),
+                Err(error) => refused(error),
+            }
+        }
+        self.commit()
+    }
+
     /// Writes the open batch and returns when it is on disk, with the position behind the last acknowledged record.
     ///
     /// # Errors

@@ -35,6 +35,10 @@ use crate::weapons::{Pull, Pulls};
 
 pub use crate::hitbox::{Shown, ShownPlayer};
 
+/// Ticks that are remembered, of bodies here and of one's own hero by the client: half a second at the highest rate, as many as
+/// the server lets inputs lie ahead.
+pub const PAST_TICKS: usize = 64;
+
 /// Ids from here on are those of what was only predicted; no match gives away so many.
 const PREDICTED_IDS: u32 = 1 << 30;
 /// Things of one's own that are predicted at a time; the oldest is forgotten. Nobody fires so many in a second.
@@ -101,8 +105,7 @@ impl Prediction {
         simulation.step(&[Command::Join { slot: mine.slot, loadout: Loadout::default() }]);
         simulation.world.resource_mut::<NextId>().given = PREDICTED_IDS;
         let entity = simulation.world.resource::<Index>().slot(mine.slot).unwrap_or(Entity::PLACEHOLDER);
-        let registry = simulation.registry();
-        let number = |name| registry.find(name).map_or(ComponentId::MAX, |component| component.id);
+        let number = |name| number(&simulation, name);
         let bodies = Bodies::new(&simulation);
         let (clock, tuning, identity) = (number(Clock::NAME), number(Tuning::NAME), number(Identity::NAME));
         Ok(Self {
@@ -308,4 +311,9 @@ impl Prediction {
     pub fn sees(&self, from: Vec3, to: Vec3) -> bool {
         self.simulation.world.resource::<crate::physics::Solids>().world().sees(from, to)
     }
+}
+
+/// Where a component stands in the registry; nowhere if it is not described.
+fn number(simulation: &Simulation, name: &str) -> ComponentId {
+    simulation.registry().find(name).map_or(ComponentId::MAX, |component| component.id)
 }

@@ -76,6 +76,8 @@ pub struct Layout {
     components: Vec<Vec<Lane>>,
     /// By component and [`Known::bits`]: runs of lanes that are told.
     told: Vec<[Vec<Range<usize>>; 4]>,
+    /// By component: whether a team mate may know more than everyone.
+    mates_more: Vec<bool>,
     component_bits: u32,
 }
 
@@ -117,8 +119,11 @@ impl Layout {
             .collect();
         let highest = components.len().saturating_sub(1) as u32;
         let told = |lanes: &Vec<Lane>| [0, 1, 2, 3].map(|bits| runs(lanes, Known::from_bits(bits)));
-        let told = components.iter().map(told).collect();
-        Self { components, told, component_bits: (32 - highest.leading_zeros()).max(1) }
+        let told: Vec<_> = components.iter().map(told).collect();
+        let mate = Known { team: true, owner: false };
+        let differs = |told: &[Vec<Range<usize>>; 4]| told[0] != told[mate.bits() as usize];
+        let mates_more = told.iter().map(differs).collect();
+        Self { components, told, mates_more, component_bits: (32 - highest.leading_zeros()).max(1) }
     }
 
     /// The lanes of a component; empty for one that does not exist or is not replicated.
@@ -138,8 +143,7 @@ impl Layout {
 
     /// Whether a team mate may know more of the component than everyone.
     pub(crate) fn tells_mates_more(&self, component: ComponentId) -> bool {
-        let (everyone, mate) = (Known::default(), Known { team: true, owner: false });
-        self.told(component, everyone) != self.told(component, mate)
+        self.mates_more.get(usize::from(component)).is_some_and(|more| *more)
     }
 
     /// Runs of lanes of a component that a client that knows `known` may know.

@@ -9,14 +9,12 @@ use arrayvec::ArrayVec;
 use bevy_ecs::prelude::*;
 use glam::{Quat, Vec3};
 
-use super::Told;
+use super::{PAST_TICKS, Told, number};
 use crate::index::{Identity, Index, Kind};
 use crate::physics::{DOOR, Motion, Place, PlatformRide, Prop, put_body};
 use crate::simulation::Simulation;
 use crate::time::Clock;
 
-/// Ticks that are remembered: as many as clients remember of their own hero.
-const PAST_TICKS: usize = 64;
 /// Metres that a body may be off its prediction: places are told to four millimetres, and contacts give way by a centimetre.
 const OFF_MAX: f32 = 0.03;
 /// And so far turned, as one minus the cosine of half the angle: about two degrees.
@@ -71,6 +69,10 @@ struct News {
     place: Place,
 }
 
+fn handle_of(prop: Option<&Prop>, ride: Option<&PlatformRide>) -> Option<Handle> {
+    prop.map(|prop| (prop.body, prop.generation)).or(ride.map(|ride| (ride.body, ride.generation)))
+}
+
 fn key_of(prop: Option<&Prop>, ride: Option<&PlatformRide>) -> Option<(Kind, bool, u16)> {
     match (prop, ride) {
         (Some(prop), _) => Some((Kind::Prop, prop.kind == DOOR, prop.spot)),
@@ -93,15 +95,12 @@ fn is_close(one: &Place, two: &Place) -> bool {
 impl Bodies {
     /// For a simulation that holds what the map brings.
     pub fn new(simulation: &Simulation) -> Self {
-        let registry = simulation.registry();
-        let number = |name| registry.find(name).map_or(ComponentId::MAX, |component| component.id);
+        let number = |name| number(simulation, name);
         let world = &simulation.world;
         let mut handles = Vec::new();
         for &(_, entity) in world.resource::<Index>().all() {
             let (prop, ride) = (world.get::<Prop>(entity), world.get::<PlatformRide>(entity));
-            let handle =
-                prop.map(|prop| (prop.body, prop.generation)).or(ride.map(|ride| (ride.body, ride.generation)));
-            handles.extend(key_of(prop, ride).zip(handle));
+            handles.extend(key_of(prop, ride).zip(handle_of(prop, ride)));
         }
         Self {
             identity: number(Identity::NAME),
@@ -295,9 +294,8 @@ impl Bodies {
         let mut gone = ArrayVec::<(Entity, Handle), GONE_MAX>::new();
         let index = world.resource::<Index>();
         for &(id, entity) in index.of(Kind::Prop).iter().chain(index.of(Kind::Platform)) {
-            let prop = world.get::<Prop>(entity).map(|prop| (prop.body, prop.generation));
-            let ride = world.get::<PlatformRide>(entity).map(|ride| (ride.body, ride.generation));
-            if let Some(handle) = prop.or(ride).filter(|_| self.there.binary_search(&id).is_err()) {
+            let handle = handle_of(world.get::<Prop>(entity), world.get::<PlatformRide>(entity));
+            if let Some(handle) = handle.filter(|_| self.there.binary_search(&id).is_err()) {
                 let _full = gone.try_push((entity, handle));
             }
         }
