@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Which rooms a room may import. Who is not listed may import anything, and nothing may import it.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("shared/schema", &[]),
     ("shared/protocol", &["schema"]),
     ("shared/sim", &["schema"]),
@@ -21,6 +21,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("server", &["schema", "sim", "protocol", "snapshot", "transport", "contracts", "recording", "eventlog"]),
     ("headless-client", &["schema", "sim", "protocol", "snapshot", "transport"]),
     ("services/ledger", &[]),
+    ("services/web", &[]),
     ("services/economy", &["contracts", "eventlog", "ledger"]),
 ];
 

@@ -1,0 +1,185 @@
+//! One address with any number of services behind it, on threads of its own.
+//!
+//! The accept loop is ours because axum's has no limit on connections and no time for a request's head: whoever sends a byte a
+//! minute must not hold a connection for ever.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::{Semaphore, oneshot};
+use tower::ServiceExt as _;
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
+
+use crate::caller::{Access, Doors, ServiceKey};
+use crate::limits::{self, Limits, Rate};
+use crate::problem::Problem;
+use crate::{Router, trace};
+
+/// Until the head of a request is there.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Requests that are being answered when the process ends get so long.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// When no connection can be accepted because the system has no more files.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Whether a service can do its work now; why not, otherwise.
+pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// What a service brings.
+pub struct Service {
+    /// Its name, for `/readyz`.
+    pub name: &'static str,
+    /// Its paths, documented.
+    pub router: Router,
+    /// Whether it can do its work.
+    pub ready: Ready,
+}
+
+/// A running server; dropping it stops it.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.stop.take().map(|stop| stop.send(()));
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Serves services at an address until the result is dropped; port 0 takes any.
+pub fn serve(
+    address: SocketAddr,
+    services: Vec<Service>,
+    service_key: ServiceKey,
+    access: Arc<dyn Access>,
+    limits: Limits,
+) -> std::io::Result<Running> {
+    // Bound here, so that a port that is taken is told at the start.
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let router = assemble(services, Doors { service: service_key, access }, limits);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("http")
+        .enable_io()
+        .enable_time()
+        .build()?;
+    let (stop, stopped) = oneshot::channel();
+    let run = move || {
+        let served = runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            accept(listener, router, limits, stopped).await;
+            Ok::<(), std::io::Error>(())
+        });
+        if let Err(error) = served {
+            tracing::error!(%error, "nothing is served any more");
+        }
+    };
+    let thread = std::thread::Builder::new().name("http".to_owned()).spawn(run)?;
+    Ok(Running { address, stop: Some(stop), thread: Some(thread) })
+}
+
+/// Threads that answer: none of them waits for a disk, so that two are plenty.
+const WORKERS: usize = 2;
+
+fn assemble(services: Vec<Service>, doors: Doors, limits: Limits) -> axum::Router {
+    let info = InfoBuilder::new().title("Arbiter's services").version(env!("CARGO_PKG_VERSION"));
+    let mut all = Router::with_openapi(OpenApiBuilder::new().info(info.build()).build());
+    let mut ready = Vec::new();
+    for Service { name, router, ready: is_ready } in services {
+        all = all.merge(router);
+        ready.push((name, is_ready));
+    }
+    let (router, api): (axum::Router, OpenApi) = all.split_for_parts();
+    // The document is texts and numbers: it can always be written.
+    let api = api.to_json().unwrap_or_default();
+    let served = move || async move { ([(header::CONTENT_TYPE, "application/json")], api.clone()) };
+    router
+        .route("/openapi.json", get(served))
+        .route("/readyz", get(readyz).with_state(Arc::new(ready)))
+        .fallback(|| async { Problem::not_found("there is nothing here: /openapi.json lists what is served") })
+        .method_not_allowed_fallback(|| async {
+            let detail = "this path has other methods: /openapi.json lists them";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail)
+        })
+        .layer(DefaultBodyLimit::max(limits.body_bytes_max))
+        .layer(axum::middleware::from_fn_with_state(limits.timeout, limits::timeout))
+        .layer(axum::middleware::from_fn_with_state(Rate::new(&limits), limits::rate))
+        .layer(axum::Extension(doors))
+        // Whether the process lives is asked behind no limit.
+        .route("/healthz", get(|| async { "ok\n" }))
+        .layer(axum::middleware::from_fn(trace::trace))
+}
+
+async fn readyz(State(services): State<Arc<Vec<(&'static str, Ready)>>>) -> impl IntoResponse {
+    let unready = |(name, ready): &(&'static str, Ready)| ready().err().map(|why| format!("{name}: {why}\n"));
+    let why: String = services.iter().filter_map(unready).collect();
+    if why.is_empty() { (StatusCode::OK, "ready\n".to_owned()) } else { (StatusCode::SERVICE_UNAVAILABLE, why) }
+}
+
+async fn accept(
+    listener: tokio::net::TcpListener,
+    router: axum::Router,
+    limits: Limits,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    let places = Arc::new(Semaphore::new(limits.connections_max));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await.map_err(std::io::Error::other)?;
+            listener.accept().await.map(|(stream, peer)| (stream, peer, place))
+        };
+        let (stream, peer, place) = tokio::select! {
+            accepted = next => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                    continue;
+                }
+            },
+            _ = &mut stopped => break,
+        };
+        // Answers are small, and whoever asks waits for them.
+        let _ = stream.set_nodelay(true);
+        let service = router.clone().map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request.map(axum::body::Body::new)
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // A peer that went away or sent nonsense is no fault of ours.
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(CLOSING, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests were not answered before the process ended");
+    }
+}
