@@ -109,9 +109,14 @@ pub struct Layer {
     /// Folder that recordings go to; made if it is missing [default: recordings]
     #[arg(long, env = "ARBITER_RECORD_DIR", value_name = "DIR")]
     pub record_dir: Option<PathBuf>,
-    /// Folder of the log that services read domain events from (docs/events.md); made if it is missing. Left out, nobody is told
+    /// Folder of the log of domain events (docs/events.md); made if it is missing. Left out, none are kept, or in the folder outbox if
+    /// services are to be told
     #[arg(long, env = "ARBITER_OUTBOX_DIR", value_name = "DIR")]
     pub outbox_dir: Option<PathBuf>,
+    /// Address of the services (arbiter services), as http://127.0.0.1:7780, which are brought these events. They must have the same
+    /// key file. Left out, nobody is told
+    #[arg(long, env = "ARBITER_SERVICES", value_name = "URL")]
+    pub services: Option<String>,
     /// Folder with rules/ and maps/ over the built-in ones
     #[arg(long, env = "ARBITER_ASSETS", value_name = "DIR")]
     pub assets: Option<PathBuf>,
@@ -175,6 +180,9 @@ pub struct Settings {
     /// See [`Layer::outbox_dir`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outbox_dir: Option<PathBuf>,
+    /// See [`Layer::services`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub services: Option<String>,
     /// See [`Layer::assets`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assets: Option<PathBuf>,
@@ -211,6 +219,7 @@ impl Default for Settings {
             key_file: PathBuf::from("arbiter.key"),
             record_dir: PathBuf::from("recordings"),
             outbox_dir: None,
+            services: None,
             assets: None,
             on_stop: OnStop::Abandon,
             verify: true,
@@ -254,6 +263,13 @@ impl Layer {
         // TOML's numbers are signed, so that a larger one could not be printed.
         range("seed", self.seed, 0, i64::MAX as u64);
         range("match_seconds", self.match_seconds.map(u64::from), 1, 86_400);
+        if let Some(url) = self.services.as_ref().filter(|url| !url.starts_with("http://")) {
+            wrong.push(Wrong {
+                field: "services",
+                expected: "an address such as http://127.0.0.1:7780".to_owned(),
+                found: url.clone(),
+            });
+        }
         wrong
     }
 
@@ -363,6 +379,7 @@ impl Settings {
             key_file,
             record_dir,
             outbox_dir,
+            services,
             assets,
             on_stop,
             verify,
@@ -399,6 +416,10 @@ impl Settings {
         set(&mut self.key_file, key_file);
         set(&mut self.record_dir, record_dir);
         set_some(&mut self.outbox_dir, outbox_dir);
+        set_some(&mut self.services, services);
+        if self.services.is_some() {
+            self.outbox_dir.get_or_insert_with(|| PathBuf::from("outbox"));
+        }
         set_some(&mut self.assets, assets);
         set(&mut self.on_stop, on_stop);
         set(&mut self.verify, verify);

@@ -12,12 +12,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, run_bots};
 use arbiter_replay::{ReplayError, VerifyReport};
+use arbiter_server::services::Services;
 use arbiter_server::stats::UnwrittenRecording;
 use arbiter_server::{Observer, OnStop, Server, ServerConfig, ServerHandle, SocketKind};
 use arbiter_sim::rules::{MatchSettings, Rules};
 use arbiter_sim::{BuildError, Map, Simulation};
 use arbiter_transport::conditioner::Profile;
 use arbiter_transport::{Counters, Key};
+use arbiter_web::ServiceKey;
 
 use crate::assets::Assets;
 use crate::config::{self, Settings};
@@ -224,6 +226,10 @@ impl Host {
         config.seed = settings.seed;
         config.record_dir = Some(settings.record_dir.clone());
         config.outbox_dir.clone_from(&settings.outbox_dir);
+        config.services = settings.services.as_ref().map(|url| {
+            let bearer = ServiceKey::derive(config.key.as_bytes()).bearer();
+            Services { url: url.clone(), bearer }
+        });
         config.matches = settings.matches;
         config.plugins = Arc::clone(&play.plugins);
         config.observer = watch.map(|watch| {

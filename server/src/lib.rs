@@ -22,6 +22,7 @@ pub mod outbox;
 pub mod pool;
 mod recorder;
 pub mod room;
+pub mod services;
 mod shard;
 pub mod socket;
 mod spare;
@@ -51,6 +52,7 @@ use crate::outbox::{Outbox, OutboxStats};
 use crate::pool::Pool;
 use crate::recorder::Recorder;
 use crate::room::{FromSocket, Room, RoomLink, Scripted};
+use crate::services::{Services, ShipStats, Shipping};
 use crate::shard::ShardLink;
 use crate::socket::overflow;
 use crate::socket::wait::waiting;
@@ -162,6 +164,8 @@ pub struct ServerConfig {
     /// Where the log of domain events is kept; `None` tells nobody. Needs [`Self::record_dir`]: nothing is told of a tick whose
     /// inputs are not on disk.
     pub outbox_dir: Option<PathBuf>,
+    /// Where the services are, which are brought what is in the outbox; `None` leaves it there.
+    pub services: Option<Services>,
     /// Stop after so many matches in all; 0 goes on.
     pub matches: u32,
     /// Between the end of a match and the start of the next.
@@ -214,6 +218,7 @@ impl ServerConfig {
             seed: None,
             record_dir: None,
             outbox_dir: None,
+            services: None,
             matches: 0,
             intermission: Duration::from_secs(3),
             plugins: Arc::new(|_| ()),
@@ -273,6 +278,11 @@ pub enum StartError {
         "events cannot be told of matches that are not recorded: set a folder for recordings with --record-dir, or no --outbox-dir"
     )]
     OutboxUnrecorded,
+    /// Services without events.
+    #[error(
+        "there is nothing to bring to the services without a log of events: set a folder for it with --outbox-dir, or no --services"
+    )]
+    ServicesWithoutOutbox,
     /// The match cannot be built.
     #[error(transparent)]
     Match(#[from] BuildError),
@@ -304,6 +314,8 @@ pub(crate) struct Shared {
     pub shards: Vec<ShardLink>,
     /// How the outbox does, if there is one.
     pub outbox: Option<Arc<OutboxStats>>,
+    /// How bringing it to the services does, if that is wished.
+    pub shipped: Option<Arc<ShipStats>>,
 }
 
 impl Shared {
@@ -312,6 +324,7 @@ impl Shared {
         config: ServerConfig,
         shards: Vec<ShardLink>,
         outbox: Option<Arc<OutboxStats>>,
+        shipped: Option<Arc<ShipStats>>,
     ) -> Result<(Arc<Self>, Vec<Receiver<FromSocket>>), BuildError> {
         let rooms = config.rooms.max(1);
         let (links, queues) = (0..rooms).map(|_| RoomLink::new(&config)).unzip();
@@ -328,6 +341,7 @@ impl Shared {
             directory: Directory::default(),
             shards,
             outbox,
+            shipped,
             config,
         };
         Ok((Arc::new(shared), queues))
@@ -412,7 +426,9 @@ impl Server {
 
         let outbox = outbox(&config)?;
         let stats = outbox.as_ref().map(|(outbox, _)| Arc::clone(&outbox.stats));
-        let (shared, queues) = Shared::new(config, shards, stats)?;
+        let shipping = shipping(&config)?;
+        let shipped = shipping.as_ref().map(|shipping| Arc::clone(&shipping.stats));
+        let (shared, queues) = Shared::new(config, shards, stats, shipped)?;
         let rooms = shared.rooms.len();
         let (outbox, outbox_thread) = outbox.unzip();
         let started = Recorder::start(Arc::clone(&shared), outbox);
@@ -431,7 +447,7 @@ impl Server {
         let operate = operate.transpose()?;
         let pool = start_rooms(&shared, queues, recorder)?;
         tracing::info!(address = %local_address, rooms, sockets = shared.shards.len(), "server started");
-        Ok(ServerHandle { shared, local_address, operate, pool: Some(pool), threads })
+        Ok(ServerHandle { shared, local_address, operate, pool: Some(pool), threads, shipping })
     }
 }
 
@@ -443,6 +459,14 @@ fn outbox(config: &ServerConfig) -> Result<Option<(Outbox, JoinHandle<()>)>, Sta
     }
     let error = |error| StartError::Outbox { path: path.clone(), error };
     Outbox::start(path).map(Some).map_err(error)
+}
+
+/// Begins to bring events to the services, if it is wished.
+fn shipping(config: &ServerConfig) -> Result<Option<Shipping>, StartError> {
+    let Some(services) = &config.services else { return Ok(None) };
+    let path = config.outbox_dir.as_ref().ok_or(StartError::ServicesWithoutOutbox)?;
+    let error = |error| StartError::Outbox { path: path.clone(), error };
+    Shipping::start(path, services).map(Some).map_err(error)
 }
 
 /// What each shard's transport is made from: what they must share, they share.
@@ -488,6 +512,7 @@ pub struct ServerHandle {
     operate: Option<Operate>,
     pool: Option<Pool>,
     threads: Vec<JoinHandle<()>>,
+    shipping: Option<Shipping>,
 }
 
 impl core::fmt::Debug for ServerHandle {
@@ -554,6 +579,8 @@ impl ServerHandle {
                 tracing::error!("a thread of the server panicked; its work is lost");
             }
         }
+        // Behind the thread that wrote the last results.
+        drop(self.shipping.take());
     }
 }
 

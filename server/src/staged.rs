@@ -73,7 +73,7 @@ impl Staged {
         let (_, waker) = waiting(config.sockets).map_err(StartError::Thread)?;
         let (link, orders) = ShardLink::new(waker, None);
         let server = ServerTransport::new(transport(&config, vec![address])?, epoch)?;
-        let (shared, queues) = Shared::new(ServerConfig { rooms: 1, ..config }, vec![link], None)?;
+        let (shared, queues) = Shared::new(ServerConfig { rooms: 1, ..config }, vec![link], None, None)?;
         let (recorder, _) = Recorder::start(Arc::clone(&shared), None).map_err(StartError::Thread)?;
         let rooms = queues.into_iter().map(|queue| Room::new(0, Arc::clone(&shared), queue, recorder.clone()));
         let mut rooms = rooms.collect::<Result<Vec<Room>, BuildError>>()?;

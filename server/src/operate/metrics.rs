@@ -4,6 +4,7 @@
 use core::fmt;
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -14,6 +15,7 @@ use crate::Shared;
 use crate::histogram::{BOUNDS_US, Histogram};
 use crate::outbox::OutboxStats;
 use crate::room::RoomLink;
+use crate::services::ShipStats;
 use crate::stats::{RoomStats, ServerStats};
 use crate::suspicion::Detector;
 
@@ -110,6 +112,9 @@ impl Collector for Figures {
         if let Some(outbox) = &shared.outbox {
             events(&mut to, outbox)?;
         }
+        if let Some(shipped) = &shared.shipped {
+            shipping(&mut to, shipped)?;
+        }
         network(&mut to, &stats)
     }
 }
@@ -142,6 +147,20 @@ fn events(to: &mut Writer<'_>, outbox: &OutboxStats) -> fmt::Result {
         outbox.waiting(),
     )?;
     to.gauge("outbox_stuck", "1 while the outbox takes nothing, and no match begins", outbox.is_stuck().into())
+}
+
+fn shipping(to: &mut Writer<'_>, shipped: &ShipStats) -> fmt::Result {
+    let figure = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+    let acknowledged = figure(&shipped.acknowledged);
+    to.counter("services_events", "Domain events that the services have acknowledged", acknowledged)?;
+    to.gauge(
+        "services_lag_events",
+        "Domain events in the outbox that the services do not have yet",
+        shipped.waiting(),
+    )?;
+    to.counter("services_failures", "Calls that brought no events to the services", figure(&shipped.failures))?;
+    let broken = shipped.broken.load(Ordering::Relaxed);
+    to.gauge("services_broken", "1 while the last such call failed", broken.into())
 }
 
 fn inputs_and_snapshots(to: &mut Writer<'_>, rooms: &[RoomStats]) -> fmt::Result {

@@ -8,6 +8,7 @@
 //! number of [`CONTRACTS`]. Who consumes ignores fields that it does not know, and stops at a type that it does not know if it
 //! keeps state: stepping over a fact is how two stores come to differ. Next: [`Envelope`], [`Event`], [`quarantine`].
 
+pub mod batch;
 pub mod catalogue;
 pub mod envelope;
 pub mod event_id;

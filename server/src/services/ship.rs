@@ -1,0 +1,161 @@
+//! Brings what is in the outbox to the services' log, in order, and remembers how far they have acknowledged it.
+//!
+//! A thread follows the outbox as any reader does and sends what is new in batches. The cursor `services` in the outbox's folder
+//! moves when the services say that a batch is on their disk, never before: what it has passed is final, and what it has not is
+//! sent again after any crash. The services know events by their names, so that twice is once.
+
+use core::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use arbiter_contracts::batch;
+use arbiter_eventlog::{Cursor, Folder, OpenError, Reader};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::{Client, Patience, Services};
+
+/// The cursor's name among the outbox's consumers.
+const CURSOR: &str = "services";
+
+/// Bytes of events that are read for one batch; a single event may have more, and goes alone.
+const BATCH_BYTES: usize = 256 << 10;
+
+/// Between two looks for something new.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// After so many failures in a row an operator is told, and then at each doubling.
+const TELL_AFTER: u32 = 4;
+
+/// When the server ends, what is left is tried for so long; the rest goes out with the next start.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// How shipping does.
+#[derive(Debug, Default)]
+pub(crate) struct ShipStats {
+    /// Position behind the last event that the services have.
+    pub acknowledged: AtomicU64,
+    /// Position behind the last event in the outbox.
+    pub end: AtomicU64,
+    pub failures: AtomicU64,
+    /// Whether the last call failed.
+    pub broken: AtomicBool,
+}
+
+impl ShipStats {
+    /// Events that the services do not have yet.
+    pub fn waiting(&self) -> u64 {
+        self.end.load(Ordering::Relaxed).saturating_sub(self.acknowledged.load(Ordering::Relaxed))
+    }
+}
+
+/// The thread; it ends once told to, after what it still can send.
+#[derive(Debug)]
+pub(crate) struct Shipping {
+    pub stats: Arc<ShipStats>,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Shipping {
+    /// Starts shipping the outbox in a folder, which must be there.
+    pub fn start(folder: &Path, services: &Services) -> Result<Self, OpenError> {
+        let disk = Folder::at(folder)?;
+        let (reader, cursor) = (Reader::open(disk.clone(), None)?, Cursor::open(&disk, CURSOR)?);
+        let stats = Arc::new(ShipStats::default());
+        stats.acknowledged.store(cursor.position(), Ordering::Relaxed);
+        stats.end.store(reader.end(), Ordering::Relaxed);
+        let (stop, stopped) = bounded(0);
+        let ship = Ship {
+            folder: folder.to_owned(),
+            reader,
+            cursor,
+            client: Client::new(services),
+            patience: Patience::default(),
+            stats: Arc::clone(&stats),
+        };
+        let run = move || ship.run(&stopped);
+        let thread = std::thread::Builder::new().name("ship".to_owned()).spawn(run)?;
+        Ok(Self { stats, stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Shipping {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        // It may have ended by itself.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+struct Ship {
+    folder: PathBuf,
+    reader: Reader<Folder>,
+    cursor: Cursor<Folder>,
+    client: Client,
+    patience: Patience,
+    stats: Arc<ShipStats>,
+}
+
+impl Ship {
+    fn run(mut self, stopped: &Receiver<()>) {
+        let mut wait = Duration::ZERO;
+        while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+            wait = match self.send() {
+                Ok(true) => Duration::ZERO,
+                Ok(false) => LOOK,
+                Err(why) => self.failed(&why),
+            };
+        }
+        // The outbox was closed before this was told to end: what is in it now is all.
+        let until = std::time::Instant::now() + ENDING;
+        while std::time::Instant::now() < until {
+            match self.send() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(why) => std::thread::sleep(self.failed(&why)),
+            }
+        }
+        let waiting = self.stats.waiting();
+        tracing::error!(waiting, "events are not with the services yet; they are sent when this server starts again");
+    }
+
+    /// Sends the next batch; whether there was one.
+    fn send(&mut self) -> Result<bool, String> {
+        let text = |error: OpenError| format!("{}: {error}", self.folder.display());
+        let end = self.reader.refresh().map_err(text)?;
+        self.stats.end.store(end, Ordering::Relaxed);
+        let from = self.cursor.position().max(self.reader.start());
+        if from >= end {
+            return Ok(false);
+        }
+        let mut records = Vec::new();
+        self.reader.read(from, BATCH_BYTES, &mut records).map_err(text)?;
+        let fits = batch::fitting(records.iter().map(|record| record.data.len()));
+        records.truncate(fits);
+        let Some(last) = records.last() else { return Ok(false) };
+        let next = last.position + 1;
+        let body = batch::encode(records.iter().map(|record| &record.data[..]));
+        self.client.call("POST", "/events", batch::CONTENT_TYPE, &body)?;
+        self.cursor.advance(next).map_err(|error| format!("{}: {error}", self.folder.display()))?;
+        self.stats.acknowledged.store(next, Ordering::Relaxed);
+        if self.stats.broken.swap(false, Ordering::Relaxed) && self.patience.failures() >= TELL_AFTER {
+            tracing::warn!("the services take events again");
+        }
+        self.patience.reset();
+        Ok(true)
+    }
+
+    fn failed(&mut self, why: &str) -> Duration {
+        self.stats.failures.fetch_add(1, Ordering::Relaxed);
+        self.stats.broken.store(true, Ordering::Relaxed);
+        let wait = self.patience.wait();
+        let failures = self.patience.failures();
+        if failures >= TELL_AFTER && failures.is_power_of_two() {
+            let waiting = self.stats.waiting();
+            tracing::error!(failures, waiting, "the services do not take events, which wait in the outbox: {why}");
+        }
+        wait
+    }
+}
