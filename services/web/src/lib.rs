@@ -19,7 +19,7 @@ mod server;
 mod trace;
 
 pub use caller::{Access, AccessDenied, Caller, ServiceKey, ServiceOnly};
-pub use extract::{Json, Path, Query};
+pub use extract::{Body, Json, Path, Query};
 pub use limits::Limits;
 pub use problem::Problem;
 pub use server::{Ready, Running, Service, serve};

@@ -133,7 +133,7 @@ pub enum OpenError {
 }
 
 /// Why a record was not taken.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum AppendError {
     /// The open batch is full.
     #[error("the open batch is full; commit it and append again")]
