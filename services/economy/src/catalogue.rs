@@ -7,6 +7,7 @@ use arbiter_ledger::{Asset, Name, Time};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::inventory::SLOT_NAME_BYTES_MAX;
 use crate::rewards::{BadRewards, DAY_MS, Reward, Rewards, When, Window};
 
 /// Assets, and offers, at most: a store that people look through has hundreds.
@@ -17,6 +18,12 @@ pub const GIVES_MAX: usize = 64;
 
 /// How many of an offer one player may be limited to: each is a claim that is kept for ever.
 pub const EACH_MAX: u32 = 16;
+
+/// Things in one place, and places of an inventory, at most.
+pub const COUNT_MAX: u32 = 1_000_000;
+
+/// Places of an inventory unless the catalogue says otherwise.
+pub const PLACES: u32 = 200;
 
 /// Bytes of an offer's name at most: it stands behind `purchase:` in the reason of its booking.
 pub const OFFER_NAME_BYTES_MAX: usize = arbiter_ledger::name::NAME_BYTES_MAX - REASON.len();
@@ -59,11 +66,24 @@ pub struct Offer {
     pub until: Time,
 }
 
+/// An asset that is a thing and not money.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// How many of it lie in one place of an inventory, from 1.
+    pub stack: u32,
+    /// The slot that it is worn in, if it is worn.
+    pub slot: Option<Name>,
+}
+
 /// A catalogue that makes sense.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Catalogue {
     /// All assets by name.
     pub assets: BTreeMap<Name, Asset>,
+    /// Those of them that are things, by name.
+    pub items: BTreeMap<Name, Item>,
+    /// Places of a player's inventory. Nothing is sold that would need more; what is earned is given all the same.
+    pub places_max: u32,
     /// What match results are worth.
     pub rewards: Rewards,
     /// What is for sale, by name.
@@ -73,6 +93,7 @@ pub struct Catalogue {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    places: Option<Count>,
     assets: Vec<FileAsset>,
     rewards: Vec<FileReward>,
     offers: Vec<FileOffer>,
@@ -83,6 +104,14 @@ struct File {
 struct FileAsset {
     name: Text,
     supply: Option<Amount>,
+    item: Option<FileItem>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileItem {
+    stack: Option<Count>,
+    slot: Option<Text>,
 }
 
 #[derive(Deserialize)]
@@ -141,6 +170,20 @@ impl TryFrom<u64> for Amount {
     }
 }
 
+/// How many lie in a place, and how many places there are.
+#[derive(Deserialize)]
+#[serde(try_from = "u64")]
+struct Count(u32);
+
+impl TryFrom<u64> for Count {
+    type Error = String;
+
+    fn try_from(count: u64) -> Result<Self, String> {
+        let fits = u32::try_from(count).ok().filter(|count| (1..=COUNT_MAX).contains(count));
+        fits.map(Self).ok_or_else(|| format!("{count} does not fit: it must be from 1 to {COUNT_MAX}"))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
 struct Date(Time);
@@ -185,15 +228,18 @@ impl Catalogue {
             BadCatalogue { file: file.to_owned(), line, what: format!("{}, at `{}`", error.code, there.trim()) }
         })?;
         let check = Check { file, text };
-        let assets = check.assets(parsed.assets)?;
+        let (assets, items) = check.assets(parsed.assets)?;
+        let places_max = parsed.places.map_or(PLACES, |Count(places)| places);
         let rewards = check.rewards(parsed.rewards, &assets)?;
         let offers = check.offers(parsed.offers, &assets)?;
-        Ok(Self { assets, rewards, offers })
+        Ok(Self { assets, items, places_max, rewards, offers })
     }
 }
 
 /// Characters of a line that are shown of what cannot be read.
 const SHOWN_CHARS: usize = 40;
+
+type AssetsAndItems = (BTreeMap<Name, Asset>, BTreeMap<Name, Item>);
 
 /// The lists of a catalogue.
 const LISTS: [&str; 3] = ["assets", "rewards", "offers"];
@@ -219,9 +265,9 @@ impl Check<'_> {
         BadCatalogue { file: self.file.to_owned(), line: found.unwrap_or(first) + 1, what }
     }
 
-    fn assets(&self, listed: Vec<FileAsset>) -> Result<BTreeMap<Name, Asset>, BadCatalogue> {
-        let mut assets = BTreeMap::new();
-        for (number, FileAsset { name: Text(name), supply }) in listed.into_iter().enumerate() {
+    fn assets(&self, listed: Vec<FileAsset>) -> Result<AssetsAndItems, BadCatalogue> {
+        let (mut assets, mut items) = (BTreeMap::new(), BTreeMap::new());
+        for (number, FileAsset { name: Text(name), supply, item }) in listed.into_iter().enumerate() {
             let supply = supply.map(|Amount(supply)| supply);
             if assets.insert(name.clone(), Asset { supply }).is_some() {
                 return Err(self.wrong(&name, format!("assets[{number}].name: there are two assets {name}")));
@@ -229,8 +275,15 @@ impl Check<'_> {
             if assets.len() > LISTED_MAX {
                 return Err(self.wrong(&name, format!("assets: there are more than {LISTED_MAX}")));
             }
+            let Some(FileItem { stack, slot }) = item else { continue };
+            let slot = slot.map(|Text(slot)| slot);
+            if slot.as_ref().is_some_and(|slot| slot.as_str().len() > SLOT_NAME_BYTES_MAX) {
+                let what = format!("a slot's name has at most {SLOT_NAME_BYTES_MAX} bytes");
+                return Err(self.wrong(&name, format!("assets[{number}].item.slot: {what}")));
+            }
+            items.insert(name, Item { stack: stack.map_or(1, |Count(stack)| stack), slot });
         }
-        Ok(assets)
+        Ok((assets, items))
     }
 
     fn known(&self, field: &str, asset: &Name, assets: &BTreeMap<Name, Asset>) -> Result<(), BadCatalogue> {

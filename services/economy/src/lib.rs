@@ -10,8 +10,10 @@
 //! limits stand in `docs/economy.md`, why it is so in `docs/decisions/ledger.md`.
 
 pub mod catalogue;
+mod digest;
 pub mod economy;
 pub mod error;
+pub mod inventory;
 mod recover;
 pub mod rewards;
 mod snapshot;
@@ -20,5 +22,6 @@ pub mod store;
 pub use catalogue::Catalogue;
 pub use economy::{Economy, Told};
 pub use error::{CommitFailed, ConsumeError, OpenFailed, SubmitError};
+pub use inventory::Inventory;
 pub use recover::Recovered;
 pub use rewards::{Reward, Rewards, When, Window};

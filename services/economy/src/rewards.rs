@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use arbiter_contracts::v1::{MatchEnded, PlayerResult};
-use arbiter_contracts::{Envelope, Event};
+use arbiter_contracts::{Attributes, Envelope, Event};
 use arbiter_ledger::{Account, Claim, Name, Order, Step, Time};
 use thiserror::Error;
+
+use crate::digest::Digest;
 
 /// Milliseconds of a day of UTC, which has no leap seconds here.
 pub(crate) const DAY_MS: u64 = 24 * 3600 * 1000;
@@ -154,27 +156,18 @@ impl Reward {
 
     /// What names the grant: event, window, player and reward. In a window the event does not count.
     fn claim(&self, event: &Envelope, time: Time, player: u64) -> Claim {
-        let mut hasher = blake3::Hasher::new_derive_key("arbiter economy 1 grant");
-        let mut part = |bytes: &[u8]| {
-            hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
-        };
-        let until = match self.window {
+        let digest = Digest::new("arbiter economy 1 grant");
+        let (digest, until) = match self.window {
             Window::Match => {
-                part(event.attributes.source.as_bytes());
-                part(event.attributes.id.as_bytes());
-                Time::NEVER
+                let Attributes { source, id, .. } = &event.attributes;
+                (digest.part(source).part(id), Time::NEVER)
             }
             Window::Day => {
                 let day = time.0 / DAY_MS;
-                part(b"day");
-                part(&day.to_le_bytes());
-                Time(day.saturating_add(1).saturating_mul(DAY_MS)).after(LATE_MS_MAX)
+                let end = Time(day.saturating_add(1).saturating_mul(DAY_MS));
+                (digest.part("day").part(day.to_le_bytes()), end.after(LATE_MS_MAX))
             }
         };
-        part(&player.to_le_bytes());
-        part(self.name.as_str().as_bytes());
-        let mut key = [0; 16];
-        key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        Claim { key: u128::from_le_bytes(key), until }
+        Claim { key: digest.part(player.to_le_bytes()).part(self.name.as_str()).number(), until }
     }
 }

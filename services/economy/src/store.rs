@@ -6,8 +6,10 @@ use arbiter_ledger::{Account, Asset, Claim, Command, Key, Name, Order, Step, Tim
 use thiserror::Error;
 
 use crate::catalogue::{Catalogue, Offer, REASON};
+use crate::digest::Digest;
 use crate::economy::{Economy, Told};
 use crate::error::SubmitError;
+use crate::inventory::Inventory;
 
 /// Why a purchase was not taken. Nothing happened, and nothing is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -18,6 +20,14 @@ pub enum PurchaseError {
     /// Not for sale at this time.
     #[error("the offer {0} is not for sale now: it is from {from} to {until} (milliseconds since 1970)", from = .1.0, until = .2.0)]
     NotNow(Name, Time, Time),
+    /// No place in the inventory.
+    #[error("the inventory would need {needed} places and has {max}: make room first")]
+    NoPlace {
+        /// Places that would be taken.
+        needed: u64,
+        /// Places that there are.
+        max: u32,
+    },
     /// The economy.
     #[error(transparent)]
     Submit(#[from] SubmitError),
@@ -47,7 +57,7 @@ pub enum RegisterError {
 impl<S: EventStore> Economy<S> {
     /// Makes the assets of a catalogue known that are not; `None` if all are.
     pub fn register(&mut self, catalogue: &Catalogue, time: Time) -> Result<Option<Told>, RegisterError> {
-        let (mut steps, mut hasher) = (Vec::new(), digest("arbiter economy 1 register"));
+        let (mut steps, mut digest) = (Vec::new(), Digest::new("arbiter economy 1 register"));
         for (name, Asset { supply }) in &catalogue.assets {
             match self.books.ledger.asset(name) {
                 Some(known) if known.supply == *supply => (),
@@ -55,7 +65,7 @@ impl<S: EventStore> Economy<S> {
                     return Err(RegisterError::Differs { name: name.clone(), known, listed: *supply });
                 }
                 None => {
-                    part(&mut hasher, name.as_str());
+                    digest = digest.part(name.as_str());
                     steps.push(Step::Register { asset: name.clone(), supply: *supply });
                 }
             }
@@ -63,7 +73,7 @@ impl<S: EventStore> Economy<S> {
         if steps.is_empty() {
             return Ok(None);
         }
-        let request = number(&hasher);
+        let request = digest.number();
         let time = time.max(self.books.ledger.time());
         let order = Order { subject: HOUSE, reason: reason(&[REGISTER]), claim: None, steps };
         // Asked again after a crash it is another request, and does nothing: what is known is left out.
@@ -79,9 +89,7 @@ impl<S: EventStore> Economy<S> {
         offer: &Name,
         time: Time,
     ) -> Result<Told, PurchaseError> {
-        let mut hasher = digest("arbiter economy 1 purchase");
-        part(&mut hasher, offer.as_str());
-        let request = number(&hasher);
+        let request = Digest::new("arbiter economy 1 purchase").part(offer.as_str()).number();
         let order = if self.books.ledger.answer(key).is_some() {
             // The ledger looks at the order of a new request only.
             Order { subject: key.owner(), reason: reason(&[REASON, offer.as_str()]), claim: None, steps: Vec::new() }
@@ -89,6 +97,11 @@ impl<S: EventStore> Economy<S> {
             let found = catalogue.offers.get(offer).ok_or_else(|| PurchaseError::NoSuchOffer(offer.clone()))?;
             if time < found.from || time >= found.until {
                 return Err(PurchaseError::NotNow(offer.clone(), found.from, found.until));
+            }
+            let inventory = Inventory::of(&self.books.ledger, catalogue, key.owner());
+            let needed = inventory.places_with(catalogue, &found.gives);
+            if needed > inventory.places().max(catalogue.places_max.into()) {
+                return Err(PurchaseError::NoPlace { needed, max: catalogue.places_max });
             }
             self.order(offer, found, key.owner(), time)
         };
@@ -114,10 +127,8 @@ impl<S: EventStore> Economy<S> {
     /// The first of a player's claims to an offer that is not taken; the last one if all are, which is then refused.
     fn next_claim(&self, offer: &Name, player: u64, most: u32, time: Time) -> Claim {
         let claim = |index: u32| {
-            let mut hasher = digest("arbiter economy 1 offer");
-            part(&mut hasher, offer.as_str());
-            hasher.update(&player.to_le_bytes()).update(&index.to_le_bytes());
-            number(&hasher)
+            let digest = Digest::new("arbiter economy 1 offer").part(offer.as_str());
+            digest.fixed(player.to_le_bytes()).fixed(index.to_le_bytes()).number()
         };
         let is_free = |key: &u128| self.books.ledger.claimed(*key).is_none_or(|until| until <= time);
         let key = (0..most).map(claim).find(is_free).unwrap_or_else(|| claim(most - 1));
@@ -131,18 +142,4 @@ const REGISTER: &str = "register";
 fn reason(parts: &[&str]) -> Name {
     let first = || parts[0].trim_end_matches(':').parse();
     parts.concat().parse().or_else(|_| first()).unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn digest(context: &'static str) -> blake3::Hasher {
-    blake3::Hasher::new_derive_key(context)
-}
-
-fn part(hasher: &mut blake3::Hasher, text: &str) {
-    hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
-}
-
-fn number(hasher: &blake3::Hasher) -> u128 {
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    u128::from_le_bytes(bytes)
 }

@@ -3,6 +3,7 @@
 //! What power losses at every write do to it stands in `tests/crash`.
 
 mod grants;
+mod inventory;
 mod recovery;
 mod store;
 mod writer;

@@ -9,12 +9,12 @@ use super::{House, NOW, gold, house, name, open};
 
 const CATALOGUE: &str = include_str!("../../../../assets/economy/catalogue.ron");
 
-fn shipped() -> Catalogue {
+pub(super) fn shipped() -> Catalogue {
     Catalogue::parse("assets/economy/catalogue.ron", CATALOGUE).unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 
 /// A shop whose player 1 has this much gold and as many gems.
-fn shop(riches: u64) -> House {
+pub(super) fn shop(riches: u64) -> House {
     let mut economy = open(&SimulatedDisk::default());
     economy.register(&shipped(), NOW).expect("it fits").expect("gems are new");
     economy.commit().expect("a disk that works");
@@ -27,7 +27,7 @@ fn shop(riches: u64) -> House {
     economy
 }
 
-fn buy(economy: &mut House, catalogue: &Catalogue, number: u128, offer: &str) -> Answer {
+pub(super) fn buy(economy: &mut House, catalogue: &Catalogue, number: u128, offer: &str) -> Answer {
     let told = economy.purchase(catalogue, Key::of(1, NOW, number), &name(offer), NOW).expect("it is taken");
     economy.commit().expect("a disk that works");
     match told.applied {
@@ -148,23 +148,26 @@ fn a_catalogue_that_changes_a_supply_is_refused() {
 #[test]
 fn what_is_wrong_is_named_with_its_line() {
     let cases = [
-        ("(name: \"gem\"),", "(name: \"gem stone\"),", 6, "gem stone"),
-        ("(name: \"gem\"),", "(name: \"gold\"),", 6, "two assets gold"),
-        ("supply: 100", "supply: 0", 8, "from 1 to"),
-        ("when: Won", "when: Lost", 12, "Lost"),
-        ("amount: 15, since", "amount: 15, sinse", 12, "sinse"),
-        ("amount: 25", "amount: -25", 18, "25"),
+        ("(name: \"gem\"),", "(name: \"gem stone\"),", 9, "gem stone"),
+        ("(name: \"gem\"),", "(name: \"gold\"),", 9, "two assets gold"),
+        ("supply: 100", "supply: 0", 13, "from 1 to"),
+        ("when: Won", "when: Lost", 17, "Lost"),
+        ("amount: 15, since", "amount: 15, sinse", 17, "sinse"),
+        ("amount: 25", "amount: -25", 25, "25"),
         (
             "price: (asset: \"gem\", amount: 25)",
             "price: (asset: \"gems\", amount: 25)",
-            18,
-            "offers[1].price.asset: gems",
+            25,
+            "offers[3].price.asset: gems",
         ),
-        ("each_max: 1),\n", "each_max: 17),\n", 18, "offers[1].each_max"),
-        ("gives: [(asset: \"gem\", amount: 10)]", "gives: []", 17, "offers[0].gives"),
-        ("until: \"2027-01-01\"", "until: \"2026-11-31\"", 21, "2026-11-31"),
-        ("until: \"2027-01-01\"", "until: \"2026-12-01\"", 19, "ends before it begins"),
-        ("name: \"first-of-day\"", "name: \"won\"", 13, "two rewards are called won"),
+        ("each_max: 1),\n", "each_max: 17),\n", 23, "offers[1].each_max"),
+        ("gives: [(asset: \"gem\", amount: 10)]", "gives: []", 24, "offers[2].gives"),
+        ("places: 200", "places: 0", 5, "from 1 to"),
+        ("stack: 5", "stack: 0", 12, "from 1 to"),
+        ("slot: \"head\"", "slot: \"the head\"", 13, "the head"),
+        ("until: \"2027-01-01\"", "until: \"2026-11-31\"", 28, "2026-11-31"),
+        ("until: \"2027-01-01\"", "until: \"2026-12-01\"", 26, "ends before it begins"),
+        ("name: \"first-of-day\"", "name: \"won\"", 18, "two rewards are called won"),
     ];
     for (right, wrong, line, what) in cases {
         assert!(CATALOGUE.contains(right), "{right}");
