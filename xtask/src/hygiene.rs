@@ -23,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("services/ledger", &[]),
     ("services/web", &[]),
     ("services/intake", &["contracts", "eventlog", "web"]),
-    ("services/economy", &["contracts", "eventlog", "ledger"]),
+    ("services/economy", &["contracts", "eventlog", "ledger", "web"]),
 ];
 
 /// Words in pieces, so that this file does not find itself.

@@ -170,6 +170,11 @@ impl<S: EventStore> Economy<S> {
         settled.then_some(&self.books.ledger)
     }
 
+    /// When the next hold comes back by itself: then [`Command::Elapse`] is worth submitting.
+    pub fn ledger_next_due(&self) -> Option<Time> {
+        self.books.ledger.next_due()
+    }
+
     /// The first position of a source that is to be read: everything before it was consumed or was worth nothing.
     pub fn cursor(&self, source: &Name) -> u64 {
         self.books.ledger.cursor(source)

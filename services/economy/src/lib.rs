@@ -3,16 +3,19 @@
 //!
 //! One truth, the log: each record of it is an entry of the ledger, at the position that is the entry's number, and says
 //! which position of which source it consumed, so that effect and cursor are one write. All that is in memory, and every
-//! snapshot, is made from it and can be thrown away. No socket, no thread and no clock is here: times are passed in.
+//! snapshot, is made from it and can be thrown away. Threads, sockets and clocks are in
+//! [`desk`] and [`http`] alone: everything else is passed its times.
 //!
 //! Next: [`Economy`] for the writer, [`rewards`] for what match results are worth,
 //! [`catalogue`] and [`store`] for what is for sale, [`error`] for what can go wrong. Shapes and
 //! limits stand in `docs/economy.md`, why it is so in `docs/decisions/ledger.md`.
 
 pub mod catalogue;
+pub mod desk;
 mod digest;
 pub mod economy;
 pub mod error;
+pub mod http;
 pub mod inventory;
 mod recover;
 pub mod rewards;

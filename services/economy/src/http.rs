@@ -1,0 +1,175 @@
+//! The economy over HTTP: the store, wallets, inventories, and what operators put right.
+//!
+//! Everything that is read here is what is on disk at that moment; nothing is eventual but grants, which follow the log of events:
+//! whoever has just brought a result asks with `after`.
+
+mod house;
+mod inventory;
+mod store;
+mod wallet;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arbiter_ledger::{Answer, Applied, Key, Receipt, Why};
+use arbiter_web::{Problem, Router, Service, routes};
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::desk::{Counter, DeskError};
+use crate::error::SubmitError;
+
+/// How long a request waits for events to be consumed.
+const AFTER_MAX: Duration = Duration::from_secs(2);
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// What the economy serves.
+pub fn service(counter: &Counter) -> Service {
+    let router = Router::new()
+        .routes(routes!(store::offers))
+        .routes(routes!(store::purchase))
+        .routes(routes!(wallet::wallet))
+        .routes(routes!(inventory::inventory))
+        .routes(routes!(inventory::wear))
+        .routes(routes!(house::look))
+        .routes(routes!(house::amend))
+        .with_state(counter.clone());
+    let asked = counter.clone();
+    Service { name: "economy", router, ready: Arc::new(move || asked.ready()) }
+}
+
+/// An amount of an asset, in its smallest unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Amount {
+    /// Name of the asset.
+    asset: String,
+    /// A whole number as a text, since many readers of JSON know only 53 bits.
+    amount: String,
+}
+
+impl From<&crate::catalogue::Sum> for Amount {
+    fn from(sum: &crate::catalogue::Sum) -> Self {
+        Self { asset: sum.asset.to_string(), amount: sum.amount.to_string() }
+    }
+}
+
+/// How new an answer must be.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct After {
+    /// Position of the log of events, as `POST /events` answers it: the answer knows what everything before it is worth.
+    after: Option<u64>,
+}
+
+impl After {
+    /// Waits until it is so.
+    async fn wait(&self, counter: &Counter) -> Result<(), Problem> {
+        let Some(after) = self.after else { return Ok(()) };
+        let consumed = async {
+            while counter.consumed() < after {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(AFTER_MAX, consumed).await.map_err(|_| {
+            let detail = format!("events are consumed up to {} and not to {after} yet: ask again", counter.consumed());
+            Problem::unavailable(detail, 1)
+        })
+    }
+}
+
+/// The name of a request: `Idempotency-Key`, a UUID of version 7.
+pub(crate) struct RequestKey(u128);
+
+impl RequestKey {
+    fn of(self, player: u64) -> Result<Key, Problem> {
+        Key::new(player, self.0).ok_or_else(no_key)
+    }
+}
+
+fn no_key() -> Problem {
+    Problem::bad_request(
+        "send Idempotency-Key: a new UUID of version 7 for each thing that is to be done, and the same one when it is sent again",
+    )
+}
+
+impl<S: Sync> FromRequestParts<S> for RequestKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let text = parts.headers.get("idempotency-key").and_then(|value| value.to_str().ok()).ok_or_else(no_key)?;
+        uuid(text.trim().trim_matches('"')).map(Self).ok_or_else(no_key)
+    }
+}
+
+/// The number of a UUID as RFC 9562 writes it.
+fn uuid(text: &str) -> Option<u128> {
+    let lengths = [8, 4, 4, 4, 12];
+    let parts: Vec<&str> = text.split('-').collect();
+    let fits = parts.len() == lengths.len()
+        && parts.iter().zip(lengths).all(|(part, length)| part.len() == length)
+        && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    fits.then(|| u128::from_str_radix(&parts.concat(), 16).ok()).flatten()
+}
+
+impl From<DeskError> for Problem {
+    fn from(error: DeskError) -> Self {
+        Problem::unavailable(error.to_string(), 1)
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        use arbiter_ledger::Unanswered;
+        let detail = error.to_string();
+        match error {
+            SubmitError::Unanswered(Unanswered::Conflict(_)) => Problem::conflict("key-used", detail),
+            SubmitError::Unanswered(Unanswered::TooOld(_)) => Problem::conflict("key-too-old", detail),
+            SubmitError::Unanswered(Unanswered::Ahead(_)) => Problem::bad_request(detail),
+            SubmitError::Unanswered(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail),
+            SubmitError::Full(_) | SubmitError::Stopped => Problem::unavailable(detail, 1),
+        }
+    }
+}
+
+/// The receipt of a request, or the problem that its refusal is.
+fn receipt(applied: &Applied) -> Result<Receipt, Problem> {
+    let answer: Option<Answer> = match applied {
+        Applied::New { entry, .. } => entry.answer(),
+        Applied::Known(answer) => Some(*answer),
+        Applied::Nothing => None,
+    };
+    let answer = answer.ok_or_else(|| Problem::unavailable("the request was not answered: ask again", 1))?;
+    answer.map_err(|refusal| {
+        let kind = match refusal.why {
+            Why::NotEnough => "not-enough",
+            Why::Claimed => "had-already",
+            Why::Supply => "sold-out",
+            Why::Frozen => "frozen",
+            _ => "refused",
+        };
+        Problem::conflict(kind, format!("{refusal}; the answer to this key stays: make a new one to try again"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_read_in_its_one_form() {
+        assert_eq!(uuid("017F22E2-79B0-7CC3-98C4-DC0C0C07398F"), Some(0x017F_22E2_79B0_7CC3_98C4_DC0C_0C07_398F));
+        for wrong in [
+            "",
+            "017F22E279B07CC398C4DC0C0C07398F",
+            "017F22E2-79B0-7CC3-98C4-DC0C0C07398",
+            "+17F22E2-79B0-7CC3-98C4-DC0C0C07398F",
+        ] {
+            assert_eq!(uuid(wrong), None, "{wrong}");
+        }
+    }
+}
