@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Which rooms a room may import. Who is not listed may import anything, and nothing may import it.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("shared/schema", &[]),
     ("shared/protocol", &["schema"]),
     ("shared/sim", &["schema"]),
@@ -22,6 +22,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("headless-client", &["schema", "sim", "protocol", "snapshot", "transport"]),
     ("services/ledger", &[]),
     ("services/web", &[]),
+    ("services/views", &["eventlog"]),
     ("services/economy", &["contracts", "eventlog", "ledger"]),
 ];
 
