@@ -202,6 +202,11 @@ impl Catalogue {
         Ok(Self { segments, places: Vec::new(), end })
     }
 
+    /// The log's name, which all segments carry.
+    pub fn id(&self) -> [u8; 16] {
+        self.segments.first().map_or([0; 16], |segment| segment.header.log_id)
+    }
+
     /// Position of the first record.
     pub fn start(&self) -> u64 {
         self.segments.first().map_or(0, |segment| segment.header.first)

@@ -209,6 +209,11 @@ impl<D: Disk> Log<D> {
         self.catalogue.end.position + u64::from(self.batched)
     }
 
+    /// What the log was named when it was made: random, the same in all segments and in copies.
+    pub fn id(&self) -> [u8; 16] {
+        self.catalogue.id()
+    }
+
     /// BLAKE3 over all that was stored: it names the log up to [`Self::acknowledged`].
     pub fn chain(&self) -> [u8; 32] {
         self.catalogue.end.chain

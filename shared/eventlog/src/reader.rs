@@ -30,6 +30,11 @@ impl<D: Disk> Reader<D> {
         Ok(Self { disk, masters, keys, marks, catalogue: proved.catalogue })
     }
 
+    /// What the log was named when it was made: see [`crate::Log::id`].
+    pub fn id(&self) -> [u8; 16] {
+        self.catalogue.id()
+    }
+
     /// Position of the first record.
     pub fn start(&self) -> u64 {
         self.catalogue.start()
