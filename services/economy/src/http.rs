@@ -12,13 +12,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arbiter_ledger::{Answer, Applied, Key, Receipt, Why};
+use arbiter_views::Queries;
 use arbiter_web::{Problem, Router, Service, routes};
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::LedgerView;
 use crate::desk::{Counter, DeskError};
 use crate::error::SubmitError;
 
@@ -29,18 +31,38 @@ const AFTER_MAX: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// What the economy serves.
-pub fn service(counter: &Counter) -> Service {
+pub fn service(counter: &Counter, view: &LedgerView) -> Service {
     let router = Router::new()
         .routes(routes!(store::offers))
         .routes(routes!(store::purchase))
         .routes(routes!(wallet::wallet))
+        .routes(routes!(wallet::transactions))
         .routes(routes!(inventory::inventory))
         .routes(routes!(inventory::wear))
         .routes(routes!(house::look))
         .routes(routes!(house::amend))
-        .with_state(counter.clone());
-    let asked = counter.clone();
-    Service { name: "economy", router, ready: Arc::new(move || asked.ready()) }
+        .with_state(Asked { counter: counter.clone(), transactions: view.queries() });
+    let (asked, view_ready) = (counter.clone(), view.ready());
+    Service { name: "economy", router, ready: Arc::new(move || asked.ready().and_then(|()| view_ready())) }
+}
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    counter: Counter,
+    transactions: Queries,
+}
+
+impl FromRef<Asked> for Counter {
+    fn from_ref(asked: &Asked) -> Self {
+        asked.counter.clone()
+    }
+}
+
+impl FromRef<Asked> for Queries {
+    fn from_ref(asked: &Asked) -> Self {
+        asked.transactions.clone()
+    }
 }
 
 /// An amount of an asset, in its smallest unit.

@@ -17,14 +17,17 @@ pub mod economy;
 pub mod error;
 pub mod http;
 pub mod inventory;
+mod ledger_view;
 mod recover;
 pub mod rewards;
 mod snapshot;
 pub mod store;
+pub mod transactions;
 
 pub use catalogue::Catalogue;
 pub use economy::{Economy, Told};
 pub use error::{CommitFailed, ConsumeError, OpenFailed, SubmitError};
 pub use inventory::Inventory;
+pub use ledger_view::{LedgerView, ViewError};
 pub use recover::Recovered;
 pub use rewards::{Reward, Rewards, When, Window};

@@ -1,0 +1,240 @@
+//! The economy as players and operators meet it: over HTTP, on real files, fed by a real log of events.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arbiter_contracts::v1::{MatchEnded, Outcome, PlayerResult};
+use arbiter_contracts::{Attributes, Envelope, event_id::log_id};
+use arbiter_economy::desk::{Desk, DeskConfig};
+use arbiter_economy::{Catalogue, LedgerView, http};
+use arbiter_eventlog::{Folder, Log, Options};
+use arbiter_ledger::{Key, Time};
+use arbiter_web::{Access, AccessDenied, Limits, Running, ServiceKey, serve};
+use serde_json::{Value, json};
+
+const CATALOGUE: &str = include_str!("../../../assets/economy/catalogue.ron");
+
+/// Tokens are the player's number: who is who is not what is tested here.
+struct Numbers;
+
+impl Access for Numbers {
+    fn player(&self, token: &str) -> Result<u64, AccessDenied> {
+        token.parse().map_err(|_| AccessDenied("not a number".to_owned()))
+    }
+}
+
+/// The economy with everything around it; fields are dropped in this order.
+struct Town {
+    server: Running,
+    _view: LedgerView,
+    _desk: Desk,
+    events: Log<Folder>,
+    /// When all matches end.
+    time: Duration,
+    folder: tempfile::TempDir,
+}
+
+fn open(folder: tempfile::TempDir) -> Town {
+    let catalogue = Catalogue::parse("catalogue.ron", CATALOGUE).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let path = |name: &str| -> PathBuf { folder.path().join(name) };
+    let events = Log::open(Folder::make(&path("events")).expect("made"), Options::default()).expect("a log").0;
+    let config = DeskConfig { folder: path("economy"), options: Options::default(), events: path("events"), catalogue };
+    let desk = Desk::start(config).expect("an economy");
+    let view = LedgerView::start(&path("economy"), path("economy.sqlite"), None).expect("a view");
+    let services = vec![http::service(&desk.counter(), &view)];
+    let (key, address) = (ServiceKey::derive(&[3; 32]), ([127, 0, 0, 1], 0).into());
+    let server = serve(address, services, key, Arc::new(Numbers), Limits::default()).expect("served");
+    Town { server, _view: view, _desk: desk, events, time: now(), folder }
+}
+
+fn town() -> Town {
+    open(tempfile::tempdir().expect("a folder"))
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970")
+}
+
+/// A new key, as a client makes one.
+fn key(number: u128) -> String {
+    let key = Key::of(1, Time(now().as_millis() as u64), number).uuid();
+    let text = format!("{key:032x}");
+    [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]].join("-")
+}
+
+impl Town {
+    /// A match in which the first player won; the position behind its event.
+    fn played(&mut self, number: u64, players: &[u64]) -> u64 {
+        let result = |(slot, player): (usize, &u64)| PlayerResult {
+            player: *player,
+            slot: slot as u32,
+            won: slot == 0,
+            ticks_played: 7_200,
+            ..PlayerResult::default()
+        };
+        let results = players.iter().enumerate().map(result).collect();
+        let event = MatchEnded { outcome: Outcome::Won.into(), results, ..MatchEnded::default() };
+        let (id, source) = (format!("{number:032x}-7200-0"), format!("/matches/{number:032x}"));
+        let attributes = Attributes { id, source, time: self.time, sequence: number, ..Attributes::default() };
+        let id = log_id(&attributes.source, &attributes.id);
+        let bytes = Envelope { attributes, event: event.into() }.encode().expect("an event");
+        self.events.append(id, &bytes).expect("taken");
+        self.events.commit().expect("a disk that works")
+    }
+
+    fn ask(&self, method: &str, path: &str, bearer: &str, key: &str, body: &Value) -> (u16, Value) {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.server.address))
+            .header("Authorization", format!("Bearer {bearer}"))
+            .header("Idempotency-Key", key)
+            .header("Content-Type", "application/json");
+        let mut answer = agent.run(request.body(body.to_string()).expect("a request")).expect("an answer");
+        let (status, text) = (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"));
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    fn get(&self, path: &str, player: u64) -> Value {
+        let (status, value) = self.ask("GET", path, &player.to_string(), "", &Value::Null);
+        assert_eq!(status, 200, "{path}: {value}");
+        value
+    }
+
+    fn service(&self, method: &str, path: &str) -> (u16, Value) {
+        self.ask(method, path, &ServiceKey::derive(&[3; 32]).bearer(), "", &Value::Null)
+    }
+
+    fn buy(&self, player: u64, key: &str, offer: &str) -> (u16, Value) {
+        self.ask("POST", "/store/purchase", &player.to_string(), key, &json!({ "offer": offer }))
+    }
+
+    fn gold(&self, player: u64, after: u64) -> String {
+        let wallet = self.get(&format!("/wallet/{player}?after={after}"), player);
+        let balances = wallet["balances"].as_array().expect("a list");
+        let gold = balances.iter().find(|balance| balance["asset"] == "gold");
+        gold.map_or("0", |gold| gold["amount"].as_str().expect("a text")).to_owned()
+    }
+}
+
+#[test]
+fn a_match_becomes_money_and_money_becomes_things() {
+    let mut town = town();
+    let position = town.played(1, &[7, 8]);
+    assert_eq!((town.gold(7, position), town.gold(8, position)), ("75".to_owned(), "60".to_owned()));
+    let (status, bought) = town.buy(7, &key(1), "azure");
+    assert_eq!((status, &bought["offer"]), (200, &json!("azure")));
+    let (status, _) = town.ask("PUT", "/inventory/7/worn/body", "7", &key(2), &json!({ "item": "skin.azure" }));
+    assert_eq!(status, 204);
+    let things = town.get("/inventory/7", 7);
+    assert_eq!((&things["worn"]["body"], &things["items"][0]["quantity"]), (&json!("skin.azure"), &json!("1")));
+    assert_eq!(town.gold(7, 0), "15");
+}
+
+#[test]
+fn a_purchase_that_is_sent_again_is_answered_the_same_and_done_once() {
+    let mut town = town();
+    let position = town.played(1, &[7]);
+    assert_eq!(town.gold(7, position), "75");
+    let key = key(1);
+    let first = town.buy(7, &key, "medkits");
+    assert_eq!(first.0, 200);
+    assert_eq!(town.buy(7, &key, "medkits"), first);
+    assert_eq!(town.gold(7, 0), "55");
+    let (status, problem) = town.buy(7, &key, "azure");
+    assert_eq!((status, &problem["type"]), (409, &json!("urn:arbiter:problem:key-used")));
+}
+
+#[test]
+fn what_cannot_be_bought_says_why() {
+    let mut town = town();
+    let position = town.played(1, &[7]);
+    assert_eq!(town.gold(7, position), "75");
+    let cases =
+        [("moon", 404, "no-such-offer"), ("gem-pouch", 409, "not-enough"), ("founders", 409, "not-for-sale-now")];
+    for (number, (offer, status, kind)) in (1..).zip(cases) {
+        let (found, problem) = town.buy(7, &key(number), offer);
+        assert_eq!((found, &problem["type"]), (status, &json!(format!("urn:arbiter:problem:{kind}"))), "{problem}");
+    }
+    assert_eq!(town.buy(7, "no key", "azure").0, 400);
+    let old = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
+    assert_eq!(town.buy(7, old, "azure").1["type"], "urn:arbiter:problem:key-too-old");
+}
+
+#[test]
+fn nobody_looks_into_another_players_pockets_or_spends_from_them() {
+    let town = town();
+    for path in ["/wallet/7", "/inventory/7", "/wallet/7/transactions"] {
+        assert_eq!(town.ask("GET", path, "8", "", &Value::Null).0, 403, "{path}");
+        assert_eq!(town.service("GET", path).0, 200, "{path}");
+    }
+    assert_eq!(town.ask("PUT", "/inventory/7/worn/body", "8", &key(1), &json!({ "item": null })).0, 403);
+    assert_eq!(town.ask("GET", "/economy", "7", "", &Value::Null).0, 403);
+    let bearer = ServiceKey::derive(&[3; 32]).bearer();
+    assert_eq!(town.ask("POST", "/store/purchase", &bearer, &key(2), &json!({ "offer": "azure" })).0, 403);
+}
+
+#[test]
+fn transactions_come_in_pages_the_newest_first() {
+    let mut town = town();
+    let position = town.played(1, &[7]);
+    assert_eq!(town.gold(7, position), "75");
+    for number in 0..3 {
+        assert_eq!(town.buy(7, &key(number), "medkits").0, 200);
+    }
+    let entry = town.get("/wallet/7", 7)["entry"].as_u64().expect("a number");
+    let (mut found, mut query) = (Vec::new(), format!("?limit=4&after={entry}"));
+    loop {
+        let page = town.get(&format!("/wallet/7/transactions{query}"), 7);
+        let movements = page["movements"].as_array().expect("a list");
+        assert!(movements.len() <= 4);
+        found.extend(movements.iter().map(|movement| {
+            let part = |name: &str| movement[name].as_str().expect("a text").to_owned();
+            (part("reason"), part("asset"), part("amount"), part("balance"))
+        }));
+        let Some(cursor) = page["cursor"].as_str() else { break };
+        query = format!("?limit=4&cursor={cursor}");
+    }
+    let row = |reason: &str, asset: &str, amount: &str, balance: &str| {
+        (reason.to_owned(), asset.to_owned(), amount.to_owned(), balance.to_owned())
+    };
+    assert_eq!(found.len(), 3 + 6);
+    assert_eq!(found[0], row("purchase:medkits", "medkit", "3", "9"));
+    assert_eq!(found[1], row("purchase:medkits", "gold", "-20", "15"));
+    assert_eq!(found[8], row("grant:played", "gold", "10", "10"));
+    assert_eq!(town.ask("GET", "/wallet/7/transactions?cursor=x", "7", "", &Value::Null).0, 400);
+    assert_eq!(town.ask("GET", "/wallet/7/transactions?limit=0", "7", "", &Value::Null).0, 400);
+}
+
+#[test]
+fn what_was_answered_is_still_so_after_the_process_ended() {
+    let mut town = town();
+    let position = town.played(1, &[7, 8]);
+    assert_eq!(town.gold(7, position), "75");
+    assert_eq!(town.buy(7, &key(1), "azure").0, 200);
+    let before = town.service("GET", "/economy").1;
+    let Town { server, _view, _desk, events, folder, .. } = town;
+    drop((server, _view, _desk, events));
+    let again = open(folder);
+    let after = again.service("GET", "/economy").1;
+    assert_eq!((&after["hash"], &after["history"]), (&before["hash"], &before["history"]));
+    assert_eq!(again.gold(7, position), "15");
+}
+
+#[test]
+fn a_result_that_is_told_twice_is_worth_something_once() {
+    let mut town = town();
+    town.played(1, &[7]);
+    let position = town.played(1, &[7]);
+    assert_eq!(position, 1, "the log knows it by its name");
+    let position = town.played(2, &[7]);
+    assert_eq!(town.gold(7, position), "100", "the first of the day is once a day");
+}
+
+#[test]
+fn asking_for_what_has_not_happened_is_answered_with_come_again() {
+    let town = town();
+    let (status, problem) = town.ask("GET", "/wallet/7?after=99", "7", "", &Value::Null);
+    assert_eq!((status, &problem["retry_after"]), (503, &json!(1)));
+}
