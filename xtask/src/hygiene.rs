@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Which rooms a room may import. Who is not listed may import anything, and nothing may import it.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("shared/schema", &[]),
     ("shared/protocol", &["schema"]),
     ("shared/sim", &["schema"]),
@@ -24,6 +24,8 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("services/web", &[]),
     ("services/intake", &["contracts", "eventlog", "web"]),
     ("services/economy", &["contracts", "eventlog", "ledger"]),
+    ("services/access", &["web"]),
+    ("services/join", &["access", "contracts", "web"]),
 ];
 
 /// Words in pieces, so that this file does not find itself.
