@@ -25,6 +25,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("services/intake", &["contracts", "eventlog", "web"]),
     ("services/views", &["eventlog"]),
     ("services/economy", &["contracts", "eventlog", "ledger", "views", "web"]),
+    ("services/access", &["web"]),
+    ("services/join", &["access", "contracts", "web"]),
+    ("services/persistence", &["contracts", "eventlog", "views", "web"]),
 ];
 
 /// Words in pieces, so that this file does not find itself.
