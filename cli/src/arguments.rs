@@ -12,6 +12,7 @@ use crate::bots_command::BotsArgs;
 use crate::config::Layer;
 use crate::log_command::LogArgs;
 use crate::replay_command::ReplayArgs;
+use crate::services_command::ServicesArgs;
 use crate::spectate::SpectateArgs;
 use crate::token_command::TokenCommand;
 
@@ -38,6 +39,11 @@ pub enum Command {
     /// stop it. Fails if a room panicked, or if a recording was not written or is not what was simulated. ARBITER_LOG=info
     /// tells more.
     Server(ServerArguments),
+    /// Run the services: accounts, joining, money, what players keep
+    ///
+    /// Game servers bring them what happens (arbiter server --services URL). Everything that is kept is in one folder and needs no other
+    /// server. SIGTERM and Ctrl-C stop it.
+    Services(ServicesArgs),
     /// Fill a running server with bots
     ///
     /// They play until the server says goodbye, the duration is over or Ctrl-C. Fails if one of them did not get to play to

@@ -18,6 +18,8 @@ pub mod plugins;
 pub mod replay_command;
 pub mod report;
 pub mod server_command;
+pub mod services;
+pub mod services_command;
 pub mod spectate;
 pub mod stop;
 pub mod token_command;
@@ -59,6 +61,7 @@ pub fn run(arguments: Arguments, plugins: Plugins) -> Result<ExitCode> {
     match arguments.command.unwrap_or_else(|| Command::Demo(DemoArguments::default())) {
         Command::Demo(arguments) => demo::run(&arguments, plugins, &Stop::listen()?),
         Command::Server(arguments) => server_command::run(arguments, plugins, &Stop::listen()?),
+        Command::Services(arguments) => services_command::run(&arguments, &Stop::listen()?),
         Command::Bots(arguments) => bots_command::run(&arguments, plugins, &Stop::listen()?),
         Command::Spectate(arguments) => spectate::run(&arguments, plugins, &Stop::listen()?),
         Command::Replay(arguments) => {

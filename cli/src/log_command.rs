@@ -107,7 +107,7 @@ pub fn run(args: &LogArgs) -> Result<ExitCode> {
     }
 }
 
-fn masters(file: Option<&Path>) -> Result<Option<Masters>> {
+pub(crate) fn masters(file: Option<&Path>) -> Result<Option<Masters>> {
     let Some(file) = file else { return Ok(None) };
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read the keys {}", file.display()))?;
     Masters::from_text(&text).map(Some).with_context(|| file.display().to_string())

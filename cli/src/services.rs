@@ -1,0 +1,174 @@
+//! The services in this process: the one place that starts them and knows how they fit together.
+//!
+//! Each of them has a folder of its own under one folder. The economy brings the log of events with it, since results are what it is
+//! for; the others follow that log, in the same process or in another one on the same machine.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use arbiter_access::{FetchConfig, Issuer, IssuerConfig, Verifier};
+use arbiter_economy::desk::{Desk, DeskConfig};
+use arbiter_economy::{Catalogue, LedgerView};
+use arbiter_eventlog::{Masters, Options};
+use arbiter_intake::Intake;
+use arbiter_transport::Key;
+use arbiter_web::{Limits, Running, ServiceKey, serve};
+use clap::ValueEnum;
+
+/// Name that access tokens carry.
+const ISSUER: &str = "arbiter";
+
+/// The log of events, in the services' folder.
+pub const EVENTS: &str = "events";
+/// The economy's own log, in the services' folder.
+pub const ECONOMY: &str = "economy";
+/// The view of transactions, in the services' folder.
+const TRANSACTIONS: &str = "views/transactions.sqlite";
+/// Keys of access tokens, in the services' folder.
+const ACCESS: &str = "access";
+
+/// Ids that logs of money and events keep: so many records are told apart when they come again, about 1.6 GB of memory when all
+/// are there.
+const IDS_MAX: usize = 32 << 20;
+
+/// What a process serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Role {
+    /// Events of game servers, the store, wallets and inventories
+    Economy,
+}
+
+/// What services are started with.
+#[derive(Debug, Clone)]
+pub struct ServicesSettings {
+    /// Where to listen; port 0 takes any.
+    pub bind: SocketAddr,
+    /// What to serve.
+    pub roles: Vec<Role>,
+    /// Folder of everything that is kept.
+    pub folder: PathBuf,
+    /// Folder of the catalogue and whatever else designers edit; `None` for what is built in.
+    pub assets: Option<PathBuf>,
+    /// Where access tokens' keys are published, for processes that do not make tokens themselves.
+    pub jwks: Option<String>,
+    /// Keys that seal the logs.
+    pub masters: Option<Masters>,
+}
+
+impl ServicesSettings {
+    /// All roles on any free port of this machine.
+    pub fn in_folder(folder: PathBuf) -> Self {
+        Self {
+            bind: SocketAddr::from(([127, 0, 0, 1], 0)),
+            roles: Role::value_variants().to_vec(),
+            folder,
+            assets: None,
+            jwks: None,
+            masters: None,
+        }
+    }
+
+    fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    fn options(&self) -> Options {
+        Options { ids_max: IDS_MAX, masters: self.masters.clone(), ..Options::default() }
+    }
+}
+
+/// Running services; dropping them ends them, behind what was asked. Who serves goes first, then who works.
+#[derive(Debug)]
+pub struct Services {
+    server: Running,
+    _economy: Option<Economy>,
+}
+
+#[derive(Debug)]
+struct Economy {
+    _view: LedgerView,
+    _desk: Desk,
+    _intake: Intake,
+}
+
+impl Services {
+    /// Starts them. `key` is that of the game servers, from which what services call each other with is derived.
+    pub fn start(settings: &ServicesSettings, key: &Key) -> Result<Self> {
+        let folder = &settings.folder;
+        let verifier = Arc::new(verifier(settings)?);
+        let mut served = Vec::new();
+        let economy = if settings.has(Role::Economy) {
+            let economy = Economy::start(settings)?;
+            served.push(economy._intake.service());
+            served.push(arbiter_economy::http::service(&economy._desk.counter(), &economy._view));
+            Some(economy)
+        } else {
+            None
+        };
+        let service_key = ServiceKey::derive(key.as_bytes());
+        let server = serve(settings.bind, served, service_key, verifier, Limits::default())
+            .with_context(|| format!("cannot serve on {}; choose another address with --bind", settings.bind))?;
+        tracing::info!(address = %server.address, folder = %folder.display(), "services are running");
+        Ok(Self { server, _economy: economy })
+    }
+
+    /// Where they are served.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// The same as game servers and clients are told it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+}
+
+impl Economy {
+    fn start(settings: &ServicesSettings) -> Result<Self> {
+        let folder = &settings.folder;
+        let (events, log) = (folder.join(EVENTS), folder.join(ECONOMY));
+        let intake = Intake::start(&events, settings.options())
+            .with_context(|| format!("the log of events in {} cannot be opened", events.display()))?;
+        let catalogue = catalogue(settings.assets.as_deref())?;
+        let config = DeskConfig { folder: log.clone(), options: settings.options(), events, catalogue };
+        let desk = Desk::start(config).with_context(|| format!("the economy in {} cannot be opened", log.display()))?;
+        let view = LedgerView::start(&log, folder.join(TRANSACTIONS), settings.masters.clone())
+            .with_context(|| format!("the view {TRANSACTIONS} in {} cannot be opened", folder.display()))?;
+        Ok(Self { _view: view, _desk: desk, _intake: intake })
+    }
+}
+
+/// Who access tokens belong to.
+fn verifier(settings: &ServicesSettings) -> Result<Verifier> {
+    if let Some(url) = &settings.jwks {
+        return Ok(Verifier::fetched(FetchConfig::new(url, ISSUER))?);
+    }
+    let folder = settings.folder.join(ACCESS);
+    let issuer = Issuer::open(IssuerConfig::new(&folder, ISSUER))
+        .with_context(|| format!("the keys of access tokens in {} cannot be opened", folder.display()))?;
+    Ok(Verifier::of(&Arc::new(issuer)))
+}
+
+/// The catalogue that is built in.
+const CATALOGUE: &str = include_str!("../../assets/economy/catalogue.ron");
+
+/// The catalogue of a folder of assets, or the one that is built in.
+pub fn catalogue(assets: Option<&Path>) -> Result<Catalogue> {
+    let path = assets.map(|assets| assets.join("economy/catalogue.ron"));
+    let Some(path) = path.filter(|path| path.exists()) else {
+        return Ok(Catalogue::parse("assets/economy/catalogue.ron", CATALOGUE)?);
+    };
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {name}"))?;
+    Ok(Catalogue::parse(&name, &text)?)
+}
+
+/// Whether roles and settings go together.
+pub(crate) fn check(settings: &ServicesSettings) -> Result<()> {
+    if settings.roles.is_empty() {
+        bail!("--roles: name at least one");
+    }
+    Ok(())
+}
