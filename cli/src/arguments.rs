@@ -11,6 +11,7 @@ use crate::assets::AssetsCommand;
 use crate::bots_command::BotsArgs;
 use crate::config::Layer;
 use crate::log_command::LogArgs;
+use crate::reconcile_command::ReconcileArgs;
 use crate::replay_command::ReplayArgs;
 use crate::services_command::ServicesArgs;
 use crate::spectate::SpectateArgs;
@@ -59,6 +60,10 @@ pub enum Command {
     Replay(ReplayArguments),
     /// Verify, show, follow, back up and restore a log of record
     Log(LogArgs),
+    /// Compare results, grants and ledger, and name every difference
+    ///
+    /// Reads all of the services' logs and changes nothing; they may run meanwhile. Exit status: 0 no difference, 1 some.
+    Reconcile(ReconcileArgs),
     /// Make a connect token for a player, or show what is in one
     #[command(subcommand)]
     Token(TokenCommand),

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod leaks;
 pub mod log_command;
 pub mod plugins;
+pub mod reconcile_command;
 pub mod replay_command;
 pub mod report;
 pub mod server_command;
@@ -68,6 +69,7 @@ pub fn run(arguments: Arguments, plugins: Plugins) -> Result<ExitCode> {
             replay_command::run(&arguments.replay, &host::Replaying::new(arguments.assets, plugins)?)
         }
         Command::Log(arguments) => log_command::run(&arguments),
+        Command::Reconcile(arguments) => reconcile_command::run(&arguments),
         Command::Token(command) => token_command::run(&command),
         Command::Assets(command) => assets::run(command),
     }

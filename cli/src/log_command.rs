@@ -195,7 +195,7 @@ fn print(records: &[Record], left: &mut u64, out: &mut impl Write) -> io::Result
     out.flush()
 }
 
-fn reader(folder: &Path, masters: Option<Masters>) -> Result<Reader<Folder>> {
+pub(crate) fn reader(folder: &Path, masters: Option<Masters>) -> Result<Reader<Folder>> {
     Reader::open(at(folder)?, masters).with_context(|| folder.display().to_string())
 }
 

@@ -18,6 +18,7 @@ pub mod error;
 pub mod http;
 pub mod inventory;
 mod ledger_view;
+pub mod reconcile;
 mod recover;
 pub mod rewards;
 mod snapshot;

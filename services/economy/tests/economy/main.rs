@@ -4,6 +4,7 @@
 
 mod grants;
 mod inventory;
+mod reconcile;
 mod recovery;
 mod store;
 mod writer;
