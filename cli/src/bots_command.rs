@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use arbiter_headless_client::bots::cheat::Cheat;
-use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, run_bots};
+use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, Door, run_bots};
 use arbiter_transport::conditioner::{Loss, Profile};
 use clap::{Args, ValueEnum};
 
@@ -93,8 +93,7 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
     let content = Content::with_plugins(Arc::new(assets.rules()?), Arc::new(assets.map(&args.map)?), plugins)?;
     let seed = args.seed.map_or_else(random_seed, Ok)?;
     let config = BotsConfig {
-        server,
-        key: read_key(&args.key_file)?,
+        door: Door::Key { server, key: read_key(&args.key_file)? },
         count: args.count,
         seed,
         duration: args.duration.map(|seconds| Duration::from_secs(seconds.into())),

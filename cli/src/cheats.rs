@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use arbiter_headless_client::bots::cheat::Cheat;
-use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content};
+use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, Door};
 use arbiter_schema::StableId;
 use arbiter_server::suspicion::{Anomaly, DETECTORS, Detector};
 use arbiter_server::{OnStop, Server, ServerConfig, ServerHandle};
@@ -219,8 +219,7 @@ pub fn play(play: &Play, plan: &Plan, run: impl FnOnce(&BotsConfig) -> Result<Bo
     }));
     let server = Server::start(config)?;
     let bots = BotsConfig {
-        server: server.local_address(),
-        key,
+        door: Door::Key { server: server.local_address(), key },
         count: plan.bots,
         seed: plan.seed,
         duration: Some(Duration::from_secs(plan.seconds.into())),

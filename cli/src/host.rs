@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, run_bots};
+use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, Door, run_bots};
 use arbiter_replay::{ReplayError, VerifyReport};
 use arbiter_server::services::Services;
 use arbiter_server::stats::UnwrittenRecording;
@@ -435,8 +435,7 @@ impl Bots {
     pub fn start(count: u16, server: SocketAddr, key: Key, seed: u64, link: Profile, play: &Play) -> Result<Self> {
         let content = Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), Arc::clone(&play.plugins))?;
         let config = BotsConfig {
-            server,
-            key,
+            door: Door::Key { server, key },
             count,
             seed,
             duration: None,

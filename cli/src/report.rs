@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use arbiter_headless_client::runner::{BotsConfig, Content};
+use arbiter_headless_client::runner::{BotsConfig, Content, Door};
 use arbiter_sim::Simulation;
 use arbiter_sim::rules::MatchSettings;
 use arbiter_transport::Key;
@@ -47,8 +47,7 @@ pub fn observe<T: Default + Send + 'static>(
     let key = Key::generate()?;
     let host = Host::observed(settings, play, key.clone(), observer).context("the server did not start")?;
     let bots = BotsConfig {
-        server: host.address(),
-        key,
+        door: Door::Key { server: host.address(), key },
         count: args.count,
         seed,
         duration: Some(Duration::from_secs(args.duration.unwrap_or(SECONDS).into())),

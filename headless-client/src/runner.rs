@@ -91,12 +91,28 @@ impl Content {
 /// Is shown each bot with its number behind each of its turns, on a thread of the run. It must be quick.
 pub type Watch = Arc<dyn Fn(u16, &Bot) + Send + Sync>;
 
+/// Gives the bot of a number a connect token, 2,048 bytes; why not, otherwise. Called on a thread of the run, once for each
+/// connection: at the beginning, and when a bot comes back.
+pub type Tickets = Arc<dyn Fn(u16) -> Result<Vec<u8>, String> + Send + Sync>;
+
+/// Where bots get their connect tokens.
+#[derive(Clone)]
+pub enum Door {
+    /// They make them, as a studio's backend would.
+    Key {
+        /// Where the server is.
+        server: SocketAddr,
+        /// The server's key.
+        key: Key,
+    },
+    /// They ask for them, as players do; a token says where its server is.
+    Tickets(Tickets),
+}
+
 /// A run of bots.
 pub struct BotsConfig {
-    /// Where the server is.
-    pub server: SocketAddr,
-    /// The key that tokens are made with.
-    pub key: Key,
+    /// Where connect tokens come from.
+    pub door: Door,
     /// How many bots, 1 to [`BOTS_MAX`].
     pub count: u16,
     /// Seeds all of them: bot `i` plays alike in every run with the same seed, as far as the network lets it.
@@ -159,6 +175,14 @@ pub enum BotsError {
     /// No token for them.
     #[error("no connect token: {0}; check the key file and the address")]
     Token(#[from] TokenError),
+    /// Nobody gives them one.
+    #[error("no connect token for bot {bot}: {why}")]
+    Ticket {
+        /// Which bot.
+        bot: u16,
+        /// Why.
+        why: String,
+    },
     /// No user data for their tokens.
     #[error("no connect token: {0}")]
     UserData(#[from] UserDataError),

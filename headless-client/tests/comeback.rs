@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
-use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, run_bots};
+use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, Door, run_bots};
 use arbiter_server::{OnStop, Server, ServerConfig};
 use arbiter_sim::{MatchSettings, Rules};
 use arbiter_transport::Key;
@@ -72,8 +72,7 @@ fn play(seconds: u64, script: &[(Duration, u8)]) -> BotsReport {
     let server = Server::start(config).expect("the server starts");
     let nat = Nat { inside, server: server.local_address(), ports: HashMap::new() };
     let bots = BotsConfig {
-        server: outside,
-        key,
+        door: Door::Key { server: outside, key },
         count: BOTS,
         seed: 5,
         duration: Some(Duration::from_secs(seconds)),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arbiter_headless_client::bots::Bot;
-use arbiter_headless_client::runner::{BotsConfig, Content, run_bots};
+use arbiter_headless_client::runner::{BotsConfig, Content, Door, run_bots};
 use arbiter_headless_client::world::{number, read};
 use arbiter_server::{Server, ServerConfig};
 use arbiter_sim::index::{Identity, Kind};
@@ -68,8 +68,7 @@ fn play(kill_cam: Duration, most: Duration) -> BTreeMap<u16, Shown> {
         }
     };
     let bots = BotsConfig {
-        server: server.local_address(),
-        key,
+        door: Door::Key { server: server.local_address(), key },
         count: BOTS,
         seed: 5,
         duration: Some(most),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, run_bots};
+use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, Door, run_bots};
 use arbiter_server::{OnStop, Server, ServerConfig, ServerHandle};
 use arbiter_sim::map::{Shape, Solid, Spawn, Volume, Waypoint};
 use arbiter_sim::{Map, MatchSettings, Rules};
@@ -50,8 +50,7 @@ impl Run {
 
     fn bots(&self, count: u16, seconds: u64, link: Profile) -> BotsReport {
         let config = BotsConfig {
-            server: self.server.local_address(),
-            key: self.key.clone(),
+            door: Door::Key { server: self.server.local_address(), key: self.key.clone() },
             count,
             seed: 1,
             duration: Some(Duration::from_secs(seconds)),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arbiter_headless_client::client::Stage;
 use arbiter_headless_client::runner::spectator::{SpectatorConfig, run_spectator};
-use arbiter_headless_client::runner::{BotsConfig, Content, run_bots};
+use arbiter_headless_client::runner::{BotsConfig, Content, Door, run_bots};
 use arbiter_headless_client::world::{number, read};
 use arbiter_protocol::Target;
 use arbiter_server::{Server, ServerConfig};
@@ -32,8 +32,7 @@ fn it_is_shown_everybody_then_one_and_everybody_again_over_a_link_that_loses() {
     (config.spectators_max, config.spectator_delay) = (1, Duration::from_millis(300));
     let server = Server::start(config).expect("the server starts");
     let bots = BotsConfig {
-        server: server.local_address(),
-        key: key.clone(),
+        door: Door::Key { server: server.local_address(), key: key.clone() },
         count: BOTS,
         seed: 5,
         duration: None,

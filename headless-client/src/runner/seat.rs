@@ -1,16 +1,15 @@
 //! A bot with its connection: from its first token to its goodbye, and back when the connection is lost.
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use arbiter_protocol::{Goodbye, GoodbyeReason, KIND_INPUT, Notice, Outcome, ServerMessage, UserData};
 use arbiter_sim::Loadout;
 use arbiter_transport::conditioner::Profile;
-use arbiter_transport::{Body, ClientConnection, ClientEvent, DisconnectReason, Key, TokenError, mint_token, token};
+use arbiter_transport::{Body, ClientConnection, ClientEvent, DisconnectReason, TokenError, mint_token, token};
 
 use super::feel::FeelLog;
 use super::line::{Line, hear};
-use super::{BUILD, BotsConfig, BotsError, PREDICTING_BOTS_MAX, hero_of};
+use super::{BUILD, BotsConfig, BotsError, Door, PREDICTING_BOTS_MAX, hero_of};
 use crate::bots::Bot;
 use crate::bots::brain::Surroundings;
 use crate::client::Stage;
@@ -19,18 +18,26 @@ use crate::comeback::{Comeback, Step, WINDOW};
 /// What makes connections of the same player.
 struct Ticket {
     player: u64,
-    server: SocketAddr,
-    key: Key,
+    door: Door,
     link: Profile,
     seed: u64,
 }
 
 impl Ticket {
     fn connect(&self, number: u16, now: Duration) -> Result<Line, BotsError> {
-        let user_data = UserData { player: self.player, build: BUILD.into(), ..UserData::default() }.encode()?;
-        let token = mint_token(&self.key, &[self.server], &user_data, token::LIFETIME, now)?;
-        let connection = ClientConnection::new(&token[..], now)?;
-        let line = Line::open(connection, self.server, self.link, self.seed);
+        let connection = match &self.door {
+            Door::Key { server, key } => {
+                let user_data =
+                    UserData { player: self.player, build: BUILD.into(), ..UserData::default() }.encode()?;
+                ClientConnection::new(&mint_token(key, &[*server], &user_data, token::LIFETIME, now)?[..], now)?
+            }
+            Door::Tickets(tickets) => {
+                let token = tickets(number).map_err(|why| BotsError::Ticket { bot: number, why })?;
+                ClientConnection::new(&token, now)?
+            }
+        };
+        let server = connection.server_address();
+        let line = Line::open(connection, server, self.link, self.seed);
         line.map_err(|error| BotsError::Socket { bot: number, error })
     }
 }
@@ -71,7 +78,7 @@ impl Seat {
         let content = &config.content;
         let hero = hero_of(number, config.seed, content.rules.heroes.len());
         let seed = config.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(number));
-        let ticket = Ticket { player, server: config.server, key: config.key.clone(), link: config.link, seed };
+        let ticket = Ticket { player, door: config.door.clone(), link: config.link, seed };
         let line = ticket.connect(number, now)?;
         let mut bot = Bot::new(&content.registry, content.rules.clone(), Loadout { hero, team: 0 }, seed);
         if let Some(cheat) = config.cheat.filter(|_| number < config.cheaters) {
