@@ -15,6 +15,7 @@ use clap::{Args, ValueEnum};
 use crate::arguments::server_address;
 use crate::assets::Assets;
 use crate::keys::{random_seed, read_key};
+use crate::lobby::Lobby;
 use crate::plugins::Plugins;
 use crate::stop::Stop;
 
@@ -30,6 +31,9 @@ pub struct BotsArgs {
     /// Where the server is: name or IP address, and UDP port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7777")]
     pub server: String,
+    /// Address of the services, as http://127.0.0.1:7780: bots log in and join there, as players do, in place of --server and --key-file
+    #[arg(long, value_name = "URL", env = "ARBITER_SERVICES", conflicts_with_all = ["server", "report"])]
+    pub services: Option<String>,
     /// Development key of the server, as `arbiter server --key-file` makes it
     #[arg(long, value_name = "FILE", env = "ARBITER_KEY_FILE", default_value = "arbiter.key")]
     pub key_file: PathBuf,
@@ -88,12 +92,21 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
         Some(Report::Cheats) => return crate::cheats::run(args, plugins, stop),
         None => {}
     }
-    let server = server_address(&args.server)?;
     let assets = Assets::from_folder(args.assets.clone())?;
     let content = Content::with_plugins(Arc::new(assets.rules()?), Arc::new(assets.map(&args.map)?), plugins)?;
     let seed = args.seed.map_or_else(random_seed, Ok)?;
+    let (door, place) = match &args.services {
+        Some(url) => {
+            let (tickets, _) = Lobby::new(url).tickets(move |bot| format!("bot-{seed}-{bot}"));
+            (Door::Tickets(tickets), url.clone())
+        }
+        None => {
+            let server = server_address(&args.server)?;
+            (Door::Key { server, key: read_key(&args.key_file)? }, server.to_string())
+        }
+    };
     let config = BotsConfig {
-        door: Door::Key { server, key: read_key(&args.key_file)? },
+        door,
         count: args.count,
         seed,
         duration: args.duration.map(|seconds| Duration::from_secs(seconds.into())),
@@ -104,7 +117,7 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
         cheaters: args.cheaters.unwrap_or(args.count),
         watch: None,
     };
-    println!("{} bots, seed {seed}, on {server}", args.count);
+    println!("{} bots, seed {seed}, on {place}", args.count);
     let report = run_until_told(&config, stop)?;
     tell(&report);
     Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

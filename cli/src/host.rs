@@ -432,10 +432,10 @@ pub struct Bots {
 
 impl Bots {
     /// Starts them, each on a link of its own.
-    pub fn start(count: u16, server: SocketAddr, key: Key, seed: u64, link: Profile, play: &Play) -> Result<Self> {
+    pub fn start(count: u16, door: Door, seed: u64, link: Profile, play: &Play) -> Result<Self> {
         let content = Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), Arc::clone(&play.plugins))?;
         let config = BotsConfig {
-            door: Door::Key { server, key },
+            door,
             count,
             seed,
             duration: None,

@@ -13,6 +13,7 @@ pub mod fight;
 pub mod host;
 pub mod keys;
 pub mod leaks;
+pub mod lobby;
 pub mod log_command;
 pub mod plugins;
 pub mod reconcile_command;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use arbiter_headless_client::runner::Door;
 use arbiter_transport::Key;
 
 use crate::arguments::{DemoArguments, SummaryForm};
@@ -68,7 +69,7 @@ pub fn run(arguments: &DemoArguments, plugins: Plugins, stop: &Stop) -> Result<E
     let watch = Arc::new(Watch::default());
     let host =
         Host::start(&settings, &play, key.clone(), Some(Arc::clone(&watch))).context("the server did not start")?;
-    let bots = Bots::start(arguments.bots, host.address(), key, seed, arguments.link, &play)?;
+    let bots = Bots::start(arguments.bots, Door::Key { server: host.address(), key }, seed, arguments.link, &play)?;
     let mode = rules.modes.iter().find(|mode| mode.name == arguments.mode);
     let mut model =
         ViewModel::new(Arc::clone(&map), mode.map_or_else(String::new, |mode| mode.title.clone()), arguments.tick_rate);
