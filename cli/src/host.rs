@@ -19,7 +19,6 @@ use arbiter_sim::rules::{MatchSettings, Rules};
 use arbiter_sim::{BuildError, Map, Simulation};
 use arbiter_transport::conditioner::Profile;
 use arbiter_transport::{Counters, Key};
-use arbiter_web::ServiceKey;
 
 use crate::assets::Assets;
 use crate::config::{self, Settings};
@@ -226,10 +225,10 @@ impl Host {
         config.seed = settings.seed;
         config.record_dir = Some(settings.record_dir.clone());
         config.outbox_dir.clone_from(&settings.outbox_dir);
-        config.services = settings.services.as_ref().map(|url| {
-            let bearer = ServiceKey::derive(config.key.as_bytes()).bearer();
-            Services { url: url.clone(), bearer }
-        });
+        config.services = settings
+            .services
+            .as_ref()
+            .map(|url| Services { url: url.clone(), bearer: crate::services::bearer(&config.key) });
         config.matches = settings.matches;
         config.plugins = Arc::clone(&play.plugins);
         config.observer = watch.map(|watch| {

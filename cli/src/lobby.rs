@@ -61,6 +61,31 @@ struct Balance {
 }
 
 #[derive(Deserialize)]
+struct Inventory {
+    items: Vec<Thing>,
+}
+
+#[derive(Deserialize)]
+struct Thing {
+    item: String,
+    quantity: String,
+}
+
+#[derive(Deserialize)]
+struct Bought {
+    transaction: String,
+}
+
+/// What became of a purchase. It is final.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purchase {
+    /// Paid and delivered, under this number.
+    Done(String),
+    /// Neither; why.
+    Refused(String),
+}
+
+#[derive(Deserialize)]
 struct Extent {
     position: u64,
 }
@@ -99,10 +124,35 @@ impl Lobby {
 
     /// What a player has of each money, once everything before a position of the log of events is in it.
     pub fn wallet(&self, session: &Session, after: u64) -> Result<BTreeMap<String, i64>> {
-        let path = format!("/wallet/{}?after={after}", session.player);
-        let wallet: Wallet = self.patiently(|| self.call("GET", &path, &session.token, None))?;
+        self.wallet_of(session.player, &session.token, after)
+    }
+
+    /// The same for whoever may see it: `bearer` is the player's token, or a service's.
+    pub fn wallet_of(&self, player: u64, bearer: &str, after: u64) -> Result<BTreeMap<String, i64>> {
+        let path = format!("/wallet/{player}?after={after}");
+        let wallet: Wallet = self.patiently(|| self.call("GET", &path, bearer, None))?;
         let amount = |Balance { asset, amount }| Ok((asset, amount.parse().context("an amount is no number")?));
         wallet.balances.into_iter().map(amount).collect()
+    }
+
+    /// How many a player has of each item, likewise.
+    pub fn inventory_of(&self, player: u64, bearer: &str, after: u64) -> Result<BTreeMap<String, i64>> {
+        let path = format!("/inventory/{player}?after={after}");
+        let inventory: Inventory = self.patiently(|| self.call("GET", &path, bearer, None))?;
+        let count = |Thing { item, quantity }| Ok((item, quantity.parse().context("a quantity is no number")?));
+        inventory.items.into_iter().map(count).collect()
+    }
+
+    /// Buys something under a key; an error is no answer, and the same may be asked again.
+    pub fn purchase(&self, session: &Session, key: &str, offer: &str) -> Result<Purchase> {
+        let body = json!({ "offer": offer });
+        let asked: Result<Bought, Refused> =
+            self.call_with("POST", "/store/purchase", &session.token, Some(&body), Some(key))?;
+        match asked {
+            Ok(Bought { transaction }) => Ok(Purchase::Done(transaction)),
+            Err(Refused { status: 409, detail }) => Ok(Purchase::Refused(detail)),
+            Err(Refused { status, detail }) => bail!("{} answers {status}: {detail}", self.url),
+        }
     }
 
     /// Position of the log of events; `bearer` is a service's.
@@ -148,11 +198,26 @@ impl Lobby {
         bearer: &str,
         body: Option<&Value>,
     ) -> Result<Result<T, Refused>> {
+        self.call_with(method, path, bearer, body, None)
+    }
+
+    fn call_with<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        bearer: &str,
+        body: Option<&Value>,
+        key: Option<&str>,
+    ) -> Result<Result<T, Refused>> {
         let request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
             .header("Authorization", format!("Bearer {bearer}"))
             .header("Content-Type", "application/json");
+        let request = match key {
+            Some(key) => request.header("Idempotency-Key", key),
+            None => request,
+        };
         let body = body.map(Value::to_string).unwrap_or_default();
         let failed = || format!("the services at {} do not answer; is arbiter services running?", self.url);
         let mut answer = self.agent.run(request.body(body)?).with_context(failed)?;

@@ -140,6 +140,11 @@ impl Economy {
     }
 }
 
+/// What services and game servers of one installation call each other with; a secret.
+pub fn bearer(key: &Key) -> String {
+    ServiceKey::derive(key.as_bytes()).bearer()
+}
+
 /// Who access tokens belong to.
 fn verifier(settings: &ServicesSettings) -> Result<Verifier> {
     if let Some(url) = &settings.jwks {

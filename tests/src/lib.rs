@@ -16,9 +16,10 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        // This test lies in target/PROFILE/deps, the program in target/PROFILE.
+        // A test lies in target/PROFILE/deps, the program in target/PROFILE, and so do other programs that start it.
         let me = std::env::current_exe().expect("a test has a path");
-        let folder = me.parent().and_then(Path::parent).expect("a test lies in deps");
+        let folder = me.parent().expect("a test lies in a folder");
+        let folder = if folder.ends_with("deps") { folder.parent().expect("deps lies in a profile") } else { folder };
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--package", "arbiter-cli", "--bin", "arbiter"]);
         if folder.file_name().is_some_and(|name| name == "release") {

@@ -4,6 +4,7 @@
 //! A chore installs what it needs, says what it does as it goes, and fails on a part that is missing: it never skips one.
 
 mod advisories;
+mod chaos;
 mod crash;
 mod determinism;
 mod flood;
@@ -32,6 +33,8 @@ enum Chore {
     Determinism(determinism::Args),
     /// Loses power at every write between a match's result and a wallet, and counts what is lost or done twice.
     Crash(crash::Args),
+    /// Kill real processes at random, and compare what was told and answered with the wallets
+    Chaos(chaos::Args),
     /// Lets libFuzzer look for bytes that break a decoder.
     Fuzz(fuzz::Args),
     /// Floods a server with hostile packets while bots play on it, and tells what the players lose.
@@ -45,6 +48,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Test(args) => test::run(&args),
         Chore::Determinism(args) => determinism::run(&args),
         Chore::Crash(args) => crash::run(&args),
+        Chore::Chaos(args) => chaos::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Flood(args) => flood::run(&args),
         Chore::Maps(args) => maps::run(&args),

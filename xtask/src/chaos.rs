@@ -1,0 +1,35 @@
+//! `cargo xtask chaos`: real processes under load, killed at random, and every result and purchase in the wallets once. What is
+//! played and compared is the package `tests/chaos`; this builds it and plays as many rounds as are wanted.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::shell;
+
+/// How many, and of which seed.
+#[derive(Debug, Parser)]
+pub struct Args {
+    /// Rounds: one kill each, of a server, of the services, or of both; a round takes some 4 seconds.
+    #[arg(long, default_value_t = 200)]
+    runs: u32,
+    /// Seed of who is killed and when.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Keeps everything in this folder, which must be empty, rather than in a temporary one.
+    #[arg(long)]
+    keep: Option<PathBuf>,
+}
+
+/// Runs the chore.
+pub fn run(args: &Args) -> Result<()> {
+    let packages = ["-p", "arbiter-chaos", "-p", "arbiter-cli"];
+    shell::run(&mut shell::cargo(&[&["build", "--quiet", "--locked", "--release"], &packages[..]].concat()))?;
+    let mut chaos = shell::program(shell::target_dir().join("release").join("chaos"));
+    chaos.args(["--rounds", &args.runs.to_string(), "--seed", &args.seed.to_string()]);
+    if let Some(folder) = &args.keep {
+        chaos.arg("--keep").arg(folder);
+    }
+    shell::run(&mut chaos)
+}
