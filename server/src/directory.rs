@@ -17,6 +17,11 @@ impl Directory {
         self.list().get(&player).copied()
     }
 
+    /// All places, by player and room.
+    pub fn places(&self) -> Vec<(u64, u16)> {
+        self.list().iter().map(|(player, room)| (*player, *room)).collect()
+    }
+
     pub fn enter(&self, player: u64, room: u16) {
         if player != 0 {
             self.list().insert(player, room);

@@ -52,7 +52,7 @@ use crate::outbox::{Outbox, OutboxStats};
 use crate::pool::Pool;
 use crate::recorder::Recorder;
 use crate::room::{FromSocket, Room, RoomLink, Scripted};
-use crate::services::{Services, ShipStats, Shipping};
+use crate::services::{RegisterStats, Registering, Services, ShipStats, Shipping};
 use crate::shard::ShardLink;
 use crate::socket::overflow;
 use crate::socket::wait::waiting;
@@ -164,7 +164,7 @@ pub struct ServerConfig {
     /// Where the log of domain events is kept; `None` tells nobody. Needs [`Self::record_dir`]: nothing is told of a tick whose
     /// inputs are not on disk.
     pub outbox_dir: Option<PathBuf>,
-    /// Where the services are, which are brought what is in the outbox; `None` leaves it there.
+    /// Where the services are, which are brought what is in the outbox and told what this server hosts; `None` tells them nothing.
     pub services: Option<Services>,
     /// Stop after so many matches in all; 0 goes on.
     pub matches: u32,
@@ -283,6 +283,12 @@ pub enum StartError {
         "there is nothing to bring to the services without a log of events: set a folder for it with --outbox-dir, or no --services"
     )]
     ServicesWithoutOutbox,
+    /// Players cannot be sent here.
+    #[error("the services cannot send players to {address}: say where they reach this server with --public-addresses")]
+    Unreachable {
+        /// Which.
+        address: SocketAddr,
+    },
     /// The match cannot be built.
     #[error(transparent)]
     Match(#[from] BuildError),
@@ -316,6 +322,8 @@ pub(crate) struct Shared {
     pub outbox: Option<Arc<OutboxStats>>,
     /// How bringing it to the services does, if that is wished.
     pub shipped: Option<Arc<ShipStats>>,
+    /// How telling them of this server does.
+    pub registering: RegisterStats,
 }
 
 impl Shared {
@@ -342,6 +350,7 @@ impl Shared {
             shards,
             outbox,
             shipped,
+            registering: RegisterStats::default(),
             config,
         };
         Ok((Arc::new(shared), queues))
@@ -413,7 +422,11 @@ impl Server {
         if public_addresses.is_empty() {
             public_addresses.push(local_address);
         }
-        let transport = transport(&config, public_addresses)?;
+        let unreachable = public_addresses.iter().find(|address| address.ip().is_unspecified());
+        if let (Some(address), Some(_)) = (unreachable, &config.services) {
+            return Err(StartError::Unreachable { address: *address });
+        }
+        let transport = transport(&config, public_addresses.clone())?;
         let epoch = shard::epoch();
         let (mut shards, mut parts) = (Vec::new(), Vec::new());
         for (number, socket) in (0..).zip(sockets) {
@@ -446,8 +459,11 @@ impl Server {
         });
         let operate = operate.transpose()?;
         let pool = start_rooms(&shared, queues, recorder)?;
+        let services = shared.config.services.as_ref();
+        let registering = services.map(|services| Registering::start(&shared, services, public_addresses));
+        let registering = registering.transpose()?;
         tracing::info!(address = %local_address, rooms, sockets = shared.shards.len(), "server started");
-        Ok(ServerHandle { shared, local_address, operate, pool: Some(pool), threads, shipping })
+        Ok(ServerHandle { shared, local_address, operate, pool: Some(pool), threads, shipping, registering })
     }
 }
 
@@ -513,6 +529,7 @@ pub struct ServerHandle {
     pool: Option<Pool>,
     threads: Vec<JoinHandle<()>>,
     shipping: Option<Shipping>,
+    registering: Option<Registering>,
 }
 
 impl core::fmt::Debug for ServerHandle {
@@ -558,6 +575,9 @@ impl ServerHandle {
     /// Tells it to stop and returns at once. May be called again to abandon what was to be finished.
     pub fn stop(&self, how: OnStop) {
         self.shared.stop.fetch_max(if how == OnStop::Finish { 1 } else { 2 }, Ordering::Relaxed);
+        if let Some(registering) = &self.registering {
+            registering.look();
+        }
     }
 
     /// Waits until all matches are over, recordings are closed and clients have been told.
@@ -569,6 +589,7 @@ impl ServerHandle {
     fn wait(&mut self) {
         if let Some(pool) = self.pool.take() {
             pool.join();
+            drop(self.registering.take());
             // For the last time: the sockets close.
             self.shared.ask_for_overflows(Duration::ZERO);
         }

@@ -27,7 +27,7 @@ use crate::Shared;
 use crate::room::RoomLink;
 
 /// A room that has not turned for so long is stuck: 50 ticks at the lowest rate.
-const STUCK: Duration = Duration::from_secs(5);
+pub(crate) const STUCK: Duration = Duration::from_secs(5);
 
 /// A running HTTP server.
 pub(crate) struct Operate {

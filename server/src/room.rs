@@ -269,6 +269,7 @@ impl Room {
     fn begin(&mut self) {
         self.matches += 1;
         self.match_id = random();
+        self.link().set_match_id(u128::from_be_bytes(self.match_id));
         self.begin_recording();
         self.announce();
     }

@@ -2,9 +2,11 @@
 //! Whatever fails there, matches go on.
 
 mod client;
+mod register;
 mod ship;
 
 pub(crate) use client::{Client, Patience};
+pub(crate) use register::{RegisterStats, Registering};
 pub(crate) use ship::{ShipStats, Shipping};
 
 /// Where the services are, and what lets this server in.

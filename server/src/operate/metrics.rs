@@ -15,7 +15,7 @@ use crate::Shared;
 use crate::histogram::{BOUNDS_US, Histogram};
 use crate::outbox::OutboxStats;
 use crate::room::RoomLink;
-use crate::services::ShipStats;
+use crate::services::{RegisterStats, ShipStats};
 use crate::stats::{RoomStats, ServerStats};
 use crate::suspicion::Detector;
 
@@ -115,6 +115,9 @@ impl Collector for Figures {
         if let Some(shipped) = &shared.shipped {
             shipping(&mut to, shipped)?;
         }
+        if shared.config.services.is_some() {
+            registering(&mut to, &shared.registering)?;
+        }
         network(&mut to, &stats)
     }
 }
@@ -161,6 +164,13 @@ fn shipping(to: &mut Writer<'_>, shipped: &ShipStats) -> fmt::Result {
     to.counter("services_failures", "Calls that brought no events to the services", figure(&shipped.failures))?;
     let broken = shipped.broken.load(Ordering::Relaxed);
     to.gauge("services_broken", "1 while the last such call failed", broken.into())
+}
+
+fn registering(to: &mut Writer<'_>, stats: &RegisterStats) -> fmt::Result {
+    let registered = stats.registered.load(Ordering::Relaxed);
+    to.gauge("services_registered", "1 while the services know what this server hosts", registered.into())?;
+    let failures = stats.failures.load(Ordering::Relaxed);
+    to.counter("services_register_failures", "Calls that did not tell the services of this server", failures)
 }
 
 fn inputs_and_snapshots(to: &mut Writer<'_>, rooms: &[RoomStats]) -> fmt::Result {

@@ -98,6 +98,8 @@ pub(crate) struct RoomLink {
     spectators_max: u32,
     /// How often the room had its turn.
     turns: AtomicU64,
+    /// The match that is played, or was last; `None` before the first.
+    match_id: Mutex<Option<u128>>,
 }
 
 impl RoomLink {
@@ -111,6 +113,7 @@ impl RoomLink {
             spectators: AtomicU32::new(0),
             spectators_max: u32::from(config.spectators_max.min(SPECTATORS_MAX)),
             turns: AtomicU64::new(0),
+            match_id: Mutex::default(),
         };
         (link, inbox)
     }
@@ -126,6 +129,23 @@ impl RoomLink {
     /// Grows while the room advances, between matches too.
     pub fn turns(&self) -> u64 {
         self.turns.load(Ordering::Relaxed)
+    }
+
+    /// The match that is played, or was last; `None` before the first.
+    pub fn match_id(&self) -> Option<u128> {
+        *self.match_id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_match_id(&self, match_id: u128) {
+        *self.match_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(match_id);
+    }
+
+    pub fn spectators(&self) -> u32 {
+        self.spectators.load(Ordering::Relaxed)
+    }
+
+    pub fn spectators_max(&self) -> u32 {
+        self.spectators_max
     }
 
     pub(super) fn turn(&self) {

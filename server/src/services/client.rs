@@ -24,7 +24,11 @@ pub(crate) struct Client {
 
 impl Client {
     pub fn new(services: &Services) -> Self {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(CALL_MAX)).build();
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(CALL_MAX))
+            .proxy(None)
+            .build();
         Self {
             agent: config.into(),
             url: services.url.trim_end_matches('/').to_owned(),

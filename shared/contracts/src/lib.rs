@@ -13,6 +13,7 @@ pub mod catalogue;
 pub mod envelope;
 pub mod event_id;
 pub mod quarantine;
+pub mod servers;
 
 /// Payloads, as compiled from `proto/arbiter/events/v1`.
 pub mod v1 {

@@ -214,7 +214,7 @@ fn every_message_of_the_catalogue_is_about_what_it_says() {
         assert_eq!(again, event);
         assert_eq!(event.encode().len(), again.encode().len());
     }
-    assert_eq!(MatchStarted::default().encode_to_vec(), []);
+    assert!(MatchStarted::default().encode_to_vec().is_empty());
 }
 
 proptest::proptest! {

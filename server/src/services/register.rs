@@ -1,0 +1,190 @@
+//! Tells the services every second what this server hosts, so that players are sent here, and that it ends when it does.
+//!
+//! A thread of its own reads what rooms publish anyway. A server that cannot tell is sent nobody after some seconds; its matches go
+//! on.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use arbiter_contracts::servers::{Registration, RoomState};
+use arbiter_transport::NoRandomness;
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::{Client, Patience, Services};
+use crate::operate::STUCK;
+use crate::room::RoomLink;
+use crate::{Shared, StartError};
+
+/// Between two registrations: who is silent for five of them is sent nobody any more.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The longest wait after a failure: a server that can tell again should not be missing for longer.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// After so many failures in a row an operator is told, and then at each doubling.
+const TELL_AFTER: u32 = 4;
+
+/// What is sent.
+const CONTENT_TYPE: &str = "application/json";
+
+/// How registering does.
+#[derive(Debug, Default)]
+pub(crate) struct RegisterStats {
+    /// Whether the services know what this server hosts now.
+    pub registered: AtomicBool,
+    pub failures: AtomicU64,
+}
+
+/// The thread; it ends once it is told to, or when the server stops, after a last word to the services.
+#[derive(Debug)]
+pub(crate) struct Registering {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Registering {
+    /// Starts telling the services of a server that players reach at these addresses.
+    pub fn start(shared: &Arc<Shared>, services: &Services, addresses: Vec<SocketAddr>) -> Result<Self, StartError> {
+        // Another one for each process: what a server of the same name said before it died is not this one's.
+        let id = getrandom::u64().map_err(|_| NoRandomness)?;
+        let now = Instant::now();
+        let (stop, stopped) = bounded(1);
+        let register = Register {
+            shared: Arc::clone(shared),
+            client: Client::new(services),
+            path: format!("/servers/server-{id:016x}"),
+            addresses,
+            turns: vec![(0, now); shared.rooms.len()],
+            patience: Patience::default(),
+        };
+        let run = move || register.run(&stopped);
+        let thread = std::thread::Builder::new().name("register".to_owned()).spawn(run).map_err(StartError::Thread)?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Lets it look now whether the server stops, without waiting for it.
+    pub fn look(&self) {
+        // Full: it will look anyway. Disconnected: it has ended.
+        let _ = self.stop.as_ref().map(|stop| stop.try_send(()));
+    }
+}
+
+impl Drop for Registering {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        // It may have ended by itself.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+struct Register {
+    shared: Arc<Shared>,
+    client: Client,
+    path: String,
+    addresses: Vec<SocketAddr>,
+    /// Of each room: its turns when it was last seen to advance, and when that was.
+    turns: Vec<(u64, Instant)>,
+    patience: Patience,
+}
+
+impl Register {
+    fn run(mut self, stopped: &Receiver<()>) {
+        while self.shared.stopping().is_none() {
+            let wait = self.tell();
+            if stopped.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected) {
+                break;
+            }
+        }
+        // Once, and not where nobody answered a moment ago: who is not heard of any more is gone in some seconds anyway.
+        if self.shared.registering.registered.swap(false, Ordering::Relaxed)
+            && let Err(why) = self.client.call("DELETE", &self.path, CONTENT_TYPE, &[])
+        {
+            tracing::warn!("the services were not told that this server ends: {why}");
+        }
+    }
+
+    /// Tells the services once; how long to wait then.
+    fn tell(&mut self) -> Duration {
+        let told = self.registration();
+        // Texts and numbers: it can always be written.
+        let body = serde_json::to_vec(&told).unwrap_or_default();
+        match self.client.call("PUT", &self.path, CONTENT_TYPE, &body) {
+            Ok(_) => {
+                if !self.shared.registering.registered.swap(true, Ordering::Relaxed) {
+                    tracing::info!(path = self.path, "the services send players here");
+                }
+                self.patience.reset();
+                EVERY
+            }
+            Err(why) => self.failed(&why),
+        }
+    }
+
+    fn failed(&mut self, why: &str) -> Duration {
+        let stats = &self.shared.registering;
+        stats.failures.fetch_add(1, Ordering::Relaxed);
+        stats.registered.store(false, Ordering::Relaxed);
+        let wait = self.patience.wait().min(WAIT_MAX);
+        let failures = self.patience.failures();
+        if failures >= TELL_AFTER && failures.is_power_of_two() {
+            tracing::error!(failures, "the services send nobody here, since they cannot be told of this server: {why}");
+        }
+        wait
+    }
+
+    fn registration(&mut self) -> Registration {
+        // Before the rooms are asked for their figures: whoever takes a place in between is counted rather than told twice.
+        let mut holders: Vec<Vec<u64>> = vec![Vec::new(); self.shared.rooms.len()];
+        for (player, room) in self.shared.directory.places() {
+            if let Some(holders) = holders.get_mut(usize::from(room)) {
+                holders.push(player);
+            }
+        }
+        let now = Instant::now();
+        let mut rooms = Vec::with_capacity(holders.len());
+        for ((room, number), (turns, holders)) in
+            self.shared.rooms.iter().zip(0..).zip(self.turns.iter_mut().zip(holders))
+        {
+            if room.turns() != turns.0 {
+                *turns = (room.turns(), now);
+            }
+            let lives = now.saturating_duration_since(turns.1) < STUCK;
+            if let Some(match_id) = room.match_id().filter(|_| !room.is_shut()) {
+                rooms.push(self.shared.room_state(room, number, match_id, lives, holders));
+            }
+        }
+        Registration {
+            addresses: self.addresses.clone(),
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol_hash: self.shared.protocol_hash,
+            rooms,
+        }
+    }
+}
+
+impl Shared {
+    fn room_state(&self, room: &RoomLink, number: u16, match_id: u128, lives: bool, holders: Vec<u64>) -> RoomState {
+        let small = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
+        let settings = &self.config.settings;
+        RoomState {
+            room: number,
+            match_id,
+            // No match is taken up again yet.
+            epoch: 0,
+            mode: settings.mode.clone(),
+            map: self.config.map.name.clone(),
+            tick_rate: settings.tick_rate,
+            players: small(room.reserved()),
+            players_max: settings.players_max,
+            spectators: small(room.spectators()),
+            spectators_max: small(room.spectators_max()),
+            // What players earn could not be told while the outbox is stuck.
+            open: lives && room.has_place() && !self.outbox_is_stuck(),
+            holders,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Joining: from a name to a place in a match. A player logs in and gets an access token, asks for a match and gets a connect token;
+//! game servers say every second what they host.
+//!
+//! What is here is forgotten when the process ends, and is whole again a second later: servers tell it anew. Nothing is
+//! written but the issuer's keys and its switch, nothing personal is kept or logged, and no simulation is known: what a
+//! connect token looks like is [`Mint`]'s matter.
+//!
+//! | path | who | what |
+//! | --- | --- | --- |
+//! | `POST /auth/login` | anybody | an access token |
+//! | `GET /.well-known/jwks.json` | anybody | the keys that check access tokens |
+//! | `GET`, `PUT /auth/issuing` | anybody, services | whether access tokens are issued |
+//! | `POST /join` | players | a place and a connect token |
+//! | `PUT`, `DELETE /servers/{id}`, `GET /servers` | services | what servers host |
+//!
+//! Next: `docs/join.md` for client developers; `registry` for who is put where.
+
+mod join;
+mod keys;
+mod login;
+mod mint;
+mod provider;
+mod registry;
+mod servers;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arbiter_access::Issuer;
+use arbiter_web::{Router, Service};
+use thiserror::Error;
+
+pub use mint::{CONNECT_TOKEN_BYTES, Mint, MintError, MintRequest, Role};
+pub use provider::{DEVELOPMENT, Development, LoginError, PROOF_BYTES_MAX, Provider, player_number};
+pub use registry::SILENCE;
+
+use crate::provider::is_provider_name;
+use crate::registry::Registry;
+
+/// How long a connect token may be used, unless told otherwise: time enough to load a map.
+pub const CONNECT_LIFETIME: Duration = Duration::from_secs(30);
+
+/// The shortest: a client has to get the answer and to send a packet.
+pub const CONNECT_LIFETIME_MIN: Duration = Duration::from_secs(5);
+
+/// The longest: until then a place is kept for whoever does not come.
+pub const CONNECT_LIFETIME_MAX: Duration = Duration::from_secs(300);
+
+/// Says how much time has passed since some moment; never goes back.
+pub type SteadyClock = Arc<dyn Fn() -> Duration + Send + Sync>;
+
+/// What joining needs.
+#[derive(Clone)]
+pub struct JoinConfig {
+    /// Makes access tokens.
+    pub issuer: Arc<Issuer>,
+    /// Makes connect tokens.
+    pub mint: Arc<dyn Mint>,
+    /// Who says who somebody is, besides the development provider.
+    pub providers: Vec<Arc<dyn Provider>>,
+    /// Whether the development provider is used, which believes everybody: never where strangers can ask.
+    pub development: bool,
+    /// How long a connect token may be used, [`CONNECT_LIFETIME_MIN`] to [`CONNECT_LIFETIME_MAX`].
+    pub connect_lifetime: Duration,
+    /// Time, for servers that fall silent and places that nobody takes.
+    pub clock: SteadyClock,
+}
+
+impl JoinConfig {
+    /// With no provider, connect tokens of [`CONNECT_LIFETIME`], and this machine's clock.
+    pub fn new(issuer: Arc<Issuer>, mint: Arc<dyn Mint>) -> Self {
+        let start = Instant::now();
+        let clock: SteadyClock = Arc::new(move || start.elapsed());
+        let (providers, connect_lifetime) = (Vec::new(), CONNECT_LIFETIME);
+        Self { issuer, mint, providers, development: false, connect_lifetime, clock }
+    }
+}
+
+/// Why joining cannot be set up.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum JoinError {
+    /// A provider without a proper name, or two of one name.
+    #[error("{0:?} is no name of a provider, or two have it: 1 to 32 small letters, digits and -, each name once")]
+    Provider(String),
+    /// How long connect tokens may be used.
+    #[error(
+        "connect tokens may be used for {min} to {max} s, found {0:?}",
+        min = CONNECT_LIFETIME_MIN.as_secs(),
+        max = CONNECT_LIFETIME_MAX.as_secs()
+    )]
+    Lifetime(Duration),
+}
+
+/// The service.
+#[derive(Clone)]
+pub struct Join {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Join {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Join(..)")
+    }
+}
+
+/// What handlers need.
+pub(crate) struct Shared {
+    config: JoinConfig,
+    registry: Mutex<Registry>,
+}
+
+impl Shared {
+    /// The registry, and the time that it is asked at.
+    fn registry(&self) -> (MutexGuard<'_, Registry>, Duration) {
+        // Taken before the time is read, so that time does not go back for the registry. Nothing panics while it is held.
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        (registry, (self.config.clock)())
+    }
+}
+
+impl Join {
+    /// Checks what it is given.
+    pub fn new(mut config: JoinConfig) -> Result<Self, JoinError> {
+        if !(CONNECT_LIFETIME_MIN..=CONNECT_LIFETIME_MAX).contains(&config.connect_lifetime) {
+            return Err(JoinError::Lifetime(config.connect_lifetime));
+        }
+        // It is there in any case, so that who asks for it is told that it is off.
+        config.providers.push(Arc::new(Development::new(config.development)));
+        for (at, provider) in config.providers.iter().enumerate() {
+            let name = provider.name();
+            if !is_provider_name(name) || config.providers[..at].iter().any(|other| other.name() == name) {
+                return Err(JoinError::Provider(name.to_owned()));
+            }
+        }
+        if config.development {
+            tracing::warn!("the development provider is on: anybody can log in as anybody");
+        }
+        let registry = Mutex::new(Registry::new(config.connect_lifetime));
+        Ok(Self { shared: Arc::new(Shared { config, registry }) })
+    }
+
+    /// What is served over HTTP.
+    pub fn service(&self) -> Service {
+        let issuer = Arc::clone(&self.shared.config.issuer);
+        let router = Router::new()
+            .merge(login::router())
+            .merge(keys::router())
+            .merge(servers::router())
+            .merge(join::router())
+            .with_state(Arc::clone(&self.shared));
+        // That no server is there is no reason to send nobody here: servers register here.
+        Service { name: "join", router, ready: Arc::new(move || issuer.ready()) }
+    }
+}
