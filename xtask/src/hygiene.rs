@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Which rooms a room may import. Who is not listed may import anything, and nothing may import it.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("shared/schema", &[]),
     ("shared/protocol", &["schema"]),
     ("shared/sim", &["schema"]),
@@ -23,6 +23,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("services/ledger", &[]),
     ("services/web", &[]),
     ("services/views", &["eventlog"]),
+    ("services/persistence", &["contracts", "eventlog", "views", "web"]),
     ("services/economy", &["contracts", "eventlog", "ledger"]),
 ];
 

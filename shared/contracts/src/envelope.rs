@@ -149,21 +149,7 @@ impl Envelope {
 
     /// Reads an event. Attributes and fields that are not known are ignored; a type that is not known is an error.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        if bytes.len() > EVENT_BYTES_MAX {
-            return Err(DecodeError::TooLarge(bytes.len()));
-        }
-        let event = CloudEvent::decode(bytes).map_err(|_| DecodeError::Malformed("CloudEvent"))?;
-        if event.spec_version != "1.0" {
-            return Err(DecodeError::SpecVersion(event.spec_version.chars().take(16).collect()));
-        }
-        for (what, text) in [("id", &event.id), ("source", &event.source), ("type", &event.r#type)] {
-            if text.is_empty() || text.len() > NAME_BYTES_MAX {
-                return Err(DecodeError::Attribute(what));
-            }
-        }
-        let named = Named(&event.attributes);
-        let attributes = named.read(&event.id, &event.source)?;
-        let needs = named.contracts()?;
+        let (event, attributes, needs) = read(bytes)?;
         let Some(Data::BinaryData(payload)) = &event.data else { return Err(DecodeError::Attribute("data")) };
         match Event::decode(&event.r#type, payload) {
             Some(Ok(event)) => Ok(Self { attributes, event }),
@@ -171,6 +157,33 @@ impl Envelope {
             None => Err(DecodeError::UnknownType { id: event.id, type_name: event.r#type, needs }),
         }
     }
+}
+
+impl Attributes {
+    /// Reads what stands around a payload, whether or not its type is known: for those who pass events on.
+    pub fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
+        read(bytes).map(|(_, attributes, _)| attributes)
+    }
+}
+
+/// An event on the wire, its attributes, and the version of the contracts that it needs.
+fn read(bytes: &[u8]) -> Result<(CloudEvent, Attributes, u32), DecodeError> {
+    if bytes.len() > EVENT_BYTES_MAX {
+        return Err(DecodeError::TooLarge(bytes.len()));
+    }
+    let event = CloudEvent::decode(bytes).map_err(|_| DecodeError::Malformed("CloudEvent"))?;
+    if event.spec_version != "1.0" {
+        return Err(DecodeError::SpecVersion(event.spec_version.chars().take(16).collect()));
+    }
+    for (what, text) in [("id", &event.id), ("source", &event.source), ("type", &event.r#type)] {
+        if text.is_empty() || text.len() > NAME_BYTES_MAX {
+            return Err(DecodeError::Attribute(what));
+        }
+    }
+    let named = Named(&event.attributes);
+    let attributes = named.read(&event.id, &event.source)?;
+    let needs = named.contracts()?;
+    Ok((event, attributes, needs))
 }
 
 fn message_of(type_name: &str) -> &'static str {
