@@ -109,9 +109,9 @@ pub enum QueryError {
 
 /// A position was not applied in the time given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("records up to {wanted} were asked for, and the view has those before {applied}: ask again")]
+#[error("all events before {wanted} were asked for, and those before {applied} are known here so far: ask again")]
 pub struct NotYet {
-    /// The record that was waited for.
+    /// Position before which all records were waited for.
     pub wanted: u64,
     /// How far the view was applied.
     pub applied: u64,

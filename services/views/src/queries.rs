@@ -97,13 +97,13 @@ impl Queries {
         *self.0.shared.applied.borrow()
     }
 
-    /// Waits until the record at a position is in the view, at most so long; returns how far it is applied then.
+    /// Waits until all records before a position are in the view, at most so long; returns how far it is applied then.
     ///
     /// # Errors
     /// If it is not in time.
     pub async fn reached(&self, position: u64, timeout: Duration) -> Result<u64, NotYet> {
         let mut applied = self.0.shared.applied.subscribe();
-        let reached = tokio::time::timeout(timeout, applied.wait_for(|next| *next > position)).await;
+        let reached = tokio::time::timeout(timeout, applied.wait_for(|next| *next >= position)).await;
         match reached {
             Ok(Ok(next)) => Ok(*next),
             _ => Err(NotYet { wanted: position, applied: self.applied() }),

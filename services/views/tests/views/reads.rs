@@ -74,9 +74,9 @@ fn whoever_waits_for_a_position_is_woken_when_it_is_applied() {
     let (mut view, _) = place.open();
     let queries = view.queries(1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    let early = runtime.block_on(queries.reached(0, Duration::from_millis(1)));
-    assert_eq!(early, Err(NotYet { wanted: 0, applied: 0 }));
-    let waiting = std::thread::spawn(move || runtime.block_on(queries.reached(19, Duration::from_secs(60))));
+    let early = runtime.block_on(queries.reached(1, Duration::from_millis(1)));
+    assert_eq!(early, Err(NotYet { wanted: 1, applied: 0 }));
+    let waiting = std::thread::spawn(move || runtime.block_on(queries.reached(20, Duration::from_secs(60))));
     follow(&mut view, &place.log);
     assert_eq!(waiting.join().expect("no panic"), Ok(20));
 }

@@ -1,0 +1,28 @@
+//! What players and matches were and did, and what players say of themselves, over HTTP.
+//!
+//! Two truths, two logs. The services' log of events is somebody else's: this service follows it into a view
+//! ([`facts`]) that can be thrown away at any time, and answers from there, always with the position that an answer is of.
+//! Profiles are its own ([`profiles`]): the only personal data, sealed for each player, and gone when the player's key is.
+//!
+//! Next: [`Persistence`] to run it, [`facts`] for what events do, `http` for what is asked. Shapes, promises and limits stand in
+//! `docs/persistence.md`, why it is so in `docs/decisions/views.md`.
+
+pub mod answers;
+pub mod check;
+pub mod config;
+pub mod error;
+pub mod facts;
+mod follower;
+mod http;
+mod lookups;
+mod persistence;
+pub mod profiles;
+pub mod replays;
+mod status;
+pub mod told;
+
+pub use check::{RebuildCheck, rebuild_check};
+pub use config::PersistenceConfig;
+pub use error::{CheckError, StartError};
+pub use follower::Waker;
+pub use persistence::Persistence;
