@@ -15,6 +15,7 @@ pub mod keys;
 pub mod leaks;
 pub mod lobby;
 pub mod log_command;
+pub mod mint;
 pub mod plugins;
 pub mod reconcile_command;
 pub mod replay_command;

@@ -13,9 +13,13 @@ use arbiter_economy::desk::{Desk, DeskConfig};
 use arbiter_economy::{Catalogue, LedgerView};
 use arbiter_eventlog::{Masters, Options};
 use arbiter_intake::Intake;
+use arbiter_join::{Join, JoinConfig};
+use arbiter_persistence::{Persistence, PersistenceConfig};
 use arbiter_transport::Key;
 use arbiter_web::{Limits, Running, ServiceKey, serve};
 use clap::ValueEnum;
+
+use crate::mint::KeyMint;
 
 /// Name that access tokens carry.
 const ISSUER: &str = "arbiter";
@@ -26,6 +30,8 @@ pub const EVENTS: &str = "events";
 pub const ECONOMY: &str = "economy";
 /// The view of transactions, in the services' folder.
 const TRANSACTIONS: &str = "views/transactions.sqlite";
+/// Profiles and views, in the services' folder.
+const PERSISTENCE: &str = "persistence";
 /// Keys of access tokens, in the services' folder.
 const ACCESS: &str = "access";
 
@@ -38,6 +44,10 @@ const IDS_MAX: usize = 32 << 20;
 pub enum Role {
     /// Events of game servers, the store, wallets and inventories
     Economy,
+    /// Profiles, matches, achievements, statistics, histories
+    Persistence,
+    /// Logging in, and being sent to a game server
+    Join,
 }
 
 /// What services are started with.
@@ -53,6 +63,12 @@ pub struct ServicesSettings {
     pub assets: Option<PathBuf>,
     /// Where access tokens' keys are published, for processes that do not make tokens themselves.
     pub jwks: Option<String>,
+    /// Whether anybody may log in as anybody, by a name: for development.
+    pub development_login: bool,
+    /// Bytes of a segment of a log.
+    pub segment_bytes: u64,
+    /// What is taken at the address.
+    pub limits: Limits,
     /// Keys that seal the logs.
     pub masters: Option<Masters>,
 }
@@ -66,6 +82,9 @@ impl ServicesSettings {
             folder,
             assets: None,
             jwks: None,
+            development_login: false,
+            segment_bytes: Options::default().segment_bytes,
+            limits: Limits::default(),
             masters: None,
         }
     }
@@ -75,7 +94,12 @@ impl ServicesSettings {
     }
 
     fn options(&self) -> Options {
-        Options { ids_max: IDS_MAX, masters: self.masters.clone(), ..Options::default() }
+        Options {
+            ids_max: IDS_MAX,
+            masters: self.masters.clone(),
+            segment_bytes: self.segment_bytes,
+            ..Options::default()
+        }
     }
 }
 
@@ -83,6 +107,7 @@ impl ServicesSettings {
 #[derive(Debug)]
 pub struct Services {
     server: Running,
+    _persistence: Option<Persistence>,
     _economy: Option<Economy>,
 }
 
@@ -97,8 +122,13 @@ impl Services {
     /// Starts them. `key` is that of the game servers, from which what services call each other with is derived.
     pub fn start(settings: &ServicesSettings, key: &Key) -> Result<Self> {
         let folder = &settings.folder;
-        let verifier = Arc::new(verifier(settings)?);
+        let (verifier, issuer) = access(settings)?;
         let mut served = Vec::new();
+        if let Some(issuer) = issuer.filter(|_| settings.has(Role::Join)) {
+            let mut config = JoinConfig::new(issuer, Arc::new(KeyMint::new(key.clone())));
+            config.development = settings.development_login;
+            served.push(Join::new(config)?.service());
+        }
         let economy = if settings.has(Role::Economy) {
             let economy = Economy::start(settings)?;
             served.push(economy._intake.service());
@@ -107,11 +137,13 @@ impl Services {
         } else {
             None
         };
+        let persistence = settings.has(Role::Persistence).then(|| persistence(settings, key)).transpose()?;
+        served.extend(persistence.as_ref().map(Persistence::service));
         let service_key = ServiceKey::derive(key.as_bytes());
-        let server = serve(settings.bind, served, service_key, verifier, Limits::default())
+        let server = serve(settings.bind, served, service_key, Arc::new(verifier), settings.limits)
             .with_context(|| format!("cannot serve on {}; choose another address with --bind", settings.bind))?;
         tracing::info!(address = %server.address, folder = %folder.display(), "services are running");
-        Ok(Self { server, _economy: economy })
+        Ok(Self { server, _persistence: persistence, _economy: economy })
     }
 
     /// Where they are served.
@@ -145,15 +177,25 @@ pub fn bearer(key: &Key) -> String {
     ServiceKey::derive(key.as_bytes()).bearer()
 }
 
-/// Who access tokens belong to.
-fn verifier(settings: &ServicesSettings) -> Result<Verifier> {
-    if let Some(url) = &settings.jwks {
-        return Ok(Verifier::fetched(FetchConfig::new(url, ISSUER))?);
+/// Profiles and views in their folder.
+fn persistence(settings: &ServicesSettings, key: &Key) -> Result<Persistence> {
+    let folder = settings.folder.join(PERSISTENCE);
+    let master = blake3::derive_key("arbiter persistence 1 key of players' keys", key.as_bytes());
+    let mut config = PersistenceConfig::new(settings.folder.join(EVENTS), &folder, master);
+    config.events_masters.clone_from(&settings.masters);
+    Persistence::start(config).with_context(|| format!("persistence in {} cannot be opened", folder.display()))
+}
+
+/// Who access tokens belong to, and who makes them, if this process does.
+fn access(settings: &ServicesSettings) -> Result<(Verifier, Option<Arc<Issuer>>)> {
+    if let Some(url) = settings.jwks.as_ref().filter(|_| !settings.has(Role::Join)) {
+        return Ok((Verifier::fetched(FetchConfig::new(url, ISSUER))?, None));
     }
     let folder = settings.folder.join(ACCESS);
     let issuer = Issuer::open(IssuerConfig::new(&folder, ISSUER))
         .with_context(|| format!("the keys of access tokens in {} cannot be opened", folder.display()))?;
-    Ok(Verifier::of(&Arc::new(issuer)))
+    let issuer = Arc::new(issuer);
+    Ok((Verifier::of(&issuer), Some(issuer)))
 }
 
 /// The catalogue that is built in.
@@ -172,8 +214,12 @@ pub fn catalogue(assets: Option<&Path>) -> Result<Catalogue> {
 
 /// Whether roles and settings go together.
 pub(crate) fn check(settings: &ServicesSettings) -> Result<()> {
-    if settings.roles.is_empty() {
-        bail!("--roles: name at least one");
+    match (settings.has(Role::Join), &settings.jwks) {
+        (true, Some(_)) => bail!("--jwks: this process makes access tokens itself; leave it out, or join from --roles"),
+        (false, None) => bail!(
+            "--jwks: access tokens are made by the process with the role join; say where it publishes its keys, for example \
+             http://127.0.0.1:7780/.well-known/jwks.json"
+        ),
+        _ => Ok(()),
     }
-    Ok(())
 }

@@ -39,6 +39,9 @@ pub struct ServicesArgs {
     /// it is another one
     #[arg(long, env = "ARBITER_JWKS", value_name = "URL")]
     pub jwks: Option<String>,
+    /// Lets anybody log in as anybody, by a name: for development, never where strangers can ask
+    #[arg(long, env = "ARBITER_DEVELOPMENT_LOGIN")]
+    pub development_login: bool,
     /// File with the keys that seal the logs: 64 hexadecimal digits a line, the current one first. Left out, logs are in the clear
     #[arg(long, value_name = "FILE", env = "ARBITER_LOG_KEY_FILE")]
     pub log_key_file: Option<PathBuf>,
@@ -52,6 +55,7 @@ impl ServicesArgs {
             roles: if self.roles.is_empty() { all.roles.clone() } else { self.roles.clone() },
             assets: self.assets.clone(),
             jwks: self.jwks.clone(),
+            development_login: self.development_login,
             masters: masters(self.log_key_file.as_deref())?,
             ..all
         };
