@@ -8,8 +8,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use arbiter_headless_client::runner::Tickets;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// Until a call is over.
@@ -52,6 +52,31 @@ struct Joined {
 #[derive(Deserialize)]
 struct Wallet {
     balances: Vec<Balance>,
+    entry: u64,
+}
+
+#[derive(Deserialize)]
+struct Transactions {
+    movements: Vec<Movement>,
+}
+
+#[derive(Deserialize)]
+struct Movement {
+    reason: String,
+    asset: String,
+    amount: String,
+    event: Option<u64>,
+}
+
+/// What a match gave a player.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Earned {
+    /// Name of the reward.
+    pub reward: String,
+    /// Of which asset.
+    pub asset: String,
+    /// How much, in its smallest unit.
+    pub amount: u64,
 }
 
 #[derive(Deserialize)]
@@ -125,6 +150,20 @@ impl Lobby {
     /// What a player has of each money, once everything before a position of the log of events is in it.
     pub fn wallet(&self, session: &Session, after: u64) -> Result<BTreeMap<String, i64>> {
         self.wallet_of(session.player, &session.token, after)
+    }
+
+    /// What matches gave a player for events from a position on, by reward, with the asset; `after` is as for [`Self::wallet`].
+    pub fn earned(&self, session: &Session, since: u64, after: u64) -> Result<Vec<Earned>> {
+        let Session { player, token, .. } = session;
+        let wallet: Wallet =
+            self.patiently(|| self.call("GET", &format!("/wallet/{player}?after={after}"), token, None))?;
+        let path = format!("/wallet/{player}/transactions?limit=200&after={}", wallet.entry);
+        let shown: Transactions = self.patiently(|| self.call("GET", &path, token, None))?;
+        let granted = shown.movements.into_iter().filter(|movement| movement.event.is_some_and(|event| event >= since));
+        let earned = granted.filter_map(|Movement { reason, asset, amount, .. }| {
+            Some(Earned { reward: reason.strip_prefix("grant:")?.to_owned(), asset, amount: amount.parse().ok()? })
+        });
+        Ok(earned.collect())
     }
 
     /// The same for whoever may see it: `bearer` is the player's token, or a service's.

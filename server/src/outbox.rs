@@ -31,6 +31,9 @@ const RESERVED: usize = 1_024;
 /// Letters of one commit.
 const BATCH_MAX: usize = 512;
 
+/// Bytes of a segment: some hours of a busy server, and nothing that a small machine's disk would notice.
+const SEGMENT_BYTES: u64 = 16 << 20;
+
 /// Between two attempts to write to a disk that takes nothing.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -136,7 +139,7 @@ impl Outbox {
 }
 
 fn open<D: Disk>(disk: D) -> Result<Log<D>, OpenError> {
-    let (log, recovered) = Log::open(disk, Options::default())?;
+    let (log, recovered) = Log::open(disk, Options { segment_bytes: SEGMENT_BYTES, ..Options::default() })?;
     if !recovered.clean {
         tracing::info!(events = log.acknowledged(), "the outbox was not closed; all that was acknowledged is there");
     }

@@ -9,6 +9,7 @@ pub(crate) mod screen;
 pub mod summary;
 pub mod tally;
 mod terrain;
+pub mod town;
 pub mod view;
 pub mod watch;
 
@@ -18,19 +19,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use arbiter_headless_client::runner::Door;
-use arbiter_transport::Key;
 
 use crate::arguments::{DemoArguments, SummaryForm};
 use crate::assets::Assets;
 use crate::config::{OnStop, Settings};
 use crate::host::{Bots, Host, HostStats, Play, Recorded, Verification};
-use crate::keys::random_seed;
+use crate::keys::{random_seed, read_or_make_key};
 use crate::plugins::Plugins;
 use crate::stop::Stop;
 use model::ViewModel;
 use screen::Screen;
 use summary::{RecordingSummary, Summary};
+use town::Town;
 use watch::{PICTURES_PER_SECOND, Watch};
 
 /// Seconds between two progress lines where nothing can be drawn.
@@ -65,11 +65,13 @@ pub fn run(arguments: &DemoArguments, plugins: Plugins, stop: &Stop) -> Result<E
         matches: 1,
         ..Settings::default()
     };
-    let key = Key::generate()?;
+    let folder = arguments.record_dir.join("services");
+    let (key, _) = read_or_make_key(&folder.join("arbiter.key"))?;
+    let mut town = Town::start(&folder, arguments, &key)?;
+    let settings = Settings { outbox_dir: Some(folder.join("outbox")), services: Some(town.url()), ..settings };
     let watch = Arc::new(Watch::default());
-    let host =
-        Host::start(&settings, &play, key.clone(), Some(Arc::clone(&watch))).context("the server did not start")?;
-    let bots = Bots::start(arguments.bots, Door::Key { server: host.address(), key }, seed, arguments.link, &play)?;
+    let host = Host::start(&settings, &play, key, Some(Arc::clone(&watch))).context("the server did not start")?;
+    let bots = Bots::start(arguments.bots, town.door(), seed, arguments.link, &play)?;
     let mode = rules.modes.iter().find(|mode| mode.name == arguments.mode);
     let mut model =
         ViewModel::new(Arc::clone(&map), mode.map_or_else(String::new, |mode| mode.title.clone()), arguments.tick_rate);
@@ -125,6 +127,10 @@ pub fn run(arguments: &DemoArguments, plugins: Plugins, stop: &Stop) -> Result<E
         bail!("no bot got into the match; set ARBITER_LOG=info to see what the server says");
     }
 
+    // The server has ended: what it had to tell is with the services.
+    let purses = town.purses().context("the services do not say what the match was worth")?;
+    drop(town);
+
     let tally = watch.tally();
     let minutes = f64::from(tally.ticks.max(1)) / f64::from(arguments.tick_rate) / 60.0;
     let mut summary = Summary {
@@ -151,6 +157,7 @@ pub fn run(arguments: &DemoArguments, plugins: Plugins, stop: &Stop) -> Result<E
         overruns: last.overruns,
         down_kbit_s: last.down_mean_kbit_s,
         up_kbit_s: last.up_mean_kbit_s,
+        purses,
         recording: closed.recordings.first().map(|Recorded { path, verification }| {
             let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
             RecordingSummary {

@@ -1,10 +1,15 @@
 //! What a demo comes to, for people and for scripts.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::tally::Used;
+use super::town::Purse;
+
+/// Players whose earnings are told to people.
+const EARNED_SHOWN: usize = 5;
 
 /// The result of a demo.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -55,6 +60,8 @@ pub struct Summary {
     pub down_kbit_s: f32,
     /// From each client, kbit/s with IP and UDP headers, on average.
     pub up_kbit_s: f32,
+    /// What each player got for the match.
+    pub purses: Vec<Purse>,
     /// The recording.
     pub recording: Option<RecordingSummary>,
 }
@@ -105,6 +112,7 @@ impl Summary {
         ));
         lines.push(format!("per client {:.0} kbit/s down, {:.0} kbit/s up", self.down_kbit_s, self.up_kbit_s));
         lines.push(format!("seed       {}", self.seed));
+        lines.extend(self.earned());
         if let Some(recording) = &self.recording {
             lines.push(format!(
                 "recording  {} ({} KB, {} KB a minute), {}",
@@ -116,6 +124,30 @@ impl Summary {
             lines.push(format!("replay     arbiter replay verify {}", recording.path.display()));
         }
         lines.join("\n")
+    }
+
+    /// What the winners got; of a match without any, what all did.
+    fn earned(&self) -> Vec<String> {
+        let any_won = self.purses.iter().any(|purse| purse.won);
+        let shown = || self.purses.iter().filter(|purse| !purse.earned.is_empty() && (purse.won || !any_won));
+        let line = |purse: &Purse| {
+            let sums = purse.earned.iter().fold(BTreeMap::<&str, u64>::new(), |mut sums, earned| {
+                *sums.entry(&earned.asset).or_default() += earned.amount;
+                sums
+            });
+            let sums: Vec<String> = sums.into_iter().map(|(asset, amount)| format!("{amount} {asset}")).collect();
+            let why: Vec<&str> = purse.earned.iter().rev().map(|earned| earned.reward.as_str()).collect();
+            format!("earned     {} {} ({})", purse.name, sums.join(", "), why.join(", "))
+        };
+        let mut lines: Vec<String> = shown().take(EARNED_SHOWN).map(line).collect();
+        let more = shown().count().saturating_sub(EARNED_SHOWN);
+        if more > 0 {
+            lines.push(format!("           and {more} more"));
+        }
+        if lines.is_empty() {
+            lines.push("earned     nothing: see assets/economy/catalogue.ron for how long one has to play".to_owned());
+        }
+        lines
     }
 
     /// The lines that scripts read.
