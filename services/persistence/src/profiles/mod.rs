@@ -10,6 +10,5 @@ pub mod name;
 mod sealed;
 pub mod store;
 
-pub use keys::KeyStore;
-pub use name::{DisplayName, NoName};
-pub use store::{Profile, ProfileError, Profiles};
+pub use name::DisplayName;
+pub use store::{ProfileError, Profiles};
