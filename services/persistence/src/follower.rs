@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arbiter_eventlog::{Folder, Masters, Reader};
 use arbiter_views::{ApplyError, FollowError, Moment, Opened, QueryError, View};
@@ -19,10 +19,8 @@ use crate::status::Status;
 /// What the thread is asked to do.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// Look for new events now.
+    /// Look at the log and at the status now.
     Wake,
-    /// Somebody met damage in the view's file.
-    Damaged,
     /// Try again what waits for a player.
     Replay { player: u64, answer: oneshot::Sender<Result<Replayed, NotReplayed>> },
     /// End.
@@ -110,18 +108,21 @@ impl Follower {
 
     /// Follows until it is told to stop.
     pub fn run(mut self, orders: &Receiver<Order>) {
-        let mut pause = Duration::ZERO;
+        let (mut next, mut stuck) = (Instant::now(), false);
         loop {
-            match orders.recv_timeout(pause) {
+            match orders.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Order::Replay { player, answer }) => {
                     // Whoever asked may have gone.
                     let _ = answer.send(self.replay(player));
                 }
-                Ok(Order::Damaged) if self.status.take_damage() => self.rebuild(),
-                Ok(Order::Wake | Order::Damaged) | Err(RecvTimeoutError::Timeout) => {}
+                // New events change nothing about what is wrong.
+                Ok(Order::Wake) if stuck && !self.status.is_damaged() => continue,
+                Ok(Order::Wake) | Err(RecvTimeoutError::Timeout) => {}
             }
-            pause = match self.step() {
+            let stepped = self.step();
+            stuck = stepped.is_err();
+            let pause = match stepped {
                 Ok(true) => Duration::ZERO,
                 Ok(false) => {
                     self.status.note(Ok(()));
@@ -132,6 +133,7 @@ impl Follower {
                     AGAIN
                 }
             };
+            next = Instant::now() + pause;
         }
         if let Err(error) = self.replays.close() {
             tracing::warn!(%error, "the log of replays was not closed");
@@ -167,34 +169,23 @@ impl Follower {
             return Err(Stuck::Events(arbiter_eventlog::OpenError::NotThere));
         }
         let Some(Following { reader, view }) = &mut self.following else { return Ok(false) };
+        if self.status.is_damaged() {
+            tracing::warn!("the view of events is damaged, and built again");
+            view.rebuild(reader)?;
+            self.status.building(reader.end());
+        }
         if view.position() >= reader.end() {
             reader.refresh().map_err(Stuck::Events)?;
         }
-        match view.follow(reader) {
-            Ok(count) => {
-                self.status.applied(view.position());
-                Ok(count > 0)
-            }
+        let followed = view.follow(reader);
+        self.status.applied(view.position());
+        match followed {
             Err(FollowError::Apply(ApplyError::Damaged(error))) => {
                 tracing::error!(%error, "the view of events is damaged");
-                self.rebuild();
+                self.status.note_damage();
                 Ok(true)
             }
-            Err(error) => {
-                self.status.applied(view.position());
-                Err(error.into())
-            }
-        }
-    }
-
-    fn rebuild(&mut self) {
-        let Some(Following { reader, view }) = &mut self.following else { return };
-        match view.rebuild(reader) {
-            Ok(()) => {
-                tracing::warn!("the view of events is built again");
-                self.status.building(reader.end());
-            }
-            Err(error) => self.status.note(Err(format!("the view of events cannot be built again: {error}"))),
+            followed => Ok(followed? > 0),
         }
     }
 

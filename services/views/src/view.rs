@@ -153,9 +153,15 @@ impl<F: Fold> View<F> {
     /// Throws the file away and begins anew at 0.
     ///
     /// # Errors
-    /// As [`Self::open`]; nothing is thrown away if the log no longer has its first record.
+    /// As [`Self::open`]; nothing is thrown away if the log no longer has its first record. After any other error there is no
+    /// view: try again.
     pub fn rebuild(&mut self, source: &impl Source) -> Result<(), OpenError> {
         let why = "it is to be built again".to_owned();
+        if source.start() > 0 {
+            return Err(OpenError::Gap { position: 0, start: source.start(), why });
+        }
+        // Closed before its files are removed: what it still did to them would hit the new ones, which have the same names.
+        self.connection = Connection::open_in_memory()?;
         let (connection, state) = begin(&self.path, &self.fold, source, why)?;
         (self.connection, self.state) = (connection, state);
         self.shared.generation.fetch_add(1, Ordering::Release);

@@ -89,8 +89,10 @@ pub(crate) async fn ask<T: Send + 'static>(
     }
     let answer = on_a_thread(app, move || queries.read(question)).await?;
     answer.map_err(|error| {
-        if matches!(error, QueryError::Read(ReadError::Damaged(_))) && app.status.note_damage() {
-            let _ = app.orders.try_send(Order::Damaged);
+        if matches!(error, QueryError::Read(ReadError::Damaged(_))) {
+            app.status.note_damage();
+            // The thread that follows looks by itself too, only later.
+            let _ = app.orders.try_send(Order::Wake);
         }
         tracing::error!(%error, "the view of events did not answer");
         Problem::unavailable(error.to_string(), 1)

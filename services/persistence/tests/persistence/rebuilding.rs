@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt as _;
+use std::process::{Command, Stdio};
 
 use arbiter_persistence::{Persistence, PersistenceConfig, rebuild_check};
+use arbiter_views::Queries;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -21,6 +23,13 @@ fn play(house: &mut House, matches: std::ops::Range<u8>) -> u64 {
         after = house.tell(events);
     }
     after
+}
+
+/// Brings all of the view into its file, so that damage of the file is damage of the view.
+fn settle(house: &House) {
+    let connection = arbiter_views::rusqlite::Connection::open(house.view_path()).expect("SQLite");
+    let cut = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    assert_eq!(cut.expect("a checkpoint"), 0);
 }
 
 fn hash_at(house: &House, after: u64) -> [u8; 32] {
@@ -59,6 +68,7 @@ fn a_damaged_view_is_built_again_when_the_service_starts() {
     let after = play(&mut house, 0..40);
     let grown = hash_at(&house, after);
     house.stop();
+    settle(&house);
     let file = fs::File::options().write(true).open(house.view_path()).expect("a file");
     file.write_all_at(&[0x5A; 3_000], 8_192).expect("damaged");
     house.start();
@@ -72,15 +82,15 @@ fn a_view_that_is_damaged_while_it_is_asked_is_built_again() {
     let after = play(&mut house, 0..60);
     let grown = hash_at(&house, after);
     house.stop();
+    settle(&house);
     house.start();
     house.until_ready(|status, _| status == 200);
     // All pages but the first, before anything of them was read: the root of every table is nonsense.
     let bytes = fs::metadata(house.view_path()).expect("a file").len() as usize;
     let file = fs::File::options().write(true).open(house.view_path()).expect("a file");
     file.write_all_at(&vec![0x5A; bytes - 4_096], 4_096).expect("damaged");
-    while house.get(1, "/player/1/matches").0 != 200 {
-        std::thread::yield_now();
-    }
+    let (status, problem) = house.get(1, "/player/1/matches");
+    assert!(status == 503 && problem["detail"].to_string().contains("damaged"), "{problem}");
     house.until_ready(|status, _| status == 200);
     assert_eq!(hash_at(&house, after), grown);
 }
@@ -148,6 +158,50 @@ fn a_value_that_somebody_changed_in_the_view_is_found() {
     connection.execute("UPDATE players SET wins = wins + 1 WHERE player = 1", []).expect("a little help");
     drop(connection);
     assert!(!rebuild_check(&house.config()).expect("checked").is_same());
+}
+
+/// Where the service that is to be killed finds its folder.
+const FOLDER: &str = "ARBITER_PERSISTENCE_TEST_FOLDER";
+
+/// Run by the test below in a process of its own.
+#[test]
+#[ignore = "a part of the test of a killed service"]
+fn a_service_that_never_ends() {
+    let folder = std::path::PathBuf::from(std::env::var(FOLDER).expect("a folder"));
+    let config = PersistenceConfig::new(folder.join("events"), folder.join("persistence"), super::MASTER);
+    let _service = Persistence::start(config).expect("it starts");
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn a_service_that_was_killed_in_the_middle_goes_on() {
+    let mut house = House::new();
+    house.stop();
+    house.tell([started(1)]);
+    // Some batches, so that it is killed between two of them or inside of one.
+    for part in 0..10_u64 {
+        house.tell((0..1_000).map(|number| killed(1, number % 7 + 1, part % 7 + 1, number % 2 == 0)));
+    }
+    let after = house.tell(whole(2, &[7]));
+    let mut child = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--ignored", "--exact", "rebuilding::a_service_that_never_ends"])
+        .env(FOLDER, house.folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let queries = Queries::open(&house.view_path(), 1);
+    while queries.read(|moment| Ok(moment.position)).unwrap_or(0) == 0 {
+        assert!(child.try_wait().expect("a child").is_none(), "the service ended by itself");
+        std::thread::yield_now();
+    }
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    house.start();
+    house.until_ready(|status, _| status == 200);
+    hash_at(&house, after);
 }
 
 /// What can be told, sensible or not.
