@@ -55,8 +55,8 @@ pub struct Own {
     pub waiting: u64,
 }
 
-/// What a player says of themselves.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+/// What a player says of themselves. It is not `Debug`, so that no log line can have it.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileChange {
     /// 1 to 32 characters and up to 96 bytes, no control characters, no invisible ones, no space at its ends.

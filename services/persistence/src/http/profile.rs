@@ -1,6 +1,6 @@
 //! A player's profile: progress from the view, the name from the profiles. Only names are personal, and only they can be erased.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arbiter_eventlog::Folder;
@@ -19,7 +19,12 @@ use crate::told::number;
 
 /// Whether profiles can be changed.
 pub(crate) fn ready(app: &App) -> Result<(), String> {
-    let profiles = app.profiles.lock().unwrap_or_else(PoisonError::into_inner);
+    let profiles = match app.profiles.try_lock() {
+        Ok(profiles) => profiles,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        // Somebody is at it, perhaps at its disk, and no answer about readiness may wait for that.
+        Err(TryLockError::WouldBlock) => return Ok(()),
+    };
     match &*profiles {
         Some(profiles) => profiles.check().map_err(|error| error.to_string()),
         None => Err("the service ends".to_owned()),

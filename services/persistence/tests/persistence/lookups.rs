@@ -142,7 +142,7 @@ fn whoever_asks_for_a_position_waits_until_it_is_there() {
 #[test]
 fn whoever_asks_for_a_position_that_does_not_come_is_told_to_ask_again() {
     let house = House::new();
-    let (status, problem) = house.get(7, &format!("/matches/{}?after=1", match_text(1)));
+    let (status, problem) = house.ask("GET", &format!("/matches/{}?after=1", match_text(1)), "player-7", "");
     assert_eq!((status, &problem["type"]), (503, &json!("urn:arbiter:problem:not-yet")), "{problem}");
     assert_eq!(problem["retry_after"], json!(1));
 }

@@ -105,11 +105,23 @@ fn a_payload_that_cannot_be_read_waits_for_whom_its_envelope_names() {
     let at = good.windows(payload.len()).position(|part| part == payload).expect("it is in there");
     let mut bad = good;
     bad[at] = 0xFF;
-    house.log.append(1, &bad).expect("appended");
+    house.log().append(1, &bad).expect("appended");
     let after = house.tell([progressed(1, 7, 1), progressed(1, 8, 1)]);
     let (_, found) = house.look(&format!("/quarantine?after={after}"));
     assert_eq!((&found["waiting"], &found["players"][0]["player"]), (&json!(2), &json!("7")), "{found}");
     assert_eq!(house.get(8, "/player/8/achievements").1["achievements"][0]["progress"], json!(1));
+}
+
+#[test]
+fn a_full_quarantine_stops_the_service_before_the_event_that_does_not_fit() {
+    let mut house = House::new();
+    for part in 0..64 {
+        house.tell((1..=1_024).map(|player| joined(9, part * 1_024 + player)));
+    }
+    house.tell([joined(9, 70_000)]);
+    let why = house.until_it_says("quarantine");
+    assert!(why.contains("at 65536") && why.contains("65536 events wait"), "{why}");
+    assert_eq!(house.look("/quarantine").1["waiting"], json!(65_536));
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn a_view_that_is_built_again_says_the_same_as_one_that_grew() {
     house.stop();
     fs::remove_file(house.view_path()).expect("removed");
     house.start();
-    house.until_ready(|status, _| status == 200);
+    house.until_it_works();
     assert_eq!(hash_at(&house, after), grown);
 }
 
@@ -63,6 +63,15 @@ fn a_service_that_was_stopped_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_log_whose_writer_crashed_and_came_back_is_followed_on() {
+    let mut house = House::new();
+    play(&mut house, 0..3);
+    house.start_writer();
+    let after = play(&mut house, 3..6);
+    hash_at(&house, after);
+}
+
+#[test]
 fn a_damaged_view_is_built_again_when_the_service_starts() {
     let mut house = House::new();
     let after = play(&mut house, 0..40);
@@ -72,7 +81,7 @@ fn a_damaged_view_is_built_again_when_the_service_starts() {
     let file = fs::File::options().write(true).open(house.view_path()).expect("a file");
     file.write_all_at(&[0x5A; 3_000], 8_192).expect("damaged");
     house.start();
-    house.until_ready(|status, _| status == 200);
+    house.until_it_works();
     assert_eq!(hash_at(&house, after), grown);
 }
 
@@ -84,14 +93,14 @@ fn a_view_that_is_damaged_while_it_is_asked_is_built_again() {
     house.stop();
     settle(&house);
     house.start();
-    house.until_ready(|status, _| status == 200);
+    house.until_it_works();
     // All pages but the first, before anything of them was read: the root of every table is nonsense.
     let bytes = fs::metadata(house.view_path()).expect("a file").len() as usize;
     let file = fs::File::options().write(true).open(house.view_path()).expect("a file");
     file.write_all_at(&vec![0x5A; bytes - 4_096], 4_096).expect("damaged");
     let (status, problem) = house.get(1, "/player/1/matches");
     assert!(status == 503 && problem["detail"].to_string().contains("damaged"), "{problem}");
-    house.until_ready(|status, _| status == 200);
+    house.until_it_works();
     assert_eq!(hash_at(&house, after), grown);
 }
 
@@ -105,16 +114,16 @@ fn an_event_of_a_type_that_is_not_known_stops_the_service_and_names_the_version_
     let name = b"arbiter.match.started.v1";
     let at = bytes.windows(name.len()).position(|part| part == name).expect("its type");
     bytes[at..at + name.len()].copy_from_slice(b"arbiter.match.dreamed.v1");
-    house.log.append(1, &bytes).expect("appended");
+    house.log().append(1, &bytes).expect("appended");
     house.tell(whole(3, &[7]));
-    let why = house.until_ready(|status, text| status == 503 && text.contains("version"));
+    let why = house.until_it_says("version");
     assert!(why.contains("arbiter.match.dreamed.v1") && why.contains("needs version 1 of the contracts"), "{why}");
     assert!(why.contains(&format!("at {after}")), "{why}");
     let (_, profile) = house.get(7, &format!("/player/7/profile?after={after}"));
     assert_eq!((&profile["position"], &profile["progress"]["wins"]), (&json!(after), &json!(1)));
     house.stop();
     house.start();
-    house.until_ready(|status, text| status == 503 && text.contains("arbiter.match.dreamed.v1"));
+    house.until_it_says("arbiter.match.dreamed.v1");
 }
 
 #[test]
@@ -200,7 +209,7 @@ fn a_service_that_was_killed_in_the_middle_goes_on() {
     child.kill().expect("killed");
     child.wait().expect("gone");
     house.start();
-    house.until_ready(|status, _| status == 200);
+    house.until_it_works();
     hash_at(&house, after);
 }
 
@@ -235,7 +244,7 @@ proptest! {
                 house.start();
             }
         }
-        let after = house.log.acknowledged();
+        let after = house.log().acknowledged();
         hash_at(&house, after);
     }
 }
