@@ -1,5 +1,5 @@
-//! The thread that follows the log of events: it applies what is new, tries again what was asked for, and builds the view
-//! again where its file turns out to be damaged. It is the only one that writes tables and replays.
+//! The thread that follows the log of events: it applies what is new, tries again what was asked for, and builds the
+//! view again where its file turns out to be damaged. It is the only one that writes tables and replays.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -54,7 +54,8 @@ pub(crate) enum NotReplayed {
     Query(#[from] QueryError),
 }
 
-/// After something went wrong, until it is tried again: a disk that is full is not fuller for being asked 20 times a second.
+/// After something went wrong, until it is tried again: a disk that is full is not fuller for being asked 20 times a
+/// second.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Connections that answer questions: as many as threads that a service has any use for.
@@ -214,8 +215,8 @@ impl Follower {
 pub struct Waker(pub(crate) SyncSender<Order>);
 
 impl Waker {
-    /// There are new events: whoever writes the log in the same process calls this behind a commit, so that nobody waits for the
-    /// next look. It never blocks.
+    /// There are new events: whoever writes the log in the same process calls this behind a commit, so that nobody
+    /// waits for the next look. It never blocks.
     pub fn wake(&self) {
         // Where so many orders wait it is awake.
         let _ = self.0.try_send(Order::Wake);

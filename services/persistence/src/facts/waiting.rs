@@ -1,8 +1,9 @@
 //! The quarantine in tables: which events wait for which player, and how they are tried again.
 //!
-//! It follows the rules of [`arbiter_contracts::quarantine`], with one addition: what is about nobody (player 0) holds back
-//! nothing, so there each event waits alone. Whether and when something is tried again is no accident of time: a replay is
-//! asked for at a position and kept ([`crate::replays`]), so that a view that is built again does it at the same place.
+//! It follows the rules of [`arbiter_contracts::quarantine`], with one addition: what is about nobody (player 0) holds
+//! back nothing, so there each event waits alone. Whether and when something is tried again is no accident of time: a
+//! replay is asked for at a position and kept ([`crate::replays`]), so that a view that is built again does it at the
+//! same place.
 
 use arbiter_contracts::Envelope;
 use arbiter_contracts::quarantine::Quarantine;

@@ -1,4 +1,5 @@
-//! A player's profile: progress from the view, the name from the profiles. Only names are personal, and only they can be erased.
+//! A player's profile: progress from the view, the name from the profiles. Only names are personal, and only they can
+//! be erased.
 
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -33,12 +34,13 @@ pub(crate) fn ready(app: &App) -> Result<(), String> {
 
 /// Tell a player's profile
 ///
-/// Anybody sees display name and progress; the player and services also see `own`. The progress is eventual: ask with `after`
-/// for one that has certain events. The name is that of the last change that was answered.
+/// Anybody sees display name and progress; the player and services also see `own`. The progress is eventual: ask with
+/// `after` for one that has certain events. The name is that of the last change that was answered.
 #[utoipa::path(get, path = "/player/{playerId}/profile", tag = "players",
     params(("playerId" = u64, Path, description = "the player's number"), After),
     responses((status = 200, body = ProfileAnswer), (status = 401, body = Problem),
-        (status = 404, body = Problem, description = "nothing is known of the player"), (status = 503, body = Problem)))]
+        (status = 404, body = Problem, description = "nothing is known of the player"),
+        (status = 503, body = Problem)))]
 pub(crate) async fn tell(
     caller: Caller,
     State(app): State<Arc<App>>,
@@ -68,11 +70,13 @@ pub(crate) async fn tell(
 
 /// Change the own profile
 ///
-/// Only the player can. It is answered when the change is on disk; the next answer has it. The same again changes nothing.
+/// Only the player can. It is answered when the change is on disk; the next answer has it. The same again changes
+/// nothing.
 #[utoipa::path(put, path = "/player/{playerId}/profile", tag = "players",
     params(("playerId" = u64, Path, description = "the player's number")), request_body = ProfileChange,
     responses((status = 200, body = ProfileChanged), (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 429, body = Problem, description = "it may be changed every 5 seconds"),
+        (status = 403, body = Problem),
+        (status = 429, body = Problem, description = "it may be changed every 5 seconds"),
         (status = 503, body = Problem)))]
 pub(crate) async fn change(
     caller: Caller,
@@ -92,11 +96,12 @@ pub(crate) async fn change(
 
 /// Erase a profile
 ///
-/// The player and services can. It is answered when the player's key is destroyed on disk: what the player said is unreadable
-/// then, here and in every copy. Matches stay, under the player's number. Once more changes nothing.
+/// The player and services can. It is answered when the player's key is destroyed on disk: what the player said is
+/// unreadable then, here and in every copy. Matches stay, under the player's number. Once more changes nothing.
 #[utoipa::path(delete, path = "/player/{playerId}/profile", tag = "players",
     params(("playerId" = u64, Path, description = "the player's number")),
-    responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem),
+        (status = 503, body = Problem)))]
 pub(crate) async fn erase(
     caller: Caller,
     State(app): State<Arc<App>>,

@@ -134,7 +134,8 @@ fn the_history_has_every_event_and_players_do_not_see_who_suspects_them() {
 fn whoever_asks_for_a_position_waits_until_it_is_there() {
     let mut house = House::new();
     let after = house.tell(whole(1, &[7]));
-    // Both were told before, so that only the waiting is left to be shown: without it the first answers would be of nothing.
+    // Both were told before, so that only the waiting is left to be shown: without it the first answers would be of
+    // nothing.
     let (status, found) = house.get(7, &format!("/matches/{}?after={after}", match_text(1)));
     assert_eq!((status, &found["position"]), (200, &json!(after)));
 }

@@ -153,8 +153,8 @@ impl House {
         self.ask("PUT", &format!("/player/{player}/profile"), &format!("player-{player}"), &body)
     }
 
-    /// Waits for what the service says of its readiness, and returns what `/readyz` says then. Not over HTTP, where so many
-    /// questions would be refused.
+    /// Waits for what the service says of its readiness, and returns what `/readyz` says then. Not over HTTP, where so
+    /// many questions would be refused.
     fn until_ready(&self, wanted: impl Fn(&Result<(), String>) -> bool) -> Answer {
         let ready = self.service().service().ready;
         while !wanted(&ready()) {
