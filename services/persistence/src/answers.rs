@@ -1,4 +1,5 @@
-//! What is answered, as JSON. Every answer says of which position of the log of events it is: all events before it are in.
+//! What is answered, as JSON. Every answer says of which position of the log of events it is: all events before it are
+//! in.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -55,8 +56,8 @@ pub struct Own {
     pub waiting: u64,
 }
 
-/// What a player says of themselves.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+/// What a player says of themselves. It is not `Debug`, so that no log line can have it.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileChange {
     /// 1 to 32 characters and up to 96 bytes, no control characters, no invisible ones, no space at its ends.
@@ -102,7 +103,8 @@ pub struct Match {
     pub tick_rate: i64,
     /// BLAKE3 of the rules, 64 hexadecimal digits.
     pub rules_hash: String,
-    /// Chain through the recording, 32 hexadecimal digits: what the result can be proved with. Not there if none was told.
+    /// Chain through the recording, 32 hexadecimal digits: what the result can be proved with. Not there if none was
+    /// told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recording_hash: Option<String>,
 }
@@ -136,7 +138,8 @@ pub struct MatchAnswer {
     /// The match.
     #[serde(flatten)]
     pub of: Match,
-    /// What each did, by slot; only for those who played in it and for services. Results that wait in quarantine are missing.
+    /// What each did, by slot; only for those who played in it and for services. Results that wait in quarantine are
+    /// missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub results: Option<Vec<MatchResult>>,
     /// All events before this position are in it.
@@ -209,8 +212,8 @@ pub struct PickupTally {
     pub count: i64,
 }
 
-/// What a player did, by cause. It counts single events, of which a busy server may leave some out; the progress of the profile
-/// is exact.
+/// What a player did, by cause. It counts single events, of which a busy server may leave some out; the progress of the
+/// profile is exact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StatisticsAnswer {
     /// Whom the player killed with what.

@@ -22,8 +22,8 @@ pub struct RebuildCheck {
 }
 
 impl RebuildCheck {
-    /// Whether both are the same. If they are not, throw the view's file away and start the service again, and tell us: either
-    /// its disk rots or its fold is not a function of the log.
+    /// Whether both are the same. If they are not, throw the view's file away and start the service again, and tell us:
+    /// either its disk rots or its fold is not a function of the log.
     pub fn is_same(&self) -> bool {
         self.grown == self.rebuilt
     }
@@ -68,8 +68,8 @@ impl Drop for Scratch {
     }
 }
 
-/// Builds the view again in a scratch file beside it, and compares. The service may run meanwhile, here or in another process. It
-/// takes the time and the disk space that the view takes.
+/// Builds the view again in a scratch file beside it, and compares. The service may run meanwhile, here or in another
+/// process. It takes the time and the disk space that the view takes.
 ///
 /// # Errors
 /// If there is no view, or no log, or the view cannot be built again.

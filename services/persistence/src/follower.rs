@@ -1,9 +1,9 @@
-//! The thread that follows the log of events: it applies what is new, tries again what was asked for, and builds the view
-//! again where its file turns out to be damaged. It is the only one that writes tables and replays.
+//! The thread that follows the log of events: it applies what is new, tries again what was asked for, and builds the
+//! view again where its file turns out to be damaged. It is the only one that writes tables and replays.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arbiter_eventlog::{Folder, Masters, Reader};
 use arbiter_views::{ApplyError, FollowError, Moment, Opened, QueryError, View};
@@ -19,10 +19,8 @@ use crate::status::Status;
 /// What the thread is asked to do.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// Look for new events now.
+    /// Look at the log and at the status now.
     Wake,
-    /// Somebody met damage in the view's file.
-    Damaged,
     /// Try again what waits for a player.
     Replay { player: u64, answer: oneshot::Sender<Result<Replayed, NotReplayed>> },
     /// End.
@@ -56,7 +54,8 @@ pub(crate) enum NotReplayed {
     Query(#[from] QueryError),
 }
 
-/// After something went wrong, until it is tried again: a disk that is full is not fuller for being asked 20 times a second.
+/// After something went wrong, until it is tried again: a disk that is full is not fuller for being asked 20 times a
+/// second.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Connections that answer questions: as many as threads that a service has any use for.
@@ -110,18 +109,21 @@ impl Follower {
 
     /// Follows until it is told to stop.
     pub fn run(mut self, orders: &Receiver<Order>) {
-        let mut pause = Duration::ZERO;
+        let (mut next, mut stuck) = (Instant::now(), false);
         loop {
-            match orders.recv_timeout(pause) {
+            match orders.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Order::Replay { player, answer }) => {
                     // Whoever asked may have gone.
                     let _ = answer.send(self.replay(player));
                 }
-                Ok(Order::Damaged) if self.status.take_damage() => self.rebuild(),
-                Ok(Order::Wake | Order::Damaged) | Err(RecvTimeoutError::Timeout) => {}
+                // New events change nothing about what is wrong.
+                Ok(Order::Wake) if stuck && !self.status.is_damaged() => continue,
+                Ok(Order::Wake) | Err(RecvTimeoutError::Timeout) => {}
             }
-            pause = match self.step() {
+            let stepped = self.step();
+            stuck = stepped.is_err();
+            let pause = match stepped {
                 Ok(true) => Duration::ZERO,
                 Ok(false) => {
                     self.status.note(Ok(()));
@@ -132,6 +134,7 @@ impl Follower {
                     AGAIN
                 }
             };
+            next = Instant::now() + pause;
         }
         if let Err(error) = self.replays.close() {
             tracing::warn!(%error, "the log of replays was not closed");
@@ -167,34 +170,23 @@ impl Follower {
             return Err(Stuck::Events(arbiter_eventlog::OpenError::NotThere));
         }
         let Some(Following { reader, view }) = &mut self.following else { return Ok(false) };
+        if self.status.is_damaged() {
+            tracing::warn!("the view of events is damaged, and built again");
+            view.rebuild(reader)?;
+            self.status.building(reader.end());
+        }
         if view.position() >= reader.end() {
             reader.refresh().map_err(Stuck::Events)?;
         }
-        match view.follow(reader) {
-            Ok(count) => {
-                self.status.applied(view.position());
-                Ok(count > 0)
-            }
+        let followed = view.follow(reader);
+        self.status.applied(view.position());
+        match followed {
             Err(FollowError::Apply(ApplyError::Damaged(error))) => {
                 tracing::error!(%error, "the view of events is damaged");
-                self.rebuild();
+                self.status.note_damage();
                 Ok(true)
             }
-            Err(error) => {
-                self.status.applied(view.position());
-                Err(error.into())
-            }
-        }
-    }
-
-    fn rebuild(&mut self) {
-        let Some(Following { reader, view }) = &mut self.following else { return };
-        match view.rebuild(reader) {
-            Ok(()) => {
-                tracing::warn!("the view of events is built again");
-                self.status.building(reader.end());
-            }
-            Err(error) => self.status.note(Err(format!("the view of events cannot be built again: {error}"))),
+            followed => Ok(followed? > 0),
         }
     }
 
@@ -223,8 +215,8 @@ impl Follower {
 pub struct Waker(pub(crate) SyncSender<Order>);
 
 impl Waker {
-    /// There are new events: whoever writes the log in the same process calls this behind a commit, so that nobody waits for the
-    /// next look. It never blocks.
+    /// There are new events: whoever writes the log in the same process calls this behind a commit, so that nobody
+    /// waits for the next look. It never blocks.
     pub fn wake(&self) {
         // Where so many orders wait it is awake.
         let _ = self.0.try_send(Order::Wake);

@@ -1,7 +1,8 @@
 //! Which replays of the quarantine were asked for, and before which event: a small log of its own.
 //!
-//! Without it a view that is built again would differ from one that grew, because somebody's hand is in one of them. A record is
-//! format (1 byte, now 1), position of the log of events (8), player (8), little endian; its id is its number.
+//! Without it a view that is built again would differ from one that grew, because somebody's hand is in one of them. A
+//! record is format (1 byte, now 1), position of the log of events (8), player (8), little endian; its id is its
+//! number.
 
 use std::sync::{Arc, PoisonError, RwLock};
 

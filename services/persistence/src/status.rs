@@ -1,6 +1,5 @@
 //! How far the service is and what keeps it from its work: what readiness says, and whether questions are answered.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arbiter_views::Queries;
@@ -13,19 +12,20 @@ struct State {
     position: u64,
     /// Why the view does not go on.
     stuck: Option<String>,
+    /// Somebody met damage in the view's file, and it is not built again yet.
+    damaged: bool,
 }
 
 /// Shared by the thread that follows and by all who ask.
 #[derive(Debug)]
 pub(crate) struct Status {
     state: Mutex<State>,
-    damaged: AtomicBool,
 }
 
 impl Status {
     pub fn new() -> Self {
-        let state = State { queries: None, until: 0, position: 0, stuck: None };
-        Self { state: Mutex::new(state), damaged: AtomicBool::new(false) }
+        let state = State { queries: None, until: 0, position: 0, stuck: None, damaged: false };
+        Self { state: Mutex::new(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -43,7 +43,7 @@ impl Status {
     /// The view is built again up to a position.
     pub fn building(&self, until: u64) {
         let mut state = self.lock();
-        (state.position, state.until) = (0, until);
+        (state.position, state.until, state.damaged) = (0, until, false);
     }
 
     /// How far the view is.
@@ -65,14 +65,14 @@ impl Status {
         state.stuck = stuck;
     }
 
-    /// Somebody met damage; whether that is news.
-    pub fn note_damage(&self) -> bool {
-        !self.damaged.swap(true, Ordering::AcqRel)
+    /// Somebody met damage in the view's file: nobody asks it any more before it is built again.
+    pub fn note_damage(&self) {
+        self.lock().damaged = true;
     }
 
-    /// Whether somebody met damage since this was last asked.
-    pub fn take_damage(&self) -> bool {
-        self.damaged.swap(false, Ordering::AcqRel)
+    /// Whether somebody met damage since the view was last built.
+    pub fn is_damaged(&self) -> bool {
+        self.lock().damaged
     }
 
     /// For asking the view; why not now, otherwise.
@@ -80,6 +80,7 @@ impl Status {
         let state = self.lock();
         match &state.queries {
             None => Err("there is no log of events yet".to_owned()),
+            Some(_) if state.damaged => Err("the view of events is damaged, and built again".to_owned()),
             Some(_) if state.position < state.until => {
                 Err(format!("the view of events is being built: {} of {}", state.position, state.until))
             }

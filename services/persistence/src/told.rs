@@ -1,5 +1,6 @@
-//! Events as JSON, for the history. The names are those of `docs/events.md`; players are texts, since their numbers may be larger than
-//! what a JavaScript number holds, and so are the numbers of purchases and matches, in hexadecimal digits.
+//! Events as JSON, for the history. The names are those of `docs/events.md`; players are texts, since their numbers may
+//! be larger than what a JavaScript number holds, and so are the numbers of purchases and matches, in hexadecimal
+//! digits.
 
 use arbiter_contracts::v1::{Account, CauseKind, LeaveReason, Outcome, Posting};
 use arbiter_contracts::{Event, v1};

@@ -1,4 +1,5 @@
-//! What can go wrong with a view, and what to do about it. What is wrong with a view's file is no error: it is built again.
+//! What can go wrong with a view, and what to do about it. What is wrong with a view's file is no error: it is built
+//! again.
 
 use rusqlite::ErrorCode;
 use thiserror::Error;
@@ -20,8 +21,8 @@ pub enum OpenError {
     Log(#[from] arbiter_eventlog::OpenError),
     /// It would have to be built again, and cannot.
     #[error(
-        "the view reaches {position} and its log begins at {start}, so that it cannot be continued or built again ({why}): put the \
-         log's first segments back from a backup, or the view's file if nothing else was wrong with it"
+        "the view reaches {position} and its log begins at {start}, so that it cannot be continued or built again ({why}): put \
+         the log's first segments back from a backup, or the view's file if nothing else was wrong with it"
     )]
     Gap {
         /// How far the view was applied; 0 if it does not fit or is not there.

@@ -1,9 +1,9 @@
 //! The file of a view: how it is opened, and what it says of itself.
 //!
-//! WAL with `synchronous=NORMAL`: a commit writes and does not flush, a checkpoint flushes the WAL before it touches the file. After a
-//! power loss the last transactions may be gone, wholly, since every frame of the WAL has a checksum; position and tables go
-//! together, so the view goes on from an earlier position. `OFF` would save the flushes of checkpoints and leave a file
-//! whose pages are of different times, which nothing notices.
+//! WAL with `synchronous=NORMAL`: a commit writes and does not flush, a checkpoint flushes the WAL before it touches
+//! the file. After a power loss the last transactions may be gone, wholly, since every frame of the WAL has a checksum;
+//! position and tables go together, so the view goes on from an earlier position. `OFF` would save the flushes of
+//! checkpoints and leave a file whose pages are of different times, which nothing notices.
 
 use std::io;
 use std::path::{Path, PathBuf};

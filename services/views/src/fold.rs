@@ -9,17 +9,18 @@ pub const NAME_BYTES_MAX: usize = 32;
 
 /// A view's tables and how records change them.
 ///
-/// The same records in the same order must lead to the same tables, whichever way they are cut into batches: no clock, no
-/// random number, no state beside the tables. That is why it has only `&self`.
+/// The same records in the same order must lead to the same tables, whichever way they are cut into batches: no clock,
+/// no random number, no state beside the tables. That is why it has only `&self`.
 pub trait Fold: Send + 'static {
     /// Name of the view, 1 to 32 of `a` to `z`, `0` to `9` and `-`.
     fn name(&self) -> &'static str;
 
-    /// Grows whenever [`Self::apply`] would do something else than before; then views of an earlier version are built again.
+    /// Grows whenever [`Self::apply`] would do something else than before; then views of an earlier version are built
+    /// again.
     fn version(&self) -> u32;
 
-    /// Makes the tables. All are `STRICT` and `WITHOUT ROWID`, so that rows have an order and values a type; another schema
-    /// builds views again too.
+    /// Makes the tables. All are `STRICT` and `WITHOUT ROWID`, so that rows have an order and values a type; another
+    /// schema builds views again too.
     fn schema(&self) -> &'static str;
 
     /// Applies the record that follows all that were applied.
@@ -28,8 +29,8 @@ pub trait Fold: Send + 'static {
     /// Nothing of the record is kept then: see [`FoldError`].
     fn apply(&self, transaction: &Transaction<'_>, record: &Record) -> Result<(), FoldError>;
 
-    /// Called before each record and at the end of each batch, with the position of the next record: for what comes from
-    /// elsewhere and is known to belong before that position. It must do the same however often it is called.
+    /// Called before each record and at the end of each batch, with the position of the next record: for what comes
+    /// from elsewhere and is known to belong before that position. It must do the same however often it is called.
     ///
     /// # Errors
     /// As [`Self::apply`].

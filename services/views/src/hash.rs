@@ -6,11 +6,11 @@ use rusqlite::{Connection, Row};
 use crate::error::ReadError;
 use crate::file::{STATE_TABLE, State};
 
-/// BLAKE3 over name, version and position of a view and over all rows of its tables, tables by name and rows by primary key.
-/// Indexes and the order in which things were written are not in it.
+/// BLAKE3 over name, version and position of a view and over all rows of its tables, tables by name and rows by primary
+/// key. Indexes and the order in which things were written are not in it.
 ///
-/// Each value is a byte for its type and its bytes: 0 nothing, 1 a whole number (8 bytes), 2 a floating-point number (its 8
-/// bytes), 3 a text and 4 bytes, these two with their length (8 bytes) before them. Numbers are little endian.
+/// Each value is a byte for its type and its bytes: 0 nothing, 1 a whole number (8 bytes), 2 a floating-point number
+/// (its 8 bytes), 3 a text and 4 bytes, these two with their length (8 bytes) before them. Numbers are little endian.
 ///
 /// Call it inside of a transaction if the view is being written: see [`crate::Queries::read`].
 ///

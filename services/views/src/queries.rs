@@ -62,8 +62,8 @@ pub struct Moment<'a> {
 }
 
 impl Queries {
-    /// Reads a view that perhaps another process writes, over 1 to 16 connections. Waiting for a position is for those who
-    /// got this from [`crate::View::queries`]; here nobody tells how far the view is.
+    /// Reads a view that perhaps another process writes, over 1 to 16 connections. Waiting for a position is for those
+    /// who got this from [`crate::View::queries`]; here nobody tells how far the view is.
     pub fn open(path: &Path, connections: usize) -> Self {
         Self::with(path, connections, Shared::new(0))
     }
@@ -73,8 +73,8 @@ impl Queries {
         Self(Arc::new(Inner { path, most, shared, pool: Mutex::default(), given_back: Condvar::new() }))
     }
 
-    /// Asks something at one moment of the view: what is written meanwhile is not seen. It blocks its thread, up to a second
-    /// for a connection and then as long as the question takes; keep that short, since the WAL grows meanwhile.
+    /// Asks something at one moment of the view: what is written meanwhile is not seen. It blocks its thread, up to a
+    /// second for a connection and then as long as the question takes; keep that short, since the WAL grows meanwhile.
     ///
     /// # Errors
     /// If no connection came free, or the view cannot be read.

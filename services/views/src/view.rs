@@ -1,4 +1,5 @@
-//! The one writer of a view: it applies records in the order of the log, and writes tables and position in one transaction.
+//! The one writer of a view: it applies records in the order of the log, and writes tables and position in one
+//! transaction.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -15,8 +16,8 @@ use crate::fold::{Fold, FoldError, NAME_BYTES_MAX};
 use crate::queries::{Queries, Shared};
 use crate::source::Source;
 
-/// Bytes of records that [`View::follow`] reads and applies at once: some thousand events, so that a commit costs little of it.
-/// The log gives whole blocks, so that it may be one block more.
+/// Bytes of records that [`View::follow`] reads and applies at once: some thousand events, so that a commit costs
+/// little of it. The log gives whole blocks, so that it may be one block more.
 pub const BATCH_BYTES: usize = 1 << 20;
 
 /// What was found when a view was opened.
@@ -59,12 +60,12 @@ pub struct View<F: Fold> {
 }
 
 impl<F: Fold> View<F> {
-    /// Opens the view in a file, or makes it. One that does not fit the fold or the log, or is damaged, is thrown away and begins
-    /// anew. It reads the whole file to see whether it is whole.
+    /// Opens the view in a file, or makes it. One that does not fit the fold or the log, or is damaged, is thrown away
+    /// and begins anew. It reads the whole file to see whether it is whole.
     ///
     /// # Errors
-    /// If somebody else writes it, the disk or the log fails, or the view would have to be built from records that the log no
-    /// longer has; then the file is left as it is.
+    /// If somebody else writes it, the disk or the log fails, or the view would have to be built from records that the
+    /// log no longer has; then the file is left as it is.
     pub fn open(path: &Path, fold: F, source: &impl Source) -> Result<(Self, Opened), OpenError> {
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if fold.name().is_empty() || fold.name().len() > NAME_BYTES_MAX || !fold.name().bytes().all(fits) {
@@ -102,14 +103,14 @@ impl<F: Fold> View<F> {
         &self.path
     }
 
-    /// For reading it over at most so many connections, 1 to 16. They see what was applied before a question begins, also after
-    /// this view was built again.
+    /// For reading it over at most so many connections, 1 to 16. They see what was applied before a question begins,
+    /// also after this view was built again.
     pub fn queries(&self, connections: usize) -> Queries {
         Queries::with(&self.path, connections, Arc::clone(&self.shared))
     }
 
-    /// Applies the records that follow, in one transaction. Returns the position behind the last of them. None is fine too: then
-    /// only [`Fold::between`] is called.
+    /// Applies the records that follow, in one transaction. Returns the position behind the last of them. None is fine
+    /// too: then only [`Fold::between`] is called.
     ///
     /// # Errors
     /// After [`ApplyError::Stopped`] all before the named position is applied, else nothing of the batch is.
@@ -131,8 +132,8 @@ impl<F: Fold> View<F> {
         }
     }
 
-    /// Reads what follows from the log and applies it, one batch at most. Returns how many records there were; 0 if the view has
-    /// all that the log has.
+    /// Reads what follows from the log and applies it, one batch at most. Returns how many records there were; 0 if the
+    /// view has all that the log has.
     ///
     /// # Errors
     /// Those of the log and of [`Self::apply`].
@@ -153,9 +154,16 @@ impl<F: Fold> View<F> {
     /// Throws the file away and begins anew at 0.
     ///
     /// # Errors
-    /// As [`Self::open`]; nothing is thrown away if the log no longer has its first record.
+    /// As [`Self::open`]; nothing is thrown away if the log no longer has its first record. After any other error there
+    /// is no view: try again.
     pub fn rebuild(&mut self, source: &impl Source) -> Result<(), OpenError> {
         let why = "it is to be built again".to_owned();
+        if source.start() > 0 {
+            return Err(OpenError::Gap { position: 0, start: source.start(), why });
+        }
+        // Closed before its files are removed: what it still did to them would hit the new ones, which have the same
+        // names.
+        self.connection = Connection::open_in_memory()?;
         let (connection, state) = begin(&self.path, &self.fold, source, why)?;
         (self.connection, self.state) = (connection, state);
         self.shared.generation.fetch_add(1, Ordering::Release);

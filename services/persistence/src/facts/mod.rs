@@ -1,7 +1,7 @@
 //! The view of this service: what each event does to the tables.
 //!
-//! An event is taken apart ([`parts`]): one part for its match, one for each player. A part is applied or refused as a whole
-//! ([`apply`]); what is refused is put aside for its player, together with all that follows for that player alone
+//! An event is taken apart ([`parts`]): one part for its match, one for each player. A part is applied or refused as a
+//! whole ([`apply`]); what is refused is put aside for its player, together with all that follows for that player alone
 //! ([`waiting`]). The history has every event, whatever became of its parts. An event of a type that this build does
 //! not know stops the view.
 

@@ -51,5 +51,8 @@ CREATE TABLE tallies (
 CREATE TABLE waiting (player INTEGER, position INTEGER, PRIMARY KEY (player, position)) STRICT, WITHOUT ROWID;
 CREATE TABLE waiting_why (player INTEGER PRIMARY KEY, reason TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
--- How many of the replays that were asked for are done.
-CREATE TABLE replayed (one INTEGER PRIMARY KEY CHECK (one = 1), count INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+-- How many of the replays that were asked for are done, and how many events wait in all.
+CREATE TABLE counts (
+    one INTEGER PRIMARY KEY CHECK (one = 1), replayed INTEGER NOT NULL, waiting INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO counts VALUES (1, 0, 0);

@@ -1,8 +1,9 @@
 //! The quarantine in tables: which events wait for which player, and how they are tried again.
 //!
-//! It follows the rules of [`arbiter_contracts::quarantine`], with one addition: what is about nobody (player 0) holds back
-//! nothing, so there each event waits alone. Whether and when something is tried again is no accident of time: a replay is
-//! asked for at a position and kept ([`crate::replays`]), so that a view that is built again does it at the same place.
+//! It follows the rules of [`arbiter_contracts::quarantine`], with one addition: what is about nobody (player 0) holds
+//! back nothing, so there each event waits alone. Whether and when something is tried again is no accident of time: a
+//! replay is asked for at a position and kept ([`crate::replays`]), so that a view that is built again does it at the
+//! same place.
 
 use arbiter_contracts::Envelope;
 use arbiter_contracts::quarantine::Quarantine;
@@ -19,7 +20,7 @@ pub fn holds(connection: &Connection, player: u64) -> rusqlite::Result<bool> {
 
 /// Events that wait, for all players together.
 pub fn count(connection: &Connection) -> rusqlite::Result<usize> {
-    let mut all = connection.prepare_cached("SELECT count(*) FROM waiting")?;
+    let mut all = connection.prepare_cached("SELECT waiting FROM counts")?;
     all.query_row([], |row| row.get::<_, i64>(0)).map(|count| count as usize)
 }
 
@@ -39,7 +40,8 @@ pub fn why(connection: &Connection, player: u64) -> rusqlite::Result<Option<Stri
 pub fn put(transaction: &Transaction<'_>, player: u64, position: u64, reason: &str) -> rusqlite::Result<()> {
     let player = player.cast_signed();
     let mut waiting = transaction.prepare_cached("INSERT INTO waiting VALUES (?, ?) ON CONFLICT DO NOTHING")?;
-    waiting.execute(params![player, position.cast_signed()])?;
+    let added = waiting.execute(params![player, position.cast_signed()])?;
+    transaction.prepare_cached("UPDATE counts SET waiting = waiting + ?")?.execute([added as i64])?;
     let mut why = transaction.prepare_cached("INSERT INTO waiting_why VALUES (?, ?) ON CONFLICT DO NOTHING")?;
     why.execute(params![player, reason])?;
     Ok(())
@@ -47,14 +49,13 @@ pub fn put(transaction: &Transaction<'_>, player: u64, position: u64, reason: &s
 
 /// How many of the replays that were asked for are done.
 pub fn replayed(connection: &Connection) -> rusqlite::Result<usize> {
-    let mut done = connection.prepare_cached("SELECT count FROM replayed")?;
-    Ok(done.query_row([], |row| row.get::<_, i64>(0)).optional()?.unwrap_or(0) as usize)
+    let mut done = connection.prepare_cached("SELECT replayed FROM counts")?;
+    done.query_row([], |row| row.get::<_, i64>(0)).map(|count| count as usize)
 }
 
 /// Notes that so many are done.
 pub fn note_replayed(transaction: &Transaction<'_>, done: usize) -> rusqlite::Result<()> {
-    let mut note = transaction.prepare_cached("INSERT OR REPLACE INTO replayed VALUES (1, ?)")?;
-    note.execute([done as i64]).map(drop)
+    transaction.prepare_cached("UPDATE counts SET replayed = ?")?.execute([done as i64]).map(drop)
 }
 
 /// Tries again what waits for nobody, since players' events may need it, and then what waits for a player.
@@ -83,10 +84,12 @@ fn replay_some(transaction: &Transaction<'_>, player: u64, waiting: &[u64]) -> r
         let _ = quarantine.put(player, *position, "");
     }
     let (mut failed, mut reason) = (None, None);
+    let mut fewer = transaction.prepare_cached("UPDATE counts SET waiting = waiting - ?")?;
     let mut gone = transaction.prepare_cached("DELETE FROM waiting WHERE player = ? AND position = ?")?;
     quarantine.replay(player, |position| {
         let applied = apply_again(transaction, player, position).and_then(|()| {
-            gone.execute(params![player.cast_signed(), position.cast_signed()])?;
+            let removed = gone.execute(params![player.cast_signed(), position.cast_signed()])?;
+            fewer.execute([removed as i64])?;
             Ok(())
         });
         applied.map_err(|error| {

@@ -1,4 +1,5 @@
-//! Asking the view: waiting for a position if somebody wants to read what they wrote, then a thread that may block, then one moment.
+//! Asking the view: waiting for a position if somebody wants to read what they wrote, then a thread that may block,
+//! then one moment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +13,8 @@ use utoipa::IntoParams;
 use crate::follower::Order;
 use crate::persistence::App;
 
-/// How long a request waits for the position that it asked for. The view is some 50 ms behind, so that whoever waits longer
-/// waits for something that is wrong.
+/// How long a request waits for the position that it asked for. The view is some 50 ms behind, so that whoever waits
+/// longer waits for something that is wrong.
 pub(crate) const AFTER_WAIT: Duration = Duration::from_secs(1);
 
 /// How long a request waits for a thread.
@@ -29,8 +30,9 @@ const LIMIT_USUAL: usize = 20;
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct After {
-    /// Position of the log of events: the answer has all events before it. The service waits up to a second for them, and then
-    /// answers 503. Left out, the answer is as old as the service is behind, usually less than a tenth of a second.
+    /// Position of the log of events: the answer has all events before it. The service waits up to a second for them,
+    /// and then answers 503. Left out, the answer is as old as the service is behind, usually less than a tenth of a
+    /// second.
     pub after: Option<u64>,
 }
 
@@ -38,8 +40,9 @@ pub(crate) struct After {
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Page {
-    /// Position of the log of events: the answer has all events before it. The service waits up to a second for them, and then
-    /// answers 503. Left out, the answer is as old as the service is behind, usually less than a tenth of a second.
+    /// Position of the log of events: the answer has all events before it. The service waits up to a second for them,
+    /// and then answers 503. Left out, the answer is as old as the service is behind, usually less than a tenth of a
+    /// second.
     pub after: Option<u64>,
     /// `next` of the page before.
     pub cursor: Option<String>,
@@ -89,8 +92,10 @@ pub(crate) async fn ask<T: Send + 'static>(
     }
     let answer = on_a_thread(app, move || queries.read(question)).await?;
     answer.map_err(|error| {
-        if matches!(error, QueryError::Read(ReadError::Damaged(_))) && app.status.note_damage() {
-            let _ = app.orders.try_send(Order::Damaged);
+        if matches!(error, QueryError::Read(ReadError::Damaged(_))) {
+            app.status.note_damage();
+            // The thread that follows looks by itself too, only later.
+            let _ = app.orders.try_send(Order::Wake);
         }
         tracing::error!(%error, "the view of events did not answer");
         Problem::unavailable(error.to_string(), 1)

@@ -14,8 +14,8 @@ use crate::persistence::App;
 
 /// Tell a match
 ///
-/// Anybody sees map, mode, time and outcome; who was in it and services see what each did. Eventual: ask with `after` for an
-/// answer that has certain events.
+/// Anybody sees map, mode, time and outcome; who was in it and services see what each did. Eventual: ask with `after`
+/// for an answer that has certain events.
 #[utoipa::path(get, path = "/matches/{id}", tag = "matches",
     params(("id" = String, Path, description = "the match, 32 hexadecimal digits"), After),
     responses((status = 200, body = MatchAnswer), (status = 400, body = Problem), (status = 401, body = Problem),
@@ -38,7 +38,8 @@ pub(crate) async fn one(
 
 /// List what happened in a match, newest first
 ///
-/// Services see all; who was in it does not see what is about cheating and faults; others see what names nobody. Eventual: ask with
+/// Services see all; who was in it does not see what is about cheating and faults; others see what names nobody.
+/// Eventual: ask with
 /// `after` for an answer that has certain events.
 #[utoipa::path(get, path = "/matches/{id}/history", tag = "matches",
     params(("id" = String, Path, description = "the match, 32 hexadecimal digits"), Page),

@@ -61,8 +61,8 @@ pub(crate) async fn achievements(
 
 /// Tell what a player did, by cause
 ///
-/// It counts single events, of which a busy server may leave some out; the progress of the profile is exact. Eventual: ask
-/// with `after` for an answer that has certain events.
+/// It counts single events, of which a busy server may leave some out; the progress of the profile is exact. Eventual:
+/// ask with `after` for an answer that has certain events.
 #[utoipa::path(get, path = "/player/{playerId}/statistics", tag = "players",
     params(("playerId" = u64, Path, description = "the player's number"), After),
     responses((status = 200, body = StatisticsAnswer), (status = 401, body = Problem), (status = 403, body = Problem),
@@ -85,8 +85,8 @@ pub(crate) async fn statistics(
 
 /// List what happened to a player, newest first
 ///
-/// Every event that names the player, whatever became of it here. Services see all of them; players do not see those about money and
-/// cheating. Eventual: ask with `after` for an answer that has certain events.
+/// Every event that names the player, whatever became of it here. Services see all of them; players do not see those
+/// about money and cheating. Eventual: ask with `after` for an answer that has certain events.
 #[utoipa::path(get, path = "/player/{playerId}/history", tag = "players",
     params(("playerId" = u64, Path, description = "the player's number"), Page),
     responses((status = 200, body = HistoryAnswer), (status = 400, body = Problem), (status = 401, body = Problem),

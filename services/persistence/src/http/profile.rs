@@ -1,6 +1,7 @@
-//! A player's profile: progress from the view, the name from the profiles. Only names are personal, and only they can be erased.
+//! A player's profile: progress from the view, the name from the profiles. Only names are personal, and only they can
+//! be erased.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arbiter_eventlog::Folder;
@@ -19,7 +20,12 @@ use crate::told::number;
 
 /// Whether profiles can be changed.
 pub(crate) fn ready(app: &App) -> Result<(), String> {
-    let profiles = app.profiles.lock().unwrap_or_else(PoisonError::into_inner);
+    let profiles = match app.profiles.try_lock() {
+        Ok(profiles) => profiles,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        // Somebody is at it, perhaps at its disk, and no answer about readiness may wait for that.
+        Err(TryLockError::WouldBlock) => return Ok(()),
+    };
     match &*profiles {
         Some(profiles) => profiles.check().map_err(|error| error.to_string()),
         None => Err("the service ends".to_owned()),
@@ -28,12 +34,13 @@ pub(crate) fn ready(app: &App) -> Result<(), String> {
 
 /// Tell a player's profile
 ///
-/// Anybody sees display name and progress; the player and services also see `own`. The progress is eventual: ask with `after`
-/// for one that has certain events. The name is that of the last change that was answered.
+/// Anybody sees display name and progress; the player and services also see `own`. The progress is eventual: ask with
+/// `after` for one that has certain events. The name is that of the last change that was answered.
 #[utoipa::path(get, path = "/player/{playerId}/profile", tag = "players",
     params(("playerId" = u64, Path, description = "the player's number"), After),
     responses((status = 200, body = ProfileAnswer), (status = 401, body = Problem),
-        (status = 404, body = Problem, description = "nothing is known of the player"), (status = 503, body = Problem)))]
+        (status = 404, body = Problem, description = "nothing is known of the player"),
+        (status = 503, body = Problem)))]
 pub(crate) async fn tell(
     caller: Caller,
     State(app): State<Arc<App>>,
@@ -63,11 +70,13 @@ pub(crate) async fn tell(
 
 /// Change the own profile
 ///
-/// Only the player can. It is answered when the change is on disk; the next answer has it. The same again changes nothing.
+/// Only the player can. It is answered when the change is on disk; the next answer has it. The same again changes
+/// nothing.
 #[utoipa::path(put, path = "/player/{playerId}/profile", tag = "players",
     params(("playerId" = u64, Path, description = "the player's number")), request_body = ProfileChange,
     responses((status = 200, body = ProfileChanged), (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 429, body = Problem, description = "it may be changed every 5 seconds"),
+        (status = 403, body = Problem),
+        (status = 429, body = Problem, description = "it may be changed every 5 seconds"),
         (status = 503, body = Problem)))]
 pub(crate) async fn change(
     caller: Caller,
@@ -87,11 +96,12 @@ pub(crate) async fn change(
 
 /// Erase a profile
 ///
-/// The player and services can. It is answered when the player's key is destroyed on disk: what the player said is unreadable
-/// then, here and in every copy. Matches stay, under the player's number. Once more changes nothing.
+/// The player and services can. It is answered when the player's key is destroyed on disk: what the player said is
+/// unreadable then, here and in every copy. Matches stay, under the player's number. Once more changes nothing.
 #[utoipa::path(delete, path = "/player/{playerId}/profile", tag = "players",
     params(("playerId" = u64, Path, description = "the player's number")),
-    responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem),
+        (status = 503, body = Problem)))]
 pub(crate) async fn erase(
     caller: Caller,
     State(app): State<Arc<App>>,

@@ -16,8 +16,8 @@ use crate::persistence::App;
 
 /// List the players whose events wait
 ///
-/// An event that contradicts what is known waits, and so do all later ones of the same player; nobody else's do. Player "0" has what
-/// is about nobody. Eventual: ask with `after` for an answer that has certain events.
+/// An event that contradicts what is known waits, and so do all later ones of the same player; nobody else's do. Player
+/// "0" has what is about nobody. Eventual: ask with `after` for an answer that has certain events.
 #[utoipa::path(get, path = "/quarantine", tag = "quarantine", params(Page),
     responses((status = 200, body = QuarantineAnswer), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 403, body = Problem), (status = 503, body = Problem)))]
@@ -40,8 +40,8 @@ pub(crate) async fn list(
 
 /// Try a player's events again
 ///
-/// First those about nobody, since others may need them, then the player's, in their order, up to the first that still cannot be
-/// applied. That it was asked is kept, so that a view that is built again does the same at the same place.
+/// First those about nobody, since others may need them, then the player's, in their order, up to the first that still
+/// cannot be applied. That it was asked is kept, so that a view that is built again does the same at the same place.
 #[utoipa::path(post, path = "/quarantine/{player}/replay", tag = "quarantine",
     params(("player" = u64, Path, description = "the player's number; 0 for what is about nobody")),
     responses((status = 200, body = ReplayAnswer), (status = 401, body = Problem), (status = 403, body = Problem),

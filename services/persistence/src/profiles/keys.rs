@@ -1,12 +1,13 @@
 //! The players' keys: a file of entries that are overwritten where they stand, and a second one with the same.
 //!
-//! A log cannot forget, and a file that is replaced leaves its old bytes behind. So an entry has its place for life, and
-//! is destroyed by writing zeros over it and flushing, in both files. A key is made in the first file and then in the second, and
-//! destroyed in the same order, so that after a power loss what stands in the first is what was meant: see [`settle`].
+//! A log cannot forget, and a file that is replaced leaves its old bytes behind. So an entry has its place for life,
+//! and is destroyed by writing zeros over it and flushing, in both files. A key is made in the first file and then in
+//! the second, and destroyed in the same order, so that after a power loss what stands in the first is what was meant:
+//! see [`settle`].
 //!
-//! What no file system promises: that a disk forgets a sector when it is written again. An SSD may keep it for a while where only
-//! its maker reads it; and there it is wrapped by the master key. Copies of these two files must not live longer than an
-//! erased player may be readable.
+//! What no file system promises: that a disk forgets a sector when it is written again. An SSD may keep it for a while
+//! where only its maker reads it; and there it is wrapped by the master key. Copies of these two files must not live
+//! longer than an erased player may be readable.
 
 use std::collections::HashMap;
 use std::io;
@@ -62,7 +63,7 @@ pub enum KeyError {
     Format(&'static str),
     /// Both copies of an entry are damaged.
     #[error(
-        "entry {0} is damaged in both files of profile keys: put one of them back from a copy that is newer than the last erasure"
+        "entry {0} is damaged in both files of profile keys: put one back from a copy that is newer than the last erasure"
     )]
     Damaged(u32),
     /// There are profiles and no keys.
@@ -99,9 +100,9 @@ enum Settled {
     Lost,
 }
 
-/// The rule after a power loss. Live in the first only is a key that was being made; free in the first only is one that was being
-/// destroyed; a damaged copy is put right from a whole one, except that what was free somewhere and nowhere whole stays
-/// free: a key that was being made and told to nobody, or one that was being destroyed.
+/// The rule after a power loss. Live in the first only is a key that was being made; free in the first only is one that
+/// was being destroyed; a damaged copy is put right from a whole one, except that what was free somewhere and nowhere
+/// whole stays free: a key that was being made and told to nobody, or one that was being destroyed.
 fn settle(first: Found, second: Found) -> Settled {
     match (first, second) {
         (Found::Damaged, Found::Damaged) => Settled::Lost,
@@ -227,8 +228,8 @@ impl<D: Disk> KeyStore<D> {
         Ok(key)
     }
 
-    /// Destroys a player's key and returns when that is on disk; whether there was one. After an error it may be destroyed or
-    /// not: do it again.
+    /// Destroys a player's key and returns when that is on disk; whether there was one. After an error it may be
+    /// destroyed or not: do it again.
     ///
     /// # Errors
     /// If the disk fails.

@@ -7,9 +7,10 @@
 //! | 8 | player |
 //! | 8 | number of the change of this player, from 1 |
 //! | 8 | milliseconds since 1970 |
-//! | 12 + n + 16 | of a profile: nonce, AES-256-GCM of its JSON, filled up with spaces so that lengths tell little; tag |
+//! | 12 + n + 16 | of a profile: nonce, AES-256-GCM of its JSON, filled up so that lengths tell little; tag |
 //!
-//! Numbers are little endian; the first 26 bytes are the associated data, so that a profile is nobody else's and of no other time.
+//! Numbers are little endian; the first 26 bytes are the associated data, so that a profile is nobody else's and of no
+//! other time.
 
 use ring::aead::{Aad, Nonce};
 use serde::{Deserialize, Serialize};

@@ -9,7 +9,8 @@ use super::keys::{KeyError, KeyStore};
 use super::name::DisplayName;
 use super::sealed::{self, Head, Kind};
 
-/// Milliseconds between two changes of one player's profile: each costs a sector of the log and an id in memory, for ever.
+/// Milliseconds between two changes of one player's profile: each costs a sector of the log and an id in memory, for
+/// ever.
 pub const APART_MS: u64 = 5_000;
 
 /// Bytes of the log that are read at once when it is opened.
@@ -47,7 +48,7 @@ pub enum ProfileError {
     Unreadable(u64),
     /// The files of keys are older than the log.
     #[error(
-        "{0} profiles have no key: the files of profile keys are older than the log of profiles; put their newest copy back"
+        "{0} profiles have no key: the files of profile keys are older than the log of profiles; put the newest copy back"
     )]
     KeysOlder(usize),
     /// The log failed before.
@@ -153,8 +154,8 @@ impl<D: Disk> Profiles<D> {
         Ok(Profile { display_name: name.clone(), changed_ms: now_ms })
     }
 
-    /// Destroys what makes a player's profile readable, here and in all copies, and returns when that is on disk. Once more does
-    /// nothing.
+    /// Destroys what makes a player's profile readable, here and in all copies, and returns when that is on disk. Once
+    /// more does nothing.
     ///
     /// # Errors
     /// See [`ProfileError`]; do it again then.
@@ -201,7 +202,8 @@ impl<D: Disk> Profiles<D> {
             (last.position.is_some() && !self.keys.has(*player)).then_some((*player, last.time_ms))
         };
         let untold: Vec<(u64, u64)> = self.last.iter().filter_map(half).collect();
-        // One is erased after the other, so that a crash leaves one. More are somebody's mistake, and not to be made final.
+        // One is erased after the other, so that a crash leaves one. More are somebody's mistake, and not to be made
+        // final.
         match untold[..] {
             [] => Ok(()),
             [(player, time_ms)] => self.tell_erased(player, time_ms),

@@ -1,5 +1,5 @@
-//! Views over real logs and files: they go on where they were, they are built again where they do not fit, and what is in
-//! them depends on the log and on nothing else.
+//! Views over real logs and files: they go on where they were, they are built again where they do not fit, and what is
+//! in them depends on the log and on nothing else.
 
 mod fits;
 mod grows;
@@ -43,7 +43,8 @@ impl Fold for Words {
         let share = (!record.data.len().is_multiple_of(3)).then(|| 1.0 / (record.data.len() as f64));
         transaction
             .prepare_cached(
-                "INSERT INTO words VALUES (?, 1, ?) ON CONFLICT DO UPDATE SET count = count + 1, share = excluded.share",
+                "INSERT INTO words VALUES (?, 1, ?)
+                 ON CONFLICT DO UPDATE SET count = count + 1, share = excluded.share",
             )?
             .execute(params![record.data, share])?;
         let (length, text) = (record.data.len() as i64, String::from_utf8_lossy(&record.data));

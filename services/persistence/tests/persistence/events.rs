@@ -1,0 +1,96 @@
+//! Events as a server tells them.
+
+use std::time::Duration;
+
+use arbiter_contracts::v1::{
+    AchievementProgressed, AnomalyDetected, CauseKind, LootTaken, MatchEnded, MatchStarted, Outcome, PlayerJoined,
+    PlayerKilled, PlayerResult,
+};
+use arbiter_contracts::{Attributes, Envelope, Event};
+
+/// When tests began.
+pub const BEGAN_MS: u64 = 1_795_262_400_000;
+
+pub fn match_bytes(number: u8) -> Vec<u8> {
+    vec![number; 16]
+}
+
+/// The match as paths have it.
+pub fn match_text(number: u8) -> String {
+    format!("{number:02x}").repeat(16)
+}
+
+/// An event in its envelope; each is a second behind the one before.
+pub fn envelope(number: u64, event: Event) -> Envelope {
+    let attributes = Attributes {
+        id: format!("{:032x}-{number}-0", 0xA1),
+        source: "/matches/test".to_owned(),
+        subject: "matches/test".to_owned(),
+        time: Duration::from_millis(BEGAN_MS + 1_000 * number),
+        sequence: number,
+        traceparent: String::new(),
+    };
+    Envelope { attributes, event }
+}
+
+pub fn started(number: u8) -> Event {
+    let (map, mode) = ("arena".to_owned(), "control_point".to_owned());
+    MatchStarted { r#match: match_bytes(number), map, mode, tick_rate: 60, rules_hash: vec![9; 32] }.into()
+}
+
+pub fn joined(number: u8, player: u64) -> Event {
+    PlayerJoined { r#match: match_bytes(number), player, slot: player as u32, team: 1, hero: 2 }.into()
+}
+
+pub fn result(player: u64, won: bool, score: i64) -> PlayerResult {
+    let (kills, deaths, assists, ticks_played) = (4, 2, 1, 3_600);
+    PlayerResult { player, slot: player as u32, team: 1, won, score, kills, deaths, assists, ticks_played }
+}
+
+pub fn ended(number: u8, results: impl IntoIterator<Item = PlayerResult>) -> Event {
+    MatchEnded {
+        r#match: match_bytes(number),
+        outcome: Outcome::Won.into(),
+        winner: 1,
+        ticks: 7_200,
+        results: results.into_iter().collect(),
+        recording_hash: vec![8; 16],
+    }
+    .into()
+}
+
+/// A whole match of some players, of whom the first wins with a score of 10.
+pub fn whole(number: u8, players: &[u64]) -> Vec<Event> {
+    let mut events = vec![started(number)];
+    events.extend(players.iter().map(|player| joined(number, *player)));
+    let results = players.iter().enumerate().map(|(place, player)| result(*player, place == 0, 10));
+    events.push(ended(number, results));
+    events
+}
+
+pub fn killed(number: u8, killer: u64, victim: u64, headshot: bool) -> Event {
+    PlayerKilled {
+        r#match: match_bytes(number),
+        victim,
+        victim_slot: victim as u32,
+        killer,
+        killer_slot: Some(killer as u32),
+        assist_slot: None,
+        cause: CauseKind::Weapon.into(),
+        cause_number: 3,
+        headshot,
+    }
+    .into()
+}
+
+pub fn looted(number: u8, player: u64, pickup: u32) -> Event {
+    LootTaken { r#match: match_bytes(number), player, slot: player as u32, pickup }.into()
+}
+
+pub fn progressed(number: u8, player: u64, added: u32) -> Event {
+    AchievementProgressed { r#match: match_bytes(number), player, achievement: "streak-10".to_owned(), added }.into()
+}
+
+pub fn suspected(number: u8, player: u64) -> Event {
+    AnomalyDetected { r#match: match_bytes(number), player, kind: "aim".to_owned(), amount: 12 }.into()
+}
