@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use arbiter_server::{KILL_CAM_MAX, SPECTATOR_DELAY_MAX, SPECTATORS_MAX};
 use arbiter_sim::simulation::{PLAYERS_MAX, TICK_RATES};
+use arbiter_transport::netcode::token::ADDRESSES_MAX;
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,10 @@ pub struct Layer {
     /// IP address and UDP port that players send to; port 0 takes any. 0.0.0.0 lets other machines in [default: 127.0.0.1:7777]
     #[arg(long, env = "ARBITER_BIND", value_name = "ADDR")]
     pub bind: Option<SocketAddr>,
+    /// Where players reach the server, in the order to try, if that is not the address that it listens on: up to 32, separated by
+    /// commas. Connect tokens name one of them
+    #[arg(long, env = "ARBITER_PUBLIC_ADDRESSES", value_name = "ADDR", value_delimiter = ',')]
+    pub public_addresses: Option<Vec<SocketAddr>>,
     /// IP address and TCP port that health and metrics are served on over HTTP: /healthz, /readyz, /metrics; port 0 takes any. Left
     /// out, they are not served
     #[arg(long, env = "ARBITER_OPERATE", value_name = "ADDR")]
@@ -136,6 +141,9 @@ pub struct Layer {
 pub struct Settings {
     /// See [`Layer::bind`].
     pub bind: SocketAddr,
+    /// See [`Layer::public_addresses`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub public_addresses: Vec<SocketAddr>,
     /// See [`Layer::operate`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operate: Option<SocketAddr>,
@@ -199,6 +207,7 @@ impl Default for Settings {
         Self {
             // This machine only: whoever wants the world to come in must say so.
             bind: SocketAddr::from(([127, 0, 0, 1], 7777)),
+            public_addresses: Vec::new(),
             operate: None,
             rooms: 1,
             threads: 0,
@@ -263,6 +272,15 @@ impl Layer {
         // TOML's numbers are signed, so that a larger one could not be printed.
         range("seed", self.seed, 0, i64::MAX as u64);
         range("match_seconds", self.match_seconds.map(u64::from), 1, 86_400);
+        let addresses = self.public_addresses.as_deref().unwrap_or_default();
+        if addresses.len() > ADDRESSES_MAX || addresses.iter().any(|at| at.ip().is_unspecified() || at.port() == 0) {
+            let found: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+            wrong.push(Wrong {
+                field: "public_addresses",
+                expected: format!("up to {ADDRESSES_MAX} addresses with ports that players can reach"),
+                found: found.join(","),
+            });
+        }
         if let Some(url) = self.services.as_ref().filter(|url| !url.starts_with("http://")) {
             wrong.push(Wrong {
                 field: "services",
@@ -359,6 +377,7 @@ impl Settings {
         // Naming every field makes the compiler ask for each new one.
         let Layer {
             bind,
+            public_addresses,
             operate,
             rooms,
             threads,
@@ -396,6 +415,7 @@ impl Settings {
             }
         }
         set(&mut self.bind, bind);
+        set(&mut self.public_addresses, public_addresses);
         set_some(&mut self.operate, operate);
         set(&mut self.rooms, rooms);
         set(&mut self.threads, threads);

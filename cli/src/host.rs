@@ -212,6 +212,7 @@ impl Host {
             },
         );
         config.bind = settings.bind;
+        config.public_addresses.clone_from(&settings.public_addresses);
         config.operate = settings.operate;
         config.rooms = settings.rooms;
         config.threads = settings.threads;
@@ -271,6 +272,11 @@ impl Host {
     /// Where health and metrics are served.
     pub fn operate_address(&self) -> Option<SocketAddr> {
         self.server.operate_address()
+    }
+
+    /// What clients have to agree to.
+    pub fn protocol_hash(&self) -> u64 {
+        self.server.protocol_hash()
     }
 
     /// Whether all its matches are over.

@@ -63,3 +63,13 @@ fn every_value_out_of_range_is_named_with_its_line() {
          arbiter.toml:1: rooms: expected a number from 1 to 256, found 0"
     );
 }
+
+#[test]
+fn an_address_that_no_player_can_reach_is_named_with_its_line() {
+    let good = "public_addresses = [\"192.0.2.1:7777\", \"[2001:db8::7]:7777\"]\n";
+    assert_eq!(file(good).expect("valid").public_addresses.map(|addresses| addresses.len()), Some(2));
+    for bad in ["0.0.0.0:7777", "192.0.2.1:0"] {
+        let error = file(&format!("rooms = 1\npublic_addresses = [\"{bad}\"]\n")).expect_err("wrong").to_string();
+        assert!(error.starts_with("arbiter.toml:2: public_addresses: expected") && error.contains(bad), "{error}");
+    }
+}

@@ -133,12 +133,14 @@ impl Registry {
     fn rooms(&self) -> Vec<Candidate<'_>> {
         let rooms =
             self.servers.iter().flat_map(|(id, server)| server.rooms.values().map(move |room| (id, server, room)));
-        let mut epochs: HashMap<u128, u32> = HashMap::new();
-        for (_, _, room) in rooms.clone() {
-            let epoch = epochs.entry(room.state.match_id).or_default();
+        // Nearly all matches are in their first epoch, so that this is short.
+        let mut taken_up: HashMap<u128, u32> = HashMap::new();
+        for (_, _, room) in rooms.clone().filter(|(_, _, room)| room.state.epoch > 0) {
+            let epoch = taken_up.entry(room.state.match_id).or_default();
             *epoch = room.state.epoch.max(*epoch);
         }
-        rooms.filter(|(_, _, room)| epochs.get(&room.state.match_id) == Some(&room.state.epoch)).collect()
+        let newest = |room: &Room| taken_up.get(&room.state.match_id).is_none_or(|epoch| room.state.epoch >= *epoch);
+        rooms.filter(|(_, _, room)| newest(room)).collect()
     }
 
     /// A room, and whether the player has a place there already.
@@ -165,7 +167,16 @@ impl Registry {
         rooms.retain(|(_, server, room)| wish.speaks_with(server) && wish.finds_a_place(room));
         let fullest = rooms.iter().map(|(_, _, room)| room.taken()).max().ok_or(Refusal::NoPlace)?;
         rooms.retain(|(_, _, room)| room.taken() == fullest);
-        let chosen = rooms.into_iter().max_by_key(|candidate| rendezvous(wish.player, candidate));
+        // Rooms of one server stand next to each other, and a server's part of the hash is the dear one.
+        let mut part: Option<(&ServerId, u64)> = None;
+        let chosen = rooms.into_iter().max_by_key(|(id, _, room)| {
+            let of_server = match part {
+                Some((known, hash)) if known == *id => hash,
+                _ => server_hash(wish.player, id),
+            };
+            part = Some((id, of_server));
+            room_hash(of_server, room.state.room)
+        });
         chosen.map(|chosen| (chosen, false)).ok_or(Refusal::NoPlace)
     }
 }
@@ -175,11 +186,21 @@ fn mismatch(wish: &Wish<'_>, rooms: &[Candidate<'_>]) -> Refusal {
     Refusal::Protocol { asked: wish.protocol_hash.unwrap_or_default(), served }
 }
 
-/// Highest random weight (Thaler and Ravishankar, 1998).
-fn rendezvous(player: u64, (id, _, room): &Candidate<'_>) -> [u8; 32] {
+/// The weight of a server for a player. The highest wins (highest random weight, Thaler and Ravishankar, 1998).
+fn server_hash(player: u64, id: &ServerId) -> u64 {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&player.to_le_bytes()).update(&room.state.room.to_le_bytes()).update(id.as_str().as_bytes());
-    *hasher.finalize().as_bytes()
+    hasher.update(&player.to_le_bytes()).update(id.as_str().as_bytes());
+    let mut hash = [0; 8];
+    hasher.finalize_xof().fill(&mut hash);
+    u64::from_le_bytes(hash)
+}
+
+/// The weight of a room of that server: a step of SplitMix64 (Steele and others, 2014), which is one to one.
+fn room_hash(of_server: u64, room: u16) -> u64 {
+    let mut hash = of_server.wrapping_add((u64::from(room) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    hash ^ (hash >> 31)
 }
 
 impl Place {
