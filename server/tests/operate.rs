@@ -5,7 +5,8 @@ mod common;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
-use arbiter_server::{OnStop, ServerHandle};
+use arbiter_server::services::Services;
+use arbiter_server::{OnStop, Server, ServerHandle, StartError};
 
 use common::{Client, config, registry, start, until};
 
@@ -72,4 +73,17 @@ fn an_address_that_is_taken_is_told() {
     config.operate = Some(taken.local_addr().expect("an address"));
     let error = arbiter_server::Server::start(config).expect_err("it is taken").to_string();
     assert!(error.contains("--operate"), "{error}");
+}
+
+#[test]
+fn a_server_that_players_cannot_reach_asks_no_services_for_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = config();
+    config.bind = ([0, 0, 0, 0], 0).into();
+    config.record_dir = Some(folder.path().join("recordings"));
+    config.outbox_dir = Some(folder.path().join("outbox"));
+    config.services = Some(Services { url: "http://127.0.0.1:9".to_owned(), bearer: String::new() });
+    let error = Server::start(config).expect_err("nobody can reach it");
+    assert!(matches!(error, StartError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("--public-addresses"), "{error}");
 }

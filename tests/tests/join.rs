@@ -109,6 +109,7 @@ fn arena() -> Play {
 fn host(folder: &Path, name: &str, url: &str, key: &Key) -> Host {
     let settings = Settings {
         bind: here(),
+        operate: Some(here()),
         players_max: 4,
         seed: Some(7),
         verify: false,
@@ -196,6 +197,9 @@ fn bots_log_in_join_and_play() {
         let room = &servers.first()?["rooms"][0];
         (room["players"] == 3 && room["under_way"] == 0).then_some(())
     });
+    let metrics = format!("http://{}/metrics", host.operate_address().expect("it was asked for"));
+    let metrics = ureq::get(metrics).call().and_then(|mut answer| answer.body_mut().read_to_string()).expect("figures");
+    assert!(metrics.contains("arbiter_services_registered 1\n"), "{metrics}");
     let report = bots.stop().expect("they played");
     assert_eq!((report.played, report.failed.len()), (3, 0), "{:?}", report.failed);
     assert_eq!(sessions.all().len(), 3);
