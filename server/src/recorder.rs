@@ -118,7 +118,10 @@ impl Open {
         if let Event::MatchEnded(ended) = &mut event.event {
             // What the result can be proved with. A disk that takes nothing now changes nothing of the chain.
             let _ = self.writer.flush();
-            ended.recording_hash = self.writer.ticks_chain().to_vec();
+            // Of a match without a tick there is nothing that could be proved.
+            if ended.ticks > 0 {
+                ended.recording_hash = self.writer.ticks_chain().to_vec();
+            }
         }
         self.happened.push_back((tick, event));
     }

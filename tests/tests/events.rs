@@ -45,6 +45,18 @@ fn a_match_that_was_played_to_its_end_is_told_as_its_recording_tells_it() {
 }
 
 #[test]
+fn a_match_that_nobody_played_is_told_as_its_recording_tells_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (mut server, bots) = begin(folder.path(), &[]);
+    drop(bots);
+    server.terminate();
+    server.wait_for_line("stopped");
+    assert!(server.wait());
+    let (text, content) = compared(folder.path(), &[]);
+    assert!(content, "{text}");
+}
+
+#[test]
 fn an_abandoned_match_is_told_as_abandoned() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (mut server, mut bots) = begin(folder.path(), &[]);

@@ -66,6 +66,11 @@ pub fn all_of(transaction: &Transaction<'_>, place: &Place<'_>, player: u64) -> 
     Ok(())
 }
 
+/// Whether a match was given up before it began: nobody has anything of it.
+fn never_began(ended: &MatchEnded) -> bool {
+    ended.outcome() == Outcome::Abandoned
+}
+
 fn cause(killed: &PlayerKilled) -> (i64, i64) {
     (killed.cause.into(), killed.cause_number.into())
 }
@@ -108,6 +113,7 @@ impl At<'_> {
             return refused(format!("the hash of the recording must have {RECORDING_HASH_BYTES} bytes, or none"));
         }
         match self.match_at(&ended.r#match)? {
+            None if never_began(ended) => return Ok(()),
             None => return refused("the match never began: its first event is missing"),
             Some((_, Some(known))) => return refused(format!("the match ended already, at position {known}")),
             Some((_, None)) => {}
@@ -124,6 +130,7 @@ impl At<'_> {
     fn result(&self, ended: &MatchEnded, player: u64) -> Result<(), PartError> {
         match self.match_at(&ended.r#match)? {
             Some((_, Some(at))) if at == self.position => {}
+            None if never_began(ended) => return Ok(()),
             _ => return refused("the end of the match is not known: it waits itself"),
         }
         // Who left and came back has more than one result, of one match.
@@ -149,9 +156,7 @@ impl At<'_> {
     }
 
     fn joined(&self, joined: &PlayerJoined) -> Result<(), PartError> {
-        if self.match_at(&joined.r#match)?.is_none() {
-            return refused("the match never began: its first event is missing");
-        }
+        // Players come while a match waits for them, before it begins.
         self.was_in(&joined.r#match)
     }
 

@@ -59,6 +59,12 @@ pub fn ended(number: u8, results: impl IntoIterator<Item = PlayerResult>) -> Eve
     .into()
 }
 
+/// The end of a match that was given up.
+pub fn abandoned(number: u8, results: impl IntoIterator<Item = PlayerResult>) -> Event {
+    let Event::MatchEnded(ended) = ended(number, results) else { unreachable!("an end") };
+    MatchEnded { outcome: Outcome::Abandoned.into(), winner: 0, ticks: 0, recording_hash: Vec::new(), ..ended }.into()
+}
+
 /// A whole match of some players, of whom the first wins with a score of 10.
 pub fn whole(number: u8, players: &[u64]) -> Vec<Event> {
     let mut events = vec![started(number)];

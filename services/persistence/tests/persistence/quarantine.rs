@@ -4,7 +4,7 @@ use arbiter_contracts::v1::{MatchEnded, RoundStarted};
 use serde_json::json;
 
 use super::House;
-use super::events::{ended, joined, killed, match_bytes, match_text, progressed, result, started, whole};
+use super::events::{abandoned, ended, joined, killed, match_bytes, match_text, progressed, result, started, whole};
 
 fn wins(house: &House, player: u64, after: u64) -> serde_json::Value {
     house.look(&format!("/player/{player}/profile?after={after}")).1["progress"]["wins"].clone()
@@ -139,4 +139,22 @@ fn the_quarantine_is_listed_page_by_page() {
         (vec!["1".into(), "2".into(), "3".into()], vec!["4".into(), "5".into()])
     );
     assert_eq!(second.get("next"), None);
+}
+
+#[test]
+fn a_match_that_was_given_up_before_it_began_holds_back_nobody() {
+    let mut house = House::new();
+    house.tell([joined(1, 7), abandoned(1, [result(7, false, 0)])]);
+    let after = house.tell(whole(2, &[7]));
+    assert_eq!(house.look(&format!("/quarantine?after={after}")).1["waiting"], json!(0));
+    assert_eq!(wins(&house, 7, after), json!(1));
+    assert_eq!(house.look(&format!("/matches/{}", match_text(1))).0, 404);
+}
+
+#[test]
+fn who_comes_before_a_match_begins_is_in_it() {
+    let mut house = House::new();
+    let after = house.tell([joined(1, 7), started(1), ended(1, [result(7, true, 1)])]);
+    assert_eq!(house.look(&format!("/quarantine?after={after}")).1["waiting"], json!(0));
+    assert_eq!(wins(&house, 7, after), json!(1));
 }
