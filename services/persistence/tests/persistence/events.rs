@@ -93,6 +93,11 @@ pub fn looted(number: u8, player: u64, pickup: u32) -> Event {
     LootTaken { r#match: match_bytes(number), player, slot: player as u32, pickup }.into()
 }
 
+/// Progress of an achievement without a name, which no build can apply.
+pub fn nameless(number: u8, player: u64) -> Event {
+    AchievementProgressed { r#match: match_bytes(number), player, ..AchievementProgressed::default() }.into()
+}
+
 pub fn progressed(number: u8, player: u64, added: u32) -> Event {
     AchievementProgressed { r#match: match_bytes(number), player, achievement: "streak-10".to_owned(), added }.into()
 }

@@ -4,7 +4,9 @@ use arbiter_contracts::v1::{MatchEnded, RoundStarted};
 use serde_json::json;
 
 use super::House;
-use super::events::{abandoned, ended, joined, killed, match_bytes, match_text, progressed, result, started, whole};
+use super::events::{
+    abandoned, ended, joined, killed, match_bytes, match_text, nameless, progressed, result, started, whole,
+};
 
 fn wins(house: &House, player: u64, after: u64) -> serde_json::Value {
     house.look(&format!("/player/{player}/profile?after={after}")).1["progress"]["wins"].clone()
@@ -116,9 +118,9 @@ fn a_payload_that_cannot_be_read_waits_for_whom_its_envelope_names() {
 fn a_full_quarantine_stops_the_service_before_the_event_that_does_not_fit() {
     let mut house = House::new();
     for part in 0..64 {
-        house.tell((1..=1_024).map(|player| joined(9, part * 1_024 + player)));
+        house.tell((1..=1_024).map(|player| nameless(9, part * 1_024 + player)));
     }
-    house.tell([joined(9, 70_000)]);
+    house.tell([nameless(9, 70_000)]);
     let why = house.until_it_says("quarantine");
     assert!(why.contains("at 65536") && why.contains("65536 events wait"), "{why}");
     assert_eq!(house.look("/quarantine").1["waiting"], json!(65_536));
@@ -127,7 +129,7 @@ fn a_full_quarantine_stops_the_service_before_the_event_that_does_not_fit() {
 #[test]
 fn the_quarantine_is_listed_page_by_page() {
     let mut house = House::new();
-    let after = house.tell((1..=5).map(|player| joined(9, player)));
+    let after = house.tell((1..=5).map(|player| nameless(9, player)));
     let (_, first) = house.look(&format!("/quarantine?limit=3&after={after}"));
     let next = first["next"].as_str().expect("there is more");
     let (_, second) = house.look(&format!("/quarantine?limit=3&cursor={next}"));
