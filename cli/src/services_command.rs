@@ -77,6 +77,9 @@ pub fn run(args: &ServicesArgs, stop: &Stop) -> Result<ExitCode> {
         settings.folder.display(),
         services.url()
     );
+    if args.development_login {
+        println!("--development-login: anybody can log in as anybody");
+    }
     while !stop.asked() {
         stop.wait(LOOK);
     }

@@ -1,0 +1,118 @@
+//! Contract: what players earn in real matches is in their wallets, once, whoever is killed on the way; all roles work together or
+//! each in a process of its own.
+
+use std::path::Path;
+
+use arbiter_cli::keys::read_key;
+use arbiter_cli::lobby::{Lobby, Session};
+use arbiter_cli::services::bearer;
+use arbiter_tests::{Running, argument, printed, run};
+
+/// Services in a folder; the address that they are served at.
+fn services(folder: &Path, more: &[&str]) -> (Running, String) {
+    let (data, key) = (folder.join("services"), folder.join("arbiter.key"));
+    let all = ["services", "--folder", argument(&data), "--key-file", argument(&key)];
+    let services = Running::start(&[&all[..], more].concat());
+    let line = services.wait_for_line("serving on ");
+    let url = line.split_whitespace().nth(2).expect("an address").trim_end_matches(',').to_owned();
+    (services, url)
+}
+
+/// A server whose one match is over after a while, and that has said so.
+fn server(folder: &Path, url: &str, seconds: &str) -> Running {
+    let (key, recordings, outbox) = (folder.join("arbiter.key"), folder.join("recordings"), folder.join("outbox"));
+    let server = Running::start(&[
+        "server",
+        "--bind",
+        "127.0.0.1:0",
+        "--services",
+        url,
+        "--key-file",
+        argument(&key),
+        "--record-dir",
+        argument(&recordings),
+        "--outbox-dir",
+        argument(&outbox),
+        "--players-max",
+        "4",
+        "--tick-rate",
+        "128",
+        "--match-seconds",
+        seconds,
+        "--matches",
+        "1",
+    ]);
+    server.wait_for_line("listening on ");
+    server
+}
+
+fn bots(url: &str) -> Running {
+    Running::start(&["bots", "--services", url, "--seed", "7", "--count", "4"])
+}
+
+fn session(url: &str, bot: u16) -> Session {
+    Lobby::new(url).log_in(&format!("bot-7-{bot}")).expect("logged in")
+}
+
+/// Gold of all four, once the services know everything that was brought.
+fn gold(folder: &Path, url: &str) -> Vec<i64> {
+    let (lobby, key) = (Lobby::new(url), read_key(&folder.join("arbiter.key")).expect("a key"));
+    let after = lobby.position(&bearer(&key)).expect("a position");
+    let of = |bot| lobby.wallet(&session(url, bot), after).expect("a wallet").get("gold").copied().unwrap_or(0);
+    (0..4).map(of).collect()
+}
+
+fn has_no_difference(folder: &Path) {
+    let (data, outbox) = (folder.join("services"), folder.join("outbox"));
+    let out = run(&["reconcile", "--folder", argument(&data), "--outbox", argument(&outbox)]);
+    let text = printed(&out);
+    assert!(out.status.success() && text.contains(" 0 on their way, 0 lost"), "{text}");
+    assert!(text.contains(" 0 not consumed yet") && text.contains("\n0 differences"), "{text}");
+}
+
+#[test]
+fn a_match_is_worth_the_same_to_its_players_whatever_is_killed_and_started_again() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (mut first, url) = services(folder.path(), &["--bind", "127.0.0.1:0", "--development-login"]);
+    let mut server = server(folder.path(), &url, "16");
+    let mut bots = bots(&url);
+    // Killed while the match is played, and back where they were: the server goes on telling them.
+    let address = url.trim_start_matches("http://").to_owned();
+    server.wait_for_line("4 clients");
+    first.kill();
+    let (_again, url) = services(folder.path(), &["--bind", &address, "--development-login"]);
+    server.wait_for_line("stopped");
+    assert!(server.wait() && bots.wait());
+    let all = gold(folder.path(), &url);
+    assert!(
+        all.iter().all(|gold| [60, 75].contains(gold)),
+        "played and the first of the day, with or without won: {all:?}"
+    );
+    has_no_difference(folder.path());
+    assert_eq!(gold(folder.path(), &url), all);
+}
+
+#[test]
+fn each_role_works_in_a_process_of_its_own() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let any = ["--bind", "127.0.0.1:0"];
+    let join = [&any[..], &["--roles", "join", "--development-login"]].concat();
+    let (_join, lobby) = services(folder.path(), &join);
+    let jwks = format!("{lobby}/.well-known/jwks.json");
+    let economy = [&any[..], &["--roles", "economy", "--jwks", &jwks]].concat();
+    let (_economy, money) = services(folder.path(), &economy);
+    let persistence = [&any[..], &["--roles", "persistence", "--jwks", &jwks]].concat();
+    let (_persistence, _history) = services(folder.path(), &persistence);
+    // A player of one is a player of all.
+    let session = session(&lobby, 0);
+    let wallet = Lobby::new(&money).wallet(&session, 0).expect("the economy knows the token");
+    assert!(wallet.is_empty());
+}
+
+#[test]
+fn roles_that_cannot_know_who_asks_say_what_they_need() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = run(&["services", "--folder", argument(folder.path()), "--roles", "economy"]);
+    let text = printed(&out);
+    assert!(!out.status.success() && text.contains("--jwks") && text.contains("jwks.json"), "{text}");
+}
