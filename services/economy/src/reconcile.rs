@@ -35,7 +35,7 @@ pub struct Report {
     pub grants: u64,
     /// Entries of the ledger.
     pub entries: u64,
-    /// Events that are not consumed yet.
+    /// Events that are worth something and not consumed yet.
     pub behind: u64,
     /// Grants that wait for their players to be put right.
     pub waiting: u64,
@@ -141,6 +141,7 @@ pub fn reconcile(
         progress(next, ledger.end());
     }
     compare.pass(compare.books.ledger.cursor(&self::events()))?;
+    compare.count_behind()?;
     if let Err(broken) = compare.books.ledger.audit() {
         compare.differs(None, None, None, What::Unsound(broken.to_string()));
     }
@@ -201,6 +202,18 @@ impl<E: Source> Compare<'_, E> {
                 self.differs(Some(at), None, Some(order.subject), What::NotGranted(order.reason));
             }
         }
+        Ok(())
+    }
+
+    /// What lies behind all that was consumed. That the ledger has not noted down yet what is worth nothing is no delay.
+    fn count_behind(&mut self) -> Result<(), ReconcileError> {
+        let results = self.report.results;
+        while self.next < self.report.events {
+            let at = self.next;
+            let Some(record) = self.take(at)? else { break };
+            self.report.behind += u64::from(!self.worth(&record).is_empty());
+        }
+        self.report.results = results;
         Ok(())
     }
 
@@ -303,7 +316,6 @@ impl<E: Source> Compare<'_, E> {
         let source = self::events();
         let waiting = self.books.quarantine.get(&source);
         self.report.waiting = waiting.map_or(0, |waiting| waiting.len() as u64);
-        self.report.behind = self.report.events.saturating_sub(self.books.ledger.cursor(&source));
         self.report.hash = self.books.ledger.hash();
         // What was refused waits for its player, or nobody will ever give it.
         for (position, player) in std::mem::take(&mut self.open) {
