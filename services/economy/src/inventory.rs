@@ -14,7 +14,7 @@ use crate::economy::{Economy, Told};
 use crate::error::SubmitError;
 
 /// What stands before a slot's name in the name of its bucket.
-const SLOT: &str = "slot.";
+pub(crate) const SLOT: &str = "slot.";
 
 /// Bytes of a slot's name at most.
 pub const SLOT_NAME_BYTES_MAX: usize = arbiter_ledger::name::NAME_BYTES_MAX - SLOT.len();

@@ -4,6 +4,8 @@
 
 mod grants;
 mod inventory;
+mod payments;
+mod reconcile;
 mod recovery;
 mod store;
 mod writer;
