@@ -5,7 +5,7 @@
 //! provider knows of a person stays with the provider: here is the player's number and nothing else.
 //!
 //! Next: [`Provider`] for what an adapter of a provider has to do, `book.rs` for what a notification moves, [`mod@reconcile`] for the
-//! comparison with the provider's statement. Shapes and problems stand in
+//! comparison with the provider's statement, [`local`] for a provider to develop against. Shapes and problems stand in
 //! `docs/economy.md`, why it is so in `docs/decisions/payments.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,12 +19,13 @@ mod adapter;
 mod aside;
 mod book;
 mod checkout;
+pub mod local;
 mod note;
 pub mod reconcile;
 pub mod signature;
 
 pub use adapter::{
-    Asked, BEGIN_MS_MAX, BadNotification, Happened, Notification, PaymentsConfig, Provider, ProviderError,
+    Asked, BEGIN_MS_MAX, BadNotification, Happened, ID_BYTES_MAX, Notification, PaymentsConfig, Provider, ProviderError,
 };
 pub use aside::{Aside, Reason};
 pub use book::NotifyError;
