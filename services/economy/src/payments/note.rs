@@ -252,7 +252,19 @@ impl Wire for Payments {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_trip(kind in 0_u8..8, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let all = [HEAD, &[kind], &bytes].concat();
+            if let Ok(Some(noted)) = Noted::read(&all) {
+                prop_assert_eq!(noted.to_bytes(), all);
+            }
+        }
+    }
 
     #[test]
     fn a_note_is_read_as_it_was_written_and_others_are_left_alone() {

@@ -3,7 +3,8 @@
 use arbiter_economy::Inventory;
 use arbiter_economy::catalogue::{Catalogue, Price};
 use arbiter_economy::payments::{
-    CheckoutError, Happened, Notification, NotifyError, PENDING_MAX, PENDING_MS, Payment, PaymentState, Reason,
+    ASIDE_MAX, CheckoutError, Happened, Notification, NotifyError, PENDING_MAX, PENDING_MS, Payment, PaymentState,
+    Reason,
 };
 use arbiter_economy::store::RegisterError;
 use arbiter_eventlog::simulated::SimulatedDisk;
@@ -330,6 +331,38 @@ fn a_chargeback_freezes_what_can_be_spent_if_the_house_wants_it() {
     hear(&mut economy, second, "refunded");
     assert_eq!(gems(&economy, 1), (0, 0), "and taken back");
     assert!(economy.ledger().expect("settled").balance(&Account::main(1, name("gem"))).frozen);
+}
+
+#[test]
+fn things_that_are_owed_are_shown_and_those_that_come_in_pay_it_off() {
+    let (mut economy, _) = opened();
+    let payment = begin(&mut economy, 1, 5, "starter");
+    hear(&mut economy, payment, "paid");
+    let medkits = |player| Account::main(player, name("medkit"));
+    moves(&mut economy, 7, medkits(1), medkits(2), 4);
+    hear(&mut economy, payment, "charged back");
+    let owned = |economy: &House| {
+        let inventory = Inventory::of(economy.ledger().expect("settled"), &catalogue(), 1);
+        let medkits = inventory.items.get(&name("medkit")).copied().unwrap_or_default();
+        (medkits.quantity, medkits.owed)
+    };
+    assert_eq!(owned(&economy), (0, 4));
+    moves(&mut economy, 8, medkits(2), medkits(1), 3);
+    assert_eq!(owned(&economy), (0, 1));
+}
+
+#[test]
+fn what_waits_for_people_has_a_limit_and_then_the_provider_has_to_say_it_again() {
+    let (mut economy, _) = opened();
+    let payment = begin(&mut economy, 1, 5, "gems.100");
+    let unknown = Notification { payment: payment + 1, ..says(&economy, payment, "paid") };
+    let catalogue = catalogue();
+    for number in 0..ASIDE_MAX {
+        let notification = Notification { id: number.to_string(), ..unknown.clone() };
+        economy.notify(&catalogue, &provider(), &notification, false, NOW).expect("it is taken");
+    }
+    let one_more = economy.notify(&catalogue, &provider(), &unknown, false, NOW);
+    assert_eq!(one_more, Err(NotifyError::AsideFull));
 }
 
 #[test]
