@@ -5,8 +5,8 @@
 mod grants;
 mod inventory;
 mod payments;
-mod reconcile;
 mod recovery;
+mod statement;
 mod store;
 mod writer;
 
