@@ -5,6 +5,7 @@
 mod grants;
 mod inventory;
 mod payments;
+mod power;
 mod recovery;
 mod statement;
 mod store;

@@ -261,6 +261,22 @@ fn what_does_not_fit_is_put_aside_for_people_and_moves_nothing() {
 }
 
 #[test]
+fn a_snapshot_keeps_payments_and_what_waits() {
+    let (mut economy, disk) = opened();
+    let payments = [begin(&mut economy, 1, 5, "gems.100"), begin(&mut economy, 2, 6, "starter")];
+    hear(&mut economy, payments[0], "paid");
+    let unknown = Notification { payment: payments[0] + 1, ..says(&economy, payments[0], "paid") };
+    tell(&mut economy, &Notification { id: "unknown".to_owned(), ..unknown }, false);
+    assert!(economy.keep_snapshot(&disk).expect("a disk that works"));
+    let (before, entries) = (economy.payments().expect("settled").clone(), economy.acknowledged());
+    drop(economy);
+    let (economy, recovered) = arbiter_economy::Economy::open_in(&disk, super::options()).expect("it opens");
+    assert_eq!((recovered.from_snapshot, recovered.replayed), (entries, 0));
+    assert_eq!(economy.payments().expect("settled"), &before);
+    assert_eq!((before.len(), before.of(2).count(), asides(&economy).len()), (2, 1, 1));
+}
+
+#[test]
 fn what_people_have_seen_to_is_off_their_list_for_good() {
     let (mut economy, disk) = opened();
     let payment = begin(&mut economy, 1, 5, "gems.100");
