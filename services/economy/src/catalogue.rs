@@ -1,5 +1,7 @@
-//! What designers say of money: `assets/economy/catalogue.ron`. It names the assets, the rewards and the offers, is checked as a
-//! whole, and whatever is wrong with it is named with file, line and what belongs there.
+//! What designers say of money: `assets/economy/catalogue.ron`. It names the assets, the rewards, the offers and the products, is
+//! checked as a whole, and whatever is wrong with it is named with file, line and what belongs there.
+
+mod product;
 
 use std::collections::BTreeMap;
 
@@ -10,10 +12,13 @@ use thiserror::Error;
 use crate::inventory::SLOT_NAME_BYTES_MAX;
 use crate::rewards::{BadRewards, DAY_MS, Reward, Rewards, When, Window};
 
-/// Assets, and offers, at most: a store that people look through has hundreds.
+pub(crate) use product::REAL;
+pub use product::{PRODUCT_NAME_BYTES_MAX, Price, Product, is_currency};
+
+/// Assets, offers, and products, at most: a store that people look through has hundreds.
 pub const LISTED_MAX: usize = 4_096;
 
-/// Things that one offer gives at most.
+/// Things that one offer or product gives at most.
 pub const GIVES_MAX: usize = 64;
 
 /// How many of an offer one player may be limited to: each is a claim that is kept for ever.
@@ -43,7 +48,7 @@ pub struct BadCatalogue {
 }
 
 /// An amount of an asset.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sum {
     /// Which asset.
     pub asset: Name,
@@ -78,7 +83,7 @@ pub struct Item {
 /// A catalogue that makes sense.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Catalogue {
-    /// All assets by name.
+    /// All assets by name; those that begin with `real.` are money of the real world, which no player has.
     pub assets: BTreeMap<Name, Asset>,
     /// Those of them that are things, by name.
     pub items: BTreeMap<Name, Item>,
@@ -88,6 +93,8 @@ pub struct Catalogue {
     pub rewards: Rewards,
     /// What is for sale, by name.
     pub offers: BTreeMap<Name, Offer>,
+    /// What is for sale for money of the real world, by name.
+    pub products: BTreeMap<Name, Product>,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +104,8 @@ struct File {
     assets: Vec<FileAsset>,
     rewards: Vec<FileReward>,
     offers: Vec<FileOffer>,
+    #[serde(default)]
+    products: Vec<product::FileProduct>,
 }
 
 #[derive(Deserialize)]
@@ -131,6 +140,12 @@ struct FileReward {
 struct FileSum {
     asset: Text,
     amount: Amount,
+}
+
+impl From<FileSum> for Sum {
+    fn from(FileSum { asset: Text(asset), amount: Amount(amount) }: FileSum) -> Self {
+        Self { asset, amount }
+    }
 }
 
 #[derive(Deserialize)]
@@ -228,11 +243,12 @@ impl Catalogue {
             BadCatalogue { file: file.to_owned(), line, what: format!("{}, at `{}`", error.code, there.trim()) }
         })?;
         let check = Check { file, text };
-        let (assets, items) = check.assets(parsed.assets)?;
+        let (mut assets, items) = check.assets(parsed.assets)?;
         let places_max = parsed.places.map_or(PLACES, |Count(places)| places);
         let rewards = check.rewards(parsed.rewards, &assets)?;
         let offers = check.offers(parsed.offers, &assets)?;
-        Ok(Self { assets, items, places_max, rewards, offers })
+        let products = check.products(parsed.products, &mut assets)?;
+        Ok(Self { assets, items, places_max, rewards, offers, products })
     }
 }
 
@@ -242,7 +258,7 @@ const SHOWN_CHARS: usize = 40;
 type AssetsAndItems = (BTreeMap<Name, Asset>, BTreeMap<Name, Item>);
 
 /// The lists of a catalogue.
-const LISTS: [&str; 3] = ["assets", "rewards", "offers"];
+const LISTS: [&str; 4] = ["assets", "rewards", "offers", "products"];
 
 /// What a parser cannot see, with the lines where it stands.
 struct Check<'a> {
@@ -271,6 +287,11 @@ impl Check<'_> {
             let supply = supply.map(|Amount(supply)| supply);
             if assets.insert(name.clone(), Asset { supply }).is_some() {
                 return Err(self.wrong(&name, format!("assets[{number}].name: there are two assets {name}")));
+            }
+            if name.as_str().starts_with(REAL) {
+                let what =
+                    format!("{REAL} stands before money of the real world, which products make known themselves");
+                return Err(self.wrong(&name, format!("assets[{number}].name: {what}")));
             }
             if assets.len() > LISTED_MAX {
                 return Err(self.wrong(&name, format!("assets: there are more than {LISTED_MAX}")));
@@ -343,29 +364,41 @@ impl Check<'_> {
         assets: &BTreeMap<Name, Asset>,
     ) -> Result<(Name, Offer), BadCatalogue> {
         let FileOffer { name: Text(name), price, gives, each_max, from, until } = offer;
-        let sum = |FileSum { asset: Text(asset), amount: Amount(amount) }| Sum { asset, amount };
-        let (price, gives): (Sum, Vec<Sum>) = (sum(price), gives.into_iter().map(sum).collect());
+        let (price, gives): (Sum, Vec<Sum>) = (price.into(), gives.into_iter().map(Sum::from).collect());
         let from = from.map_or(Time(0), |Date(from)| from);
         let until = until.map_or(Time::NEVER, |Date(until)| until);
         self.known(&format!("{field}.price.asset"), &price.asset, assets)?;
+        if name.as_str().len() > OFFER_NAME_BYTES_MAX {
+            let what = format!("{field}.name: an offer's name has at most {OFFER_NAME_BYTES_MAX} bytes");
+            return Err(self.wrong(&name, what));
+        }
+        self.terms(field, &name, &gives, each_max, (from, until), assets)?;
+        Ok((name, Offer { price, gives, each_max, from, until }))
+    }
+
+    /// What offers and products have in common.
+    fn terms(
+        &self,
+        field: &str,
+        name: &Name,
+        gives: &[Sum],
+        each_max: Option<u32>,
+        (from, until): (Time, Time),
+        assets: &BTreeMap<Name, Asset>,
+    ) -> Result<(), BadCatalogue> {
         for (number, given) in gives.iter().enumerate() {
             self.known(&format!("{field}.gives[{number}].asset"), &given.asset, assets)?;
         }
-        let wrong = if name.as_str().len() > OFFER_NAME_BYTES_MAX {
-            Some(format!("{field}.name: an offer's name has at most {OFFER_NAME_BYTES_MAX} bytes"))
-        } else if gives.is_empty() || gives.len() > GIVES_MAX {
-            Some(format!("{field}.gives: an offer gives 1 to {GIVES_MAX} things, and this one {}", gives.len()))
+        let wrong = if gives.is_empty() || gives.len() > GIVES_MAX {
+            Some(format!("{field}.gives: it gives 1 to {GIVES_MAX} things, and this one {}", gives.len()))
         } else if each_max.is_some_and(|most| !(1..=EACH_MAX).contains(&most)) {
             Some(format!("{field}.each_max: it must be from 1 to {EACH_MAX}, or left out for any number"))
         } else if from >= until {
-            Some(format!("{field}.until: the offer ends before it begins"))
+            Some(format!("{field}.until: the sale ends before it begins"))
         } else {
             None
         };
-        match wrong {
-            Some(what) => Err(self.wrong(&name, what)),
-            None => Ok((name, Offer { price, gives, each_max, from, until })),
-        }
+        wrong.map_or(Ok(()), |what| Err(self.wrong(name, what)))
     }
 }
 

@@ -240,7 +240,7 @@ impl Counter {
     }
 }
 
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // The ledger's time never goes back, whatever this clock does.
     Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))

@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, VecDeque};
 use arbiter_contracts::Envelope;
 use arbiter_contracts::quarantine::{Full, Quarantine, WAITING_MAX, Waiting};
 use arbiter_eventlog::{AppendError, Appended, CommitError, EventStore, Record};
-use arbiter_ledger::{Applied, Cause, Command, Entry, Name, Order, State, Time, apply};
+use arbiter_ledger::{Applied, Broken, Cause, Command, Entry, Name, Order, State, Time, apply};
 
 use crate::error::{CommitFailed, ConsumeError, SubmitError};
+use crate::payments::Payments;
 use crate::rewards::Rewards;
 
 /// Entries that may wait for a commit: a full disk must stop the economy from growing, not the machine.
@@ -50,6 +51,7 @@ pub struct Economy<S: EventStore> {
 pub(crate) struct Books {
     pub ledger: State,
     pub quarantine: BTreeMap<Name, Quarantine>,
+    pub payments: Payments,
 }
 
 /// The id of an entry in the log.
@@ -73,7 +75,8 @@ impl<S: EventStore> Economy<S> {
         }
         let mut applied = apply(&mut self.books.ledger, command, time)?;
         if let Applied::New { entry, bytes } = &mut applied {
-            self.books.note(entry);
+            let noted = self.books.note(entry);
+            assert!(noted.is_ok(), "a note of our own cannot be: {noted:?}");
             self.unwritten.push_back(bytes.clone());
         }
         // What was answered before may itself still wait.
@@ -212,8 +215,13 @@ fn event_of(source: &Name, record: &Record) -> Result<Envelope, ConsumeError> {
 }
 
 impl Books {
-    /// What an entry says of who waits, after the ledger has it.
-    pub fn note(&mut self, entry: &Entry) {
+    /// What an entry says of who waits and of payments, after the ledger has it.
+    pub fn note(&mut self, entry: &Entry) -> Result<(), Broken> {
+        self.wait(entry);
+        self.payments.fold(entry)
+    }
+
+    fn wait(&mut self, entry: &Entry) {
         let open = |outcome: &&arbiter_ledger::entry::Outcome| outcome.is_open();
         match &entry.cause {
             Cause::Consumed { source, position } => {

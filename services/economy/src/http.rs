@@ -1,11 +1,13 @@
-//! The economy over HTTP: the store, wallets, inventories, and what operators put right.
+//! The economy over HTTP: the store, payments, wallets, inventories, and what operators put right.
 //!
 //! Everything that is read here is what is on disk at that moment; nothing is eventual but grants, which follow the log of events:
 //! whoever has just brought a result asks with `after`.
 
+pub mod checkout;
 mod house;
 mod inventory;
 mod store;
+mod till;
 mod wallet;
 
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::LedgerView;
 use crate::desk::{Counter, DeskError};
 use crate::error::SubmitError;
+use crate::uuid;
 
 /// How long a request waits for events to be consumed.
 const AFTER_MAX: Duration = Duration::from_secs(2);
@@ -124,18 +127,8 @@ impl<S: Sync> FromRequestParts<S> for RequestKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let text = parts.headers.get("idempotency-key").and_then(|value| value.to_str().ok()).ok_or_else(no_key)?;
-        uuid(text.trim().trim_matches('"')).map(Self).ok_or_else(no_key)
+        uuid::parse(text.trim().trim_matches('"')).map(Self).ok_or_else(no_key)
     }
-}
-
-/// The number of a UUID as RFC 9562 writes it.
-fn uuid(text: &str) -> Option<u128> {
-    let lengths = [8, 4, 4, 4, 12];
-    let parts: Vec<&str> = text.split('-').collect();
-    let fits = parts.len() == lengths.len()
-        && parts.iter().zip(lengths).all(|(part, length)| part.len() == length)
-        && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    fits.then(|| u128::from_str_radix(&parts.concat(), 16).ok()).flatten()
 }
 
 impl From<DeskError> for Problem {
@@ -176,22 +169,4 @@ fn receipt(applied: &Applied) -> Result<Receipt, Problem> {
         };
         Problem::conflict(kind, format!("{refusal}; the answer to this key stays: make a new one to try again"))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_uuid_is_read_in_its_one_form() {
-        assert_eq!(uuid("017F22E2-79B0-7CC3-98C4-DC0C0C07398F"), Some(0x017F_22E2_79B0_7CC3_98C4_DC0C_0C07_398F));
-        for wrong in [
-            "",
-            "017F22E279B07CC398C4DC0C0C07398F",
-            "017F22E2-79B0-7CC3-98C4-DC0C0C07398",
-            "+17F22E2-79B0-7CC3-98C4-DC0C0C07398F",
-        ] {
-            assert_eq!(uuid(wrong), None, "{wrong}");
-        }
-    }
 }

@@ -14,7 +14,7 @@ use crate::economy::{Economy, Told};
 use crate::error::SubmitError;
 
 /// What stands before a slot's name in the name of its bucket.
-const SLOT: &str = "slot.";
+pub(crate) const SLOT: &str = "slot.";
 
 /// Bytes of a slot's name at most.
 pub const SLOT_NAME_BYTES_MAX: usize = arbiter_ledger::name::NAME_BYTES_MAX - SLOT.len();
@@ -28,6 +28,8 @@ pub struct Owned {
     pub held: u64,
     /// Places that they take in the inventory; what is worn takes none.
     pub places: u64,
+    /// How many are owed: those that come in next pay it off.
+    pub owed: u64,
 }
 
 /// All of a player's things.
@@ -69,6 +71,9 @@ impl Inventory {
         let mut inventory = Self::default();
         for (account, balance) in ledger.accounts_of(player) {
             let Some(item) = catalogue.items.get(&account.asset) else { continue };
+            if account.is_debt() && balance.amount < 0 {
+                inventory.items.entry(account.asset.clone()).or_default().owed = balance.amount.unsigned_abs();
+            }
             let quantity = u64::try_from(balance.amount).unwrap_or(0);
             if quantity == 0 {
                 continue;

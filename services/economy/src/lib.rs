@@ -7,7 +7,7 @@
 //! [`desk`] and [`http`] alone: everything else is passed its times.
 //!
 //! Next: [`Economy`] for the writer, [`rewards`] for what match results are worth,
-//! [`catalogue`] and [`store`] for what is for sale, [`error`] for what can go wrong. Shapes and
+//! [`catalogue`] and [`store`] for what is for sale, [`payments`] for money of the real world, [`error`] for what can go wrong. Shapes and
 //! limits stand in `docs/economy.md`, why it is so in `docs/decisions/ledger.md`.
 
 pub mod catalogue;
@@ -18,12 +18,14 @@ pub mod error;
 pub mod http;
 pub mod inventory;
 mod ledger_view;
+pub mod payments;
 pub mod reconcile;
 mod recover;
 pub mod rewards;
 mod snapshot;
 pub mod store;
 pub mod transactions;
+mod uuid;
 
 pub use catalogue::Catalogue;
 pub use economy::{Economy, Told};

@@ -171,7 +171,9 @@ impl<E: Source> Compare<'_, E> {
         if let Err(broken) = self.books.ledger.redo(&entry) {
             return Ok(Err(broken.to_string()));
         }
-        self.books.note(&entry);
+        if let Err(broken) = self.books.note(&entry) {
+            return Ok(Err(broken.to_string()));
+        }
         match &entry.cause {
             Cause::Consumed { source, position } if *source == self::events() => {
                 self.pass(*position)?;

@@ -96,7 +96,7 @@ fn replay<S: EventStore>(store: &S, books: &mut Books) -> Result<(), OpenFailed>
             let broken = |broken: Broken| OpenFailed::Broken { position: record.position, broken };
             let entry = Entry::from_bytes(&record.data).map_err(broken)?;
             books.ledger.redo(&entry).map_err(broken)?;
-            books.note(&entry);
+            books.note(&entry).map_err(broken)?;
         }
     }
     Ok(())

@@ -1,10 +1,11 @@
-//! The bytes of a snapshot: the ledger's checkpoint, and who waits.
+//! The bytes of a snapshot: the ledger's checkpoint, who waits, and payments.
 
 use arbiter_contracts::quarantine::{Quarantine, REASON_BYTES_MAX};
 use arbiter_ledger::wire::{Bytes, Wire};
 use arbiter_ledger::{Broken, Name, State};
 
 use crate::economy::Books;
+use crate::payments::Payments;
 
 /// The economy's name among the consumers of its log.
 pub(crate) const CONSUMER: &str = "economy";
@@ -25,6 +26,7 @@ pub(crate) fn write(books: &Books) -> Vec<u8> {
             waiting.positions.put(&mut out);
         }
     }
+    books.payments.put(&mut out);
     out
 }
 
@@ -43,6 +45,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Books, Broken> {
         let quarantine = read_quarantine(&mut from)?;
         books.quarantine.insert(source, quarantine);
     }
+    books.payments = Payments::take(&mut from)?;
     from.end()?;
     Ok(books)
 }

@@ -53,6 +53,11 @@ impl Account {
         self.bucket.as_str() == ISSUER
     }
 
+    /// Whether its owner can spend what is in it.
+    pub fn is_main(&self) -> bool {
+        self.bucket.as_str() == MAIN
+    }
+
     /// Whether it is a bucket of debt.
     pub fn is_debt(&self) -> bool {
         self.bucket.as_str() == DEBT

@@ -13,6 +13,9 @@ pub const HOLD_MS_MAX: u64 = 30 * 24 * 3600 * 1000;
 /// Open holds of all owners together at most, about 200 B of memory each.
 pub const HOLDS_MAX: usize = 1 << 20;
 
+/// Bytes of a note at most: a purchase of 64 things with names of full length fits.
+pub const NOTE_BYTES_MAX: usize = 8 << 10;
+
 /// What comes in, named so that it can come twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -128,5 +131,10 @@ pub enum Step {
         account: Account,
         /// Whether it is frozen from now on.
         frozen: bool,
+    },
+    /// Writes something down beside what moves, in the same entry: the ledger keeps it in its history and does not look at it.
+    Note {
+        /// What a service says of the order, in a form of its own; 1 to [`NOTE_BYTES_MAX`] bytes.
+        bytes: Vec<u8>,
     },
 }

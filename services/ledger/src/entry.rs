@@ -133,6 +133,11 @@ pub enum Effect {
         /// When it may happen again.
         until: Time,
     },
+    /// Something was written down, by [`crate::Step::Note`].
+    Noted {
+        /// What.
+        bytes: Vec<u8>,
+    },
 }
 
 /// What a client is told of a request: the same whenever it asks again.

@@ -76,6 +76,9 @@ pub enum Why {
     /// Too many.
     #[error("as many holds are open as may be: post or void some")]
     TooManyHolds,
+    /// A note of nothing, or too long.
+    #[error("a note has from 1 to {max} bytes", max = crate::command::NOTE_BYTES_MAX)]
+    NoteSize,
 }
 
 /// Why a command got no answer. Nothing happened.

@@ -246,6 +246,8 @@ impl State {
                 undo.push(Undo::Claim(*key, self.claims.get(key).copied()));
                 self.claim(*key, Some(*until));
             }
+            // History has it.
+            Effect::Noted { .. } => (),
         }
         Ok(())
     }

@@ -1,8 +1,10 @@
 //! The rules, one step at a time, on a state that can be put back. What a rule allows becomes an [`Effect`], and only effects
 //! change the state.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::account::HOUSE;
-use crate::command::{Claim, HOLD_MS_MAX, HOLDS_MAX, Order, Step};
+use crate::command::{Claim, HOLD_MS_MAX, HOLDS_MAX, NOTE_BYTES_MAX, Order, Step};
 use crate::entry::{Booking, Effect};
 use crate::name::Name;
 use crate::refusal::{Refusal, Why};
@@ -58,12 +60,37 @@ impl<'a> Transaction<'a> {
     }
 
     fn book(&mut self, reason: Name) -> Booking {
+        self.settle();
         let transfer = self.state.transfers + self.bookings;
         self.bookings += 1;
         let booking = Booking { transfer, reason, effects: std::mem::take(&mut self.effects) };
         // A ledger that is wrong must stop, not go on.
         assert!(booking.is_balanced(), "a booking does not sum to zero: {booking:?}");
         booking
+    }
+
+    /// Pays what is owed out of what came in: whatever an owner got to spend goes to their debt in that asset first, be the account
+    /// frozen or not. An order that touches the debt itself has said what becomes of it.
+    fn settle(&mut self) {
+        let (mut came, mut said) = (BTreeMap::<Account, i128>::new(), BTreeSet::new());
+        for effect in &self.effects {
+            let Effect::Moved { account, amount, .. } = effect else { continue };
+            if account.is_debt() {
+                said.insert(account.clone());
+            } else if account.is_main() {
+                *came.entry(account.clone()).or_default() += i128::from(*amount);
+            }
+        }
+        for (main, came) in came {
+            let debt = Account::debt(main.owner, main.asset.clone());
+            let (there, owed) = (self.state.balance(&main).amount, self.state.balance(&debt));
+            let owes = i64::try_from(owed.amount.unsigned_abs()).unwrap_or(i64::MAX);
+            let paid = i64::try_from(came).unwrap_or(i64::MAX).min(there).min(owes);
+            if owed.amount < 0 && !owed.frozen && paid > 0 && !said.contains(&debt) {
+                self.moved(&main, -paid);
+                self.moved(&debt, paid);
+            }
+        }
     }
 
     fn steps(&mut self, order: &Order) -> Result<(), Refusal> {
@@ -108,6 +135,13 @@ impl<'a> Transaction<'a> {
             Step::Freeze { account, frozen } => {
                 self.legal(account)?;
                 self.perform(Effect::Frozen { account: account.clone(), frozen: *frozen });
+                Ok(())
+            }
+            Step::Note { bytes } => {
+                if bytes.is_empty() || bytes.len() > NOTE_BYTES_MAX {
+                    return Err(Why::NoteSize);
+                }
+                self.perform(Effect::Noted { bytes: bytes.clone() });
                 Ok(())
             }
         }

@@ -285,6 +285,7 @@ enums! {
         4 Limited { account, limit }
         5 Frozen { account, frozen }
         6 Claimed { key, until }
+        7 Noted { bytes }
     }
     Why {
         0 Aside {}
@@ -305,5 +306,6 @@ enums! {
         15 MoreThanHeld {}
         16 HoldTime {}
         17 TooManyHolds {}
+        18 NoteSize {}
     }
 }

@@ -65,6 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (account(), limit).prop_map(|(account, limit)| Step::Limit { account, limit }),
         1 => (account(), any::<bool>()).prop_map(|(account, frozen)| Step::Freeze { account, frozen }),
         1 => Just(Step::Register { asset: name("late"), supply: Some(3) }),
+        1 => proptest::collection::vec(any::<u8>(), 0..9).prop_map(|bytes| Step::Note { bytes }),
     ]
 }
 

@@ -110,6 +110,57 @@ fn a_player_cannot_be_below_zero_but_their_debt_can() {
 }
 
 #[test]
+fn what_comes_in_pays_what_is_owed_first() {
+    let mut bench = Bench::rich();
+    let debt = Account::debt(2, name("gold"));
+    bench.done(vec![transfer(debt.clone(), issuer("gold"), 30)]);
+    bench.done(vec![transfer(main_of(1, "gold"), main_of(2, "gold"), 20)]);
+    assert_eq!((bench.amount(&main_of(2, "gold")), bench.amount(&debt)), (0, -10));
+    bench.done(vec![transfer(main_of(1, "gold"), main_of(2, "gold"), 25)]);
+    assert_eq!((bench.amount(&main_of(2, "gold")), bench.amount(&debt)), (15, 0));
+}
+
+#[test]
+fn what_is_lent_can_be_spent() {
+    let mut bench = Bench::rich();
+    let debt = Account::debt(2, name("gold"));
+    bench.done(vec![transfer(debt.clone(), main_of(2, "gold"), 30)]);
+    assert_eq!((bench.amount(&main_of(2, "gold")), bench.amount(&debt)), (30, -30));
+    bench.done(vec![transfer(main_of(1, "gold"), main_of(2, "gold"), 10)]);
+    assert_eq!((bench.amount(&main_of(2, "gold")), bench.amount(&debt)), (30, -20), "only what came in pays");
+}
+
+#[test]
+fn what_a_hold_brings_back_pays_what_is_owed() {
+    let mut bench = Bench::rich();
+    let hold = bench.hold(40, 1_000);
+    bench.done(vec![transfer(Account::debt(1, name("gold")), issuer("gold"), 30)]);
+    bench.done(vec![Step::Void { hold }]);
+    assert_eq!((bench.amount(&main_of(1, "gold")), bench.amount(&Account::debt(1, name("gold")))), (70, 0));
+}
+
+#[test]
+fn a_frozen_debt_is_not_paid() {
+    let mut bench = Bench::rich();
+    let debt = Account::debt(2, name("gold"));
+    bench.done(vec![transfer(debt.clone(), issuer("gold"), 30), Step::Freeze { account: debt.clone(), frozen: true }]);
+    bench.done(vec![transfer(main_of(1, "gold"), main_of(2, "gold"), 20)]);
+    assert_eq!((bench.amount(&main_of(2, "gold")), bench.amount(&debt)), (20, -30));
+}
+
+#[test]
+fn a_note_is_in_the_entry_and_nowhere_else() {
+    let mut bench = Bench::new();
+    let before = bench.state.checkpoint().len();
+    bench.done(vec![Step::Note { bytes: b"why".to_vec() }]);
+    let kept = bench.state.checkpoint();
+    assert!(kept.len() > before && !kept.windows(3).any(|bytes| bytes == b"why"));
+    for bytes in [Vec::new(), vec![0; arbiter_ledger::command::NOTE_BYTES_MAX + 1]] {
+        assert_eq!(bench.refused(vec![Step::Note { bytes }]), Why::NoteSize);
+    }
+}
+
+#[test]
 fn there_is_one_of_a_unique_item() {
     let mut bench = Bench::new();
     bench.done(vec![transfer(issuer("sword"), main_of(1, "sword"), 1)]);

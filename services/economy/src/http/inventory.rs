@@ -44,6 +44,8 @@ struct Thing {
     held: String,
     /// Places that they take.
     places: u64,
+    /// How many are owed: those that come in next pay it off.
+    owed: String,
     /// How many lie in one place.
     stack: u32,
     /// The slot that it is worn in; missing if it is not worn.
@@ -79,6 +81,7 @@ fn things(ledger: &Ledger, catalogue: &Catalogue, player: u64, position: u64) ->
             quantity: owned.quantity.to_string(),
             held: owned.held.to_string(),
             places: owned.places,
+            owed: owned.owed.to_string(),
             stack: item.map_or(1, |item| item.stack),
             slot: item.and_then(|item| item.slot.as_ref()).map(Name::to_string),
         }

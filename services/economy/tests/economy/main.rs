@@ -4,8 +4,11 @@
 
 mod grants;
 mod inventory;
+mod payments;
+mod power;
 mod reconcile;
 mod recovery;
+mod statement;
 mod store;
 mod writer;
 

@@ -167,7 +167,13 @@ fn what_is_wrong_is_named_with_its_line() {
         ("slot: \"head\"", "slot: \"the head\"", 13, "the head"),
         ("until: \"2027-01-01\"", "until: \"2026-11-31\"", 28, "2026-11-31"),
         ("until: \"2027-01-01\"", "until: \"2026-12-01\"", 26, "ends before it begins"),
-        ("name: \"first-of-day\"", "name: \"won\"", 18, "two rewards are called won"),
+        ("currency: \"EUR\"", "currency: \"EUT\"", 32, "ISO 4217"),
+        ("amount: 499", "amount: 0", 33, "from 1 to"),
+        ("(asset: \"gem\", amount: 300)", "(asset: \"gems\", amount: 300)", 34, "products[1].gives[0].asset: gems"),
+        ("name: \"starter\"", "name: \"gems.100\"", 33, "two products gems.100"),
+        ("name: \"starter\"", "name: \"starter.and.quite.a.lot.of.more\"", 33, "at most 29 bytes"),
+        ("amount: 10)], each_max: 1", "amount: 10)], each_max: 99", 33, "products[1].each_max"),
+        ("(name: \"gem\"),", "(name: \"real.EUR\"),", 9, "money of the real world"),
     ];
     for (right, wrong, line, what) in cases {
         assert!(CATALOGUE.contains(right), "{right}");
