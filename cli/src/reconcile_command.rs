@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use arbiter_economy::payments::reconcile::Statement;
 use arbiter_economy::reconcile::{LISTED_MAX, Report, reconcile};
 use arbiter_eventlog::{Folder, Masters, Reader, Record};
 use clap::Args;
@@ -33,6 +34,9 @@ pub struct ReconcileArgs {
     /// Folders of game servers' logs of events, whose acknowledged events must all be with the services; separated by commas
     #[arg(long, value_name = "DIR", value_delimiter = ',')]
     pub outbox: Vec<PathBuf>,
+    /// File with a provider's statement of all payments, as GET /provider/local/statement answers it
+    #[arg(long, value_name = "FILE")]
+    pub statement: Option<PathBuf>,
     /// Folder with economy/catalogue.ron over what is built in
     #[arg(long, env = "ARBITER_ASSETS", value_name = "DIR")]
     pub assets: Option<PathBuf>,
@@ -69,7 +73,8 @@ pub fn run(args: &ReconcileArgs) -> Result<ExitCode> {
             eprintln!("compared {done} of {all} entries");
         }
     };
-    let report = reconcile(&events, &ledger, &catalogue.rewards, progress)?;
+    let statement = args.statement.as_deref().map(statement).transpose()?;
+    let report = reconcile(&events, &ledger, &catalogue.rewards, statement.as_ref(), progress)?;
     let outboxes = args.outbox.iter().map(|folder| outbox(folder, &events)).collect::<Result<Vec<Outbox>>>()?;
     let lost: usize = outboxes.iter().map(|outbox| outbox.lost.len()).sum();
     if args.json {
@@ -77,7 +82,13 @@ pub fn run(args: &ReconcileArgs) -> Result<ExitCode> {
     } else {
         print(&report, &outboxes)?;
     }
-    Ok(if report.count == 0 && lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.count == 0 && report.payments.is_empty() && lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn statement(file: &Path) -> Result<Statement> {
+    let name = file.display();
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read the statement {name}"))?;
+    Statement::from_json(&bytes).with_context(|| name.to_string())
 }
 
 /// Compares what an outbox was told is stored with what is.
@@ -138,11 +149,15 @@ fn print(report: &Report, outboxes: &[Outbox]) -> Result<()> {
         for difference in &report.differences {
             writeln!(out, "  {difference}")?;
         }
+        for difference in &report.payments {
+            writeln!(out, "  {difference}")?;
+        }
         let rest = report.count - report.differences.len() as u64;
         if rest > 0 {
             writeln!(out, "  and {rest} more")?;
         }
-        writeln!(out, "{} differences; the ledger's hash is {}", report.count, blake3::Hash::from(report.hash).to_hex())
+        let count = report.count + report.payments.len() as u64;
+        writeln!(out, "{count} differences; the ledger's hash is {}", blake3::Hash::from(report.hash).to_hex())
     })();
     written.context("cannot write the report")
 }
@@ -153,6 +168,7 @@ fn as_json(report: &Report, outboxes: &[Outbox]) -> Value {
         json!({ "folder": folder, "acknowledged": acknowledged, "waiting": waiting, "lost": lost })
     };
     let differences: Vec<String> = report.differences.iter().map(ToString::to_string).collect();
+    let payments: Vec<String> = report.payments.iter().map(ToString::to_string).collect();
     json!({
         "events": report.events,
         "results": report.results,
@@ -163,6 +179,7 @@ fn as_json(report: &Report, outboxes: &[Outbox]) -> Value {
         "hash": blake3::Hash::from(report.hash).to_hex().to_string(),
         "count": report.count,
         "differences": differences,
+        "payments": payments,
         "outboxes": outboxes.iter().map(outbox).collect::<Vec<_>>(),
     })
 }

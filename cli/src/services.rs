@@ -10,6 +10,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use arbiter_access::{FetchConfig, Issuer, IssuerConfig, Verifier};
 use arbiter_economy::desk::{Desk, DeskConfig};
+use arbiter_economy::payments::PaymentsConfig;
+use arbiter_economy::payments::local::{LocalConfig, LocalProvider};
 use arbiter_economy::{Catalogue, LedgerView};
 use arbiter_eventlog::{Masters, Options};
 use arbiter_intake::Intake;
@@ -32,6 +34,8 @@ pub const ECONOMY: &str = "economy";
 const TRANSACTIONS: &str = "views/transactions.sqlite";
 /// Profiles and views, in the services' folder.
 const PERSISTENCE: &str = "persistence";
+/// What the local provider of payments knows, in the services' folder.
+const PROVIDER: &str = "provider";
 /// Keys of access tokens, in the services' folder.
 const ACCESS: &str = "access";
 
@@ -65,6 +69,10 @@ pub struct ServicesSettings {
     pub jwks: Option<String>,
     /// Whether anybody may log in as anybody, by a name: for development.
     pub development_login: bool,
+    /// Whether the local provider of payments is served, which takes nobody's money: for development.
+    pub local_payments: bool,
+    /// Whether a chargeback freezes the player's money.
+    pub freeze_on_chargeback: bool,
     /// Bytes of a segment of a log.
     pub segment_bytes: u64,
     /// What is taken at the address.
@@ -83,6 +91,8 @@ impl ServicesSettings {
             assets: None,
             jwks: None,
             development_login: false,
+            local_payments: false,
+            freeze_on_chargeback: false,
             segment_bytes: Options::default().segment_bytes,
             limits: Limits::default(),
             masters: None,
@@ -113,6 +123,7 @@ pub struct Services {
 
 #[derive(Debug)]
 struct Economy {
+    local: Option<LocalProvider>,
     _view: LedgerView,
     _desk: Desk,
     _intake: Intake,
@@ -132,7 +143,12 @@ impl Services {
         let economy = if settings.has(Role::Economy) {
             let economy = Economy::start(settings)?;
             served.push(economy._intake.service());
-            served.push(arbiter_economy::http::service(&economy._desk.counter(), &economy._view));
+            let counter = economy._desk.counter();
+            served.push(arbiter_economy::http::service(&counter, &economy._view));
+            let providers = economy.local.as_ref().map(LocalProvider::provider).into_iter().collect();
+            let payments = PaymentsConfig { providers, freeze_on_chargeback: settings.freeze_on_chargeback };
+            served.push(arbiter_economy::http::checkout::service(&counter, &payments));
+            served.extend(economy.local.as_ref().map(LocalProvider::service));
             Some(economy)
         } else {
             None
@@ -142,6 +158,9 @@ impl Services {
         let service_key = ServiceKey::derive(key.as_bytes());
         let server = serve(settings.bind, served, service_key, Arc::new(verifier), settings.limits)
             .with_context(|| format!("cannot serve on {}; choose another address with --bind", settings.bind))?;
+        if let Some(local) = economy.as_ref().and_then(|economy| economy.local.as_ref()) {
+            local.announce(&format!("http://{}", server.address));
+        }
         tracing::info!(address = %server.address, folder = %folder.display(), "services are running");
         Ok(Self { server, _persistence: persistence, _economy: economy })
     }
@@ -168,7 +187,12 @@ impl Economy {
         let desk = Desk::start(config).with_context(|| format!("the economy in {} cannot be opened", log.display()))?;
         let view = LedgerView::start(&log, folder.join(TRANSACTIONS), settings.masters.clone())
             .with_context(|| format!("the view {TRANSACTIONS} in {} cannot be opened", folder.display()))?;
-        Ok(Self { _view: view, _desk: desk, _intake: intake })
+        let local = settings.local_payments.then(|| {
+            let provider = folder.join(PROVIDER);
+            let started = LocalConfig::new(provider.clone()).map(LocalProvider::start);
+            started.with_context(|| provider.display().to_string())?.with_context(|| provider.display().to_string())
+        });
+        Ok(Self { local: local.transpose()?, _view: view, _desk: desk, _intake: intake })
     }
 }
 

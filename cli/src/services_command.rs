@@ -42,6 +42,12 @@ pub struct ServicesArgs {
     /// Lets anybody log in as anybody, by a name: for development, never where strangers can ask
     #[arg(long, env = "ARBITER_DEVELOPMENT_LOGIN")]
     pub development_login: bool,
+    /// Serves a provider of payments that takes nobody's money, at /provider/local: for development
+    #[arg(long, env = "ARBITER_LOCAL_PAYMENTS")]
+    pub local_payments: bool,
+    /// Freezes a player's money when a bank takes a payment back
+    #[arg(long, env = "ARBITER_FREEZE_ON_CHARGEBACK")]
+    pub freeze_on_chargeback: bool,
     /// File with the keys that seal the logs: 64 hexadecimal digits a line, the current one first. Left out, logs are in the clear
     #[arg(long, value_name = "FILE", env = "ARBITER_LOG_KEY_FILE")]
     pub log_key_file: Option<PathBuf>,
@@ -56,6 +62,8 @@ impl ServicesArgs {
             assets: self.assets.clone(),
             jwks: self.jwks.clone(),
             development_login: self.development_login,
+            local_payments: self.local_payments,
+            freeze_on_chargeback: self.freeze_on_chargeback,
             masters: masters(self.log_key_file.as_deref())?,
             ..all
         };
@@ -79,6 +87,9 @@ pub fn run(args: &ServicesArgs, stop: &Stop) -> Result<ExitCode> {
     );
     if args.development_login {
         println!("--development-login: anybody can log in as anybody");
+    }
+    if args.local_payments {
+        println!("--local-payments: whoever pays here pays nothing");
     }
     while !stop.asked() {
         stop.wait(LOOK);

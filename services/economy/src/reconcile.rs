@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use crate::desk::events;
 use crate::economy::Books;
+use crate::payments::{self, reconcile::Statement};
 use crate::rewards::Rewards;
 
 /// Bytes of records that are read at once.
@@ -41,6 +42,8 @@ pub struct Report {
     pub waiting: u64,
     /// BLAKE3 of the ledger that was built from its entries.
     pub hash: [u8; 32],
+    /// Differences between the payments here and a provider's statement, if there was one.
+    pub payments: Vec<payments::reconcile::Difference>,
     /// All differences, the first 1,000 of them listed.
     pub differences: Vec<Difference>,
     /// How many there are.
@@ -105,11 +108,12 @@ pub enum ReconcileError {
     NotWhole(&'static str, u64),
 }
 
-/// Compares the log of events with the economy's log. `progress` is told the entry that was compared, and how many there are.
+/// Compares the log of events with the economy's log, and that with a provider's statement. `progress` is told the entry that was compared, and how many there are.
 pub fn reconcile(
     events: &impl Source,
     ledger: &impl Source,
     rewards: &Rewards,
+    statement: Option<&Statement>,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Report, ReconcileError> {
     for (name, log) in [("the log of events", events.start()), ("the economy's log", ledger.start())] {
@@ -142,6 +146,10 @@ pub fn reconcile(
     }
     compare.pass(compare.books.ledger.cursor(&self::events()))?;
     compare.count_behind()?;
+    if let Some(statement) = statement {
+        let Books { payments, ledger, .. } = &compare.books;
+        compare.report.payments = payments::reconcile::reconcile(statement, payments, ledger);
+    }
     if let Err(broken) = compare.books.ledger.audit() {
         compare.differs(None, None, None, What::Unsound(broken.to_string()));
     }

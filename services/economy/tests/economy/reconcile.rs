@@ -51,7 +51,7 @@ impl World {
     }
 
     fn report_with(self, rewards: &Rewards) -> Report {
-        reconcile(&self.events, &self.economy.into_store(), rewards, |_, _| ()).expect("both are whole")
+        reconcile(&self.events, &self.economy.into_store(), rewards, None, |_, _| ()).expect("both are whole")
     }
 }
 
@@ -98,7 +98,7 @@ fn a_grant_that_waits_is_counted_and_once_given_it_is_not() {
     world.economy.amend(&source(), &first, 1, &rewards(), NOW).expect("the first that waits");
     world.economy.commit().expect("a disk that works");
     let (events, disk) = (world.events, world.economy.into_store());
-    let report = reconcile(&events, &disk, &rewards(), |_, _| ()).expect("whole");
+    let report = reconcile(&events, &disk, &rewards(), None, |_, _| ()).expect("whole");
     assert_eq!((report.count, report.waiting), (0, 1), "{report:?}");
     let (mut economy, _) = Economy::open(disk, None).expect("the same");
     economy.amend(&source(), &second, 1, &rewards(), NOW).expect("what follows it");
