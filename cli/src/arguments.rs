@@ -16,6 +16,7 @@ use crate::replay_command::ReplayArgs;
 use crate::services_command::ServicesArgs;
 use crate::spectate::SpectateArgs;
 use crate::token_command::TokenCommand;
+use crate::views_command::ViewsCommand;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -64,6 +65,9 @@ pub enum Command {
     ///
     /// Reads all of the services' logs and changes nothing; they may run meanwhile. Exit status: 0 no difference, 1 some.
     Reconcile(ReconcileArgs),
+    /// Prove that what services look things up in is what their logs say
+    #[command(subcommand)]
+    Views(ViewsCommand),
     /// Make a connect token for a player, or show what is in one
     #[command(subcommand)]
     Token(TokenCommand),

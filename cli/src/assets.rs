@@ -101,7 +101,7 @@ impl Assets {
         path.is_file().then_some(path)
     }
 
-    /// Everything that is wrong: with the rules, with each map, and with each map under these rules.
+    /// Everything that is wrong: with the rules, with each map, with each map under these rules, and with the catalogue.
     pub fn check(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         let mut tell = |error: anyhow::Error| wrong.extend(format!("{error:#}").lines().map(str::to_owned));
@@ -120,6 +120,9 @@ impl Assets {
             {
                 tell(anyhow::anyhow!("{name}.glb: {error}"));
             }
+        }
+        if let Err(error) = crate::services::catalogue(self.folder.as_deref()) {
+            tell(error);
         }
         wrong
     }
@@ -157,9 +160,9 @@ fn load_map(name: &str, file: &str, bytes: &[u8]) -> Result<Map> {
 /// `arbiter assets`.
 #[derive(Debug, clap::Subcommand)]
 pub enum AssetsCommand {
-    /// Say everything that is wrong with rules and maps: file:line: field: expected, found
+    /// Say everything that is wrong with rules, maps and the catalogue: file:line: field: expected, found
     Check {
-        /// Folder with rules/ and maps/; left out, what is built in
+        /// Folder with rules/, maps/ and economy/; left out, what is built in
         folder: Option<PathBuf>,
     },
     /// Print the JSON schema of the rules, for editors
@@ -211,6 +214,18 @@ mod tests {
         let assets = Assets::from_folder(Some(folder.path().to_owned())).expect("a folder");
         let error = assets.map("../secret").expect_err("refused").to_string();
         assert!(error.contains("there is no map"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_catalogue_is_named_with_file_and_line() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir(folder.path().join("economy")).expect("made");
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/economy/catalogue.ron");
+        let bad = std::fs::read_to_string(shipped).expect("read").replace("places: 200", "places: 0");
+        std::fs::write(folder.path().join("economy/catalogue.ron"), bad).expect("written");
+        let wrong = Assets::from_folder(Some(folder.path().to_owned())).expect("a folder").check();
+        assert_eq!(wrong.len(), 1, "{wrong:?}");
+        assert!(wrong[0].contains("catalogue.ron:5: "), "{wrong:?}");
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod services_command;
 pub mod spectate;
 pub mod stop;
 pub mod token_command;
+pub mod views_command;
 
 use std::process::ExitCode;
 
@@ -72,6 +73,7 @@ pub fn run(arguments: Arguments, plugins: Plugins) -> Result<ExitCode> {
         }
         Command::Log(arguments) => log_command::run(&arguments),
         Command::Reconcile(arguments) => reconcile_command::run(&arguments),
+        Command::Views(command) => views_command::run(&command),
         Command::Token(command) => token_command::run(&command),
         Command::Assets(command) => assets::run(command),
     }

@@ -18,7 +18,7 @@ use arbiter_intake::Intake;
 use arbiter_join::{Join, JoinConfig};
 use arbiter_persistence::{Persistence, PersistenceConfig};
 use arbiter_transport::Key;
-use arbiter_web::{Limits, Running, ServiceKey, serve};
+use arbiter_web::{Limits, Router, Running, Service, ServiceKey, serve};
 use clap::ValueEnum;
 
 use crate::mint::KeyMint;
@@ -134,7 +134,11 @@ impl Services {
     pub fn start(settings: &ServicesSettings, key: &Key) -> Result<Self> {
         let folder = &settings.folder;
         let (verifier, issuer) = access(settings)?;
-        let mut served = Vec::new();
+        let verifier = Arc::new(verifier);
+        let keys = Arc::clone(&verifier);
+        // Without keys nobody is let in, which is no use to anybody.
+        let access = Service { name: "access", router: Router::new(), ready: Arc::new(move || keys.ready()) };
+        let mut served = vec![access];
         if let Some(issuer) = issuer.filter(|_| settings.has(Role::Join)) {
             let mut config = JoinConfig::new(issuer, Arc::new(KeyMint::new(key.clone())));
             config.development = settings.development_login;
@@ -156,7 +160,7 @@ impl Services {
         let persistence = settings.has(Role::Persistence).then(|| persistence(settings, key)).transpose()?;
         served.extend(persistence.as_ref().map(Persistence::service));
         let service_key = ServiceKey::derive(key.as_bytes());
-        let server = serve(settings.bind, served, service_key, Arc::new(verifier), settings.limits)
+        let server = serve(settings.bind, served, service_key, verifier, settings.limits)
             .with_context(|| format!("cannot serve on {}; choose another address with --bind", settings.bind))?;
         if let Some(local) = economy.as_ref().and_then(|economy| economy.local.as_ref()) {
             local.announce(&format!("http://{}", server.address));
@@ -201,12 +205,18 @@ pub fn bearer(key: &Key) -> String {
     ServiceKey::derive(key.as_bytes()).bearer()
 }
 
+/// Where persistence keeps what, in the services' folder.
+pub(crate) fn persistence_config(folder: &Path, masters: Option<Masters>, key: &Key) -> PersistenceConfig {
+    let master = blake3::derive_key("arbiter persistence 1 key of players' keys", key.as_bytes());
+    let mut config = PersistenceConfig::new(folder.join(EVENTS), folder.join(PERSISTENCE), master);
+    config.events_masters = masters;
+    config
+}
+
 /// Profiles and views in their folder.
 fn persistence(settings: &ServicesSettings, key: &Key) -> Result<Persistence> {
     let folder = settings.folder.join(PERSISTENCE);
-    let master = blake3::derive_key("arbiter persistence 1 key of players' keys", key.as_bytes());
-    let mut config = PersistenceConfig::new(settings.folder.join(EVENTS), &folder, master);
-    config.events_masters.clone_from(&settings.masters);
+    let config = persistence_config(&settings.folder, settings.masters.clone(), key);
     Persistence::start(config).with_context(|| format!("persistence in {} cannot be opened", folder.display()))
 }
 

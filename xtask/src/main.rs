@@ -5,6 +5,7 @@
 
 mod advisories;
 mod chaos;
+mod contracts;
 mod crash;
 mod determinism;
 mod flood;

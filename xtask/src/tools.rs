@@ -43,6 +43,34 @@ pub fn extension(name: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
+/// buf, which compares versions of .proto files, as its authors publish it for npm.
+const BUF: &str = "1.75.0";
+
+/// Makes sure that buf is there and returns its path.
+pub fn buf() -> Result<PathBuf> {
+    let folder = folder().join(format!("buf-{BUF}"));
+    let machine = match std::env::consts::ARCH {
+        "aarch64" => "aarch64",
+        _ => "x64",
+    };
+    let system = if cfg!(target_os = "macos") { "darwin" } else { "linux" };
+    let machine = if system == "darwin" && machine == "aarch64" { "arm64" } else { machine };
+    let program = folder.join("node_modules/@bufbuild").join(format!("buf-{system}-{machine}")).join("bin/buf");
+    if !program.is_file() {
+        system_programs(&[("npm", "npm")])?;
+        std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let mut npm = shell::program("npm");
+        // Without scripts: the program comes as a file of the package for this machine.
+        npm.args(["install", "--silent", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"]);
+        shell::run(npm.arg(&folder).arg(format!("@bufbuild/buf@{BUF}")))
+            .with_context(|| format!("install buf {BUF}"))?;
+    }
+    if !program.is_file() {
+        bail!("the npm package @bufbuild/buf {BUF} holds no program for this machine");
+    }
+    Ok(program)
+}
+
 /// Makes sure that programs are there: pairs of program and the Debian package that brings it.
 pub fn system_programs(wanted: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> =
