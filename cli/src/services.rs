@@ -124,9 +124,9 @@ pub struct Services {
 #[derive(Debug)]
 struct Economy {
     local: Option<LocalProvider>,
-    _view: LedgerView,
-    _desk: Desk,
-    _intake: Intake,
+    view: LedgerView,
+    desk: Desk,
+    intake: Intake,
 }
 
 impl Services {
@@ -144,19 +144,8 @@ impl Services {
             config.development = settings.development_login;
             served.push(Join::new(config)?.service());
         }
-        let economy = if settings.has(Role::Economy) {
-            let economy = Economy::start(settings)?;
-            served.push(economy._intake.service());
-            let counter = economy._desk.counter();
-            served.push(arbiter_economy::http::service(&counter, &economy._view));
-            let providers = economy.local.as_ref().map(LocalProvider::provider).into_iter().collect();
-            let payments = PaymentsConfig { providers, freeze_on_chargeback: settings.freeze_on_chargeback };
-            served.push(arbiter_economy::http::checkout::service(&counter, &payments));
-            served.extend(economy.local.as_ref().map(LocalProvider::service));
-            Some(economy)
-        } else {
-            None
-        };
+        let economy = settings.has(Role::Economy).then(|| Economy::start(settings)).transpose()?;
+        served.extend(economy.iter().flat_map(|economy| economy.services(settings)));
         let persistence = settings.has(Role::Persistence).then(|| persistence(settings, key)).transpose()?;
         served.extend(persistence.as_ref().map(Persistence::service));
         let service_key = ServiceKey::derive(key.as_bytes());
@@ -196,7 +185,20 @@ impl Economy {
             let started = LocalConfig::new(provider.clone()).map(LocalProvider::start);
             started.with_context(|| provider.display().to_string())?.with_context(|| provider.display().to_string())
         });
-        Ok(Self { local: local.transpose()?, _view: view, _desk: desk, _intake: intake })
+        Ok(Self { local: local.transpose()?, view, desk, intake })
+    }
+
+    fn services(&self, settings: &ServicesSettings) -> Vec<Service> {
+        let counter = self.desk.counter();
+        let providers = self.local.as_ref().map(LocalProvider::provider).into_iter().collect();
+        let payments = PaymentsConfig { providers, freeze_on_chargeback: settings.freeze_on_chargeback };
+        let mut services = vec![
+            self.intake.service(),
+            arbiter_economy::http::service(&counter, &self.view),
+            arbiter_economy::http::checkout::service(&counter, &payments),
+        ];
+        services.extend(self.local.as_ref().map(LocalProvider::service));
+        services
     }
 }
 
