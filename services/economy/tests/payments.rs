@@ -1,5 +1,6 @@
 //! Payments as players, providers and operators meet them: over HTTP, on real files, with the local provider misbehaving on request.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -57,7 +58,7 @@ fn open(folder: tempfile::TempDir, announced: bool) -> Shop {
         provider.service(),
     ];
     let (key, address) = (ServiceKey::derive(&[3; 32]), ([127, 0, 0, 1], 0).into());
-    let server = serve(address, services, key, Arc::new(Numbers), Limits::default()).expect("served");
+    let server = serve(address, services, key, Arc::new(Numbers), limits()).expect("served");
     if announced {
         provider.announce(&format!("http://{}", server.address));
     }
@@ -81,6 +82,12 @@ fn key(number: u128) -> String {
 
 /// How long something that must happen is waited for: only a test that fails waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Whoever waits for something here asks all the time.
+fn limits() -> Limits {
+    let many = NonZeroU32::new(1_000_000).expect("more than 0");
+    Limits { requests_per_s: many, burst: many, ..Limits::default() }
+}
 
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).build().into()
