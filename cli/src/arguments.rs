@@ -141,6 +141,9 @@ pub struct DemoArguments {
     /// Folder with rules/ and maps/ over the built-in ones
     #[arg(long, value_name = "DIR")]
     pub assets: Option<PathBuf>,
+    /// Without the services: bots make their connect tokens themselves, nothing is earned, and events are told to nobody
+    #[arg(long)]
+    pub no_services: bool,
     /// Progress lines even where a picture could be drawn
     #[arg(long)]
     pub plain: bool,

@@ -32,6 +32,7 @@ fn a_match_is_played_recorded_and_replayed_to_the_same_hashes() {
     assert!(summary["recording"]["bytes"].as_u64().is_some_and(|bytes| bytes > 1000), "{summary:#}");
 
     assert_eq!(summary["recording"]["verified"], true, "{summary:#}");
+    assert_eq!(summary["purses"].as_array().map(Vec::len), Some(6), "all six logged in: {summary:#}");
 
     let verified = run(&["replay", "verify", recording]);
     assert!(verified.status.success(), "{}", printed(&verified));
@@ -43,7 +44,8 @@ fn a_match_that_cannot_be_recorded_to_its_end_fails_the_demo_and_says_why() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let folder = argument(folder.path());
     // Room for the header and the first blocks.
-    let arguments = ["demo", "--plain", "--duration", "5", "--bots", "4", "--seed", "7", "--record-dir", folder];
+    let demo = ["demo", "--plain", "--no-services", "--duration", "5", "--bots", "4", "--seed", "7"];
+    let arguments = [&demo[..], &["--record-dir", folder]].concat();
     let out = arbiter_with_small_files(16, &arguments).output().expect("sh runs");
     let text = printed(&out);
     assert!(!out.status.success(), "{text}");

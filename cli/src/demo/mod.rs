@@ -19,12 +19,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use arbiter_headless_client::runner::Door;
+use arbiter_transport::Key;
 
 use crate::arguments::{DemoArguments, SummaryForm};
 use crate::assets::Assets;
 use crate::config::{OnStop, Settings};
 use crate::host::{Bots, Host, HostStats, Play, Recorded, Verification};
-use crate::keys::{random_seed, read_or_make_key};
+use crate::keys::random_seed;
 use crate::plugins::Plugins;
 use crate::stop::Stop;
 use model::ViewModel;
@@ -65,13 +67,18 @@ pub fn run(arguments: &DemoArguments, plugins: Plugins, stop: &Stop) -> Result<E
         matches: 1,
         ..Settings::default()
     };
-    let folder = arguments.record_dir.join("services");
-    let (key, _) = read_or_make_key(&folder.join("arbiter.key"))?;
-    let mut town = Town::start(&folder, arguments, &key)?;
-    let settings = Settings { outbox_dir: Some(folder.join("outbox")), services: Some(town.url()), ..settings };
+    let (key, mut town, settings) = if arguments.no_services {
+        (Key::generate()?, None, settings)
+    } else {
+        let (key, town) = Town::found(arguments)?;
+        let (outbox_dir, services) = (Some(town.outbox()), Some(town.url()));
+        (key, Some(town), Settings { outbox_dir, services, ..settings })
+    };
     let watch = Arc::new(Watch::default());
-    let host = Host::start(&settings, &play, key, Some(Arc::clone(&watch))).context("the server did not start")?;
-    let bots = Bots::start(arguments.bots, town.door(), seed, arguments.link, &play)?;
+    let host =
+        Host::start(&settings, &play, key.clone(), Some(Arc::clone(&watch))).context("the server did not start")?;
+    let door = town.as_mut().map_or(Door::Key { server: host.address(), key }, Town::door);
+    let bots = Bots::start(arguments.bots, door, seed, arguments.link, &play)?;
     let mode = rules.modes.iter().find(|mode| mode.name == arguments.mode);
     let mut model =
         ViewModel::new(Arc::clone(&map), mode.map_or_else(String::new, |mode| mode.title.clone()), arguments.tick_rate);
@@ -128,7 +135,8 @@ pub fn run(arguments: &DemoArguments, plugins: Plugins, stop: &Stop) -> Result<E
     }
 
     // The server has ended: what it had to tell is with the services.
-    let purses = town.purses().context("the services do not say what the match was worth")?;
+    let purses = town.as_ref().map(Town::purses).transpose();
+    let purses = purses.context("the services do not say what the match was worth")?.unwrap_or_default();
     drop(town);
 
     let tally = watch.tally();

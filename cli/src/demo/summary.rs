@@ -144,7 +144,7 @@ impl Summary {
         if more > 0 {
             lines.push(format!("           and {more} more"));
         }
-        if lines.is_empty() {
+        if lines.is_empty() && !self.purses.is_empty() {
             lines.push("earned     nothing: see assets/economy/catalogue.ron for how long one has to play".to_owned());
         }
         lines

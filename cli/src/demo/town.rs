@@ -1,7 +1,7 @@
 //! The services of a demo: its bots log in and join through them, and at its end they say what the match was worth.
 
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use arbiter_headless_client::runner::Door;
@@ -10,6 +10,7 @@ use arbiter_web::Limits;
 use serde::Serialize;
 
 use crate::arguments::DemoArguments;
+use crate::keys::read_or_make_key;
 use crate::lobby::{Earned, Lobby, Sessions};
 use crate::services::{Services, ServicesSettings, bearer};
 
@@ -27,6 +28,7 @@ pub(super) struct Town {
     sessions: Sessions,
     /// Position of the log of events at the beginning.
     since: u64,
+    outbox: PathBuf,
 }
 
 /// What a player got for the match.
@@ -43,8 +45,19 @@ pub struct Purse {
 }
 
 impl Town {
-    /// Starts the services on any free port, with everything that they keep in a folder.
-    pub fn start(folder: &Path, arguments: &DemoArguments, key: &Key) -> Result<Self> {
+    /// Starts the services beside the recordings, with the key that they and the game server share.
+    pub fn found(arguments: &DemoArguments) -> Result<(Key, Self)> {
+        let folder = arguments.record_dir.join("services");
+        let begun = read_or_make_key(&folder.join("arbiter.key"))
+            .and_then(|(key, _)| Ok((key.clone(), Self::start(&folder, arguments, &key)?)));
+        begun.with_context(|| {
+            let folder = folder.display();
+            format!("the services cannot keep what they know in {folder}; choose another with --record-dir, or --no-services")
+        })
+    }
+
+    /// Starts them on any free port.
+    fn start(folder: &Path, arguments: &DemoArguments, key: &Key) -> Result<Self> {
         let settings = ServicesSettings {
             development_login: true,
             assets: arguments.assets.clone(),
@@ -55,7 +68,13 @@ impl Town {
         let services = Services::start(&settings, key).context("the services did not start")?;
         let (lobby, bearer) = (Lobby::new(&services.url()), bearer(key));
         let since = lobby.position(&bearer)?;
-        Ok(Self { services, lobby, bearer, sessions: Sessions::default(), since })
+        let outbox = folder.join("outbox");
+        Ok(Self { services, lobby, bearer, sessions: Sessions::default(), since, outbox })
+    }
+
+    /// Where the game server keeps its events.
+    pub fn outbox(&self) -> PathBuf {
+        self.outbox.clone()
     }
 
     /// Address of the services.
