@@ -194,6 +194,11 @@ impl Lobby {
         }
     }
 
+    /// Any other answer, as JSON.
+    pub fn get(&self, path: &str, bearer: &str) -> Result<Value> {
+        self.patiently(|| self.call("GET", path, bearer, None))
+    }
+
     /// Position of the log of events; `bearer` is a service's.
     pub fn position(&self, bearer: &str) -> Result<u64> {
         let extent: Extent = self.patiently(|| self.call("GET", "/events", bearer, None))?;

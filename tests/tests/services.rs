@@ -70,6 +70,31 @@ fn has_no_difference(folder: &Path) {
     assert!(text.contains(" 0 not consumed yet") && text.contains("\n0 differences"), "{text}");
 }
 
+/// All four have played one match, and nothing that was told of it waits to be put right.
+fn is_remembered(folder: &Path, url: &str) {
+    let (lobby, key) = (Lobby::new(url), read_key(&folder.join("arbiter.key")).expect("a key"));
+    let bearer = bearer(&key);
+    let after = lobby.position(&bearer).expect("a position");
+    for bot in 0..4 {
+        let player = session(url, bot).player;
+        let profile = lobby.get(&format!("/player/{player}/profile?after={after}"), &bearer).expect("a profile");
+        assert_eq!(profile["progress"]["matches"], 1, "{profile:#}");
+        let matches = lobby.get(&format!("/player/{player}/matches"), &bearer).expect("matches");
+        assert_eq!(matches["matches"].as_array().map(Vec::len), Some(1), "{matches:#}");
+    }
+    let waiting = lobby.get("/quarantine", &bearer).expect("who waits");
+    assert_eq!(waiting["waiting"], 0, "{waiting:#}");
+    let out = run(&[
+        "views",
+        "verify",
+        "--folder",
+        argument(&folder.join("services")),
+        "--key-file",
+        argument(&folder.join("arbiter.key")),
+    ]);
+    assert!(out.status.success(), "{}", printed(&out));
+}
+
 #[test]
 fn a_match_is_worth_the_same_to_its_players_whatever_is_killed_and_started_again() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -90,6 +115,7 @@ fn a_match_is_worth_the_same_to_its_players_whatever_is_killed_and_started_again
     );
     has_no_difference(folder.path());
     assert_eq!(gold(folder.path(), &url), all);
+    is_remembered(folder.path(), &url);
 }
 
 #[test]
