@@ -31,7 +31,7 @@ pub const EVENTS: &str = "events";
 /// The economy's own log, in the services' folder.
 pub const ECONOMY: &str = "economy";
 /// The view of transactions, in the services' folder.
-const TRANSACTIONS: &str = "views/transactions.sqlite";
+pub(crate) const TRANSACTIONS: &str = "views/transactions.sqlite";
 /// Profiles and views, in the services' folder.
 const PERSISTENCE: &str = "persistence";
 /// What the local provider of payments knows, in the services' folder.

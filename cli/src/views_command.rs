@@ -4,17 +4,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use arbiter_persistence::rebuild_check;
+use arbiter_views::RebuildCheck;
 use clap::{Args, Subcommand};
 
 use crate::keys::read_key;
 use crate::log_command::masters;
-use crate::services::persistence_config;
+use crate::services::{ECONOMY, TRANSACTIONS, persistence_config};
 
 /// `arbiter views`.
 #[derive(Debug, Subcommand)]
 pub enum ViewsCommand {
-    /// Build the view of persistence again beside the one that is used, and compare them
+    /// Build the views again beside those that are used, and compare them
     ///
     /// Nothing is changed, and the services may run meanwhile. A view that differs is no loss: remove its file while they stand still, and
     /// it is built again.
@@ -39,10 +39,18 @@ pub struct VerifyArgs {
 pub fn run(command: &ViewsCommand) -> Result<ExitCode> {
     let ViewsCommand::Verify(args) = command;
     let (key, masters) = (read_key(&args.key_file)?, masters(args.log_key_file.as_deref())?);
-    let config = persistence_config(&args.folder, masters, &key);
-    let check = rebuild_check(&config).with_context(|| args.folder.display().to_string())?;
-    let (same, hex) = (check.is_same(), |hash| blake3::Hash::from_bytes(hash).to_hex());
-    println!("events before {}: {} as it grew, {} built again", check.position, hex(check.grown), hex(check.rebuilt));
-    println!("{}", if same { "the view is what the log says" } else { "the view is NOT what the log says" });
+    let config = persistence_config(&args.folder, masters.clone(), &key);
+    let (log, file) = (args.folder.join(ECONOMY), args.folder.join(TRANSACTIONS));
+    let checks = [
+        ("history", arbiter_persistence::rebuild_check(&config).context("the view of persistence")?),
+        ("transactions", arbiter_economy::rebuild_check(&log, &file, masters).context("the view of transactions")?),
+    ];
+    for (name, check) in &checks {
+        let RebuildCheck { position, grown, rebuilt } = *check;
+        let (verdict, hex) =
+            (if check.is_same() { "the same" } else { "NOT the same" }, |hash| blake3::Hash::from_bytes(hash).to_hex());
+        println!("{name}: {verdict}, {position} records; {} as it grew, {} built again", hex(grown), hex(rebuilt));
+    }
+    let same = checks.iter().all(|(_, check)| check.is_same());
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

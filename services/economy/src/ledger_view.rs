@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arbiter_eventlog::{Folder, Masters, OpenError, Reader};
-use arbiter_views::{ApplyError, FollowError, Queries, View};
+use arbiter_views::{ApplyError, FollowError, Queries, RebuildCheck, View};
 use thiserror::Error;
 
 use crate::transactions::Transactions;
@@ -33,6 +33,25 @@ pub enum ViewError {
     /// The system.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+/// Why the view could not be compared with what the log says.
+#[derive(Debug, Error)]
+pub enum CheckError {
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// The view, as it is or as it is built again.
+    #[error(transparent)]
+    View(#[from] arbiter_views::CheckError),
+    /// The folder.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// Builds the view in a file again beside it, from the log in a folder, and compares: see [`arbiter_views::check`].
+pub fn rebuild_check(log: &Path, file: &Path, masters: Option<Masters>) -> Result<RebuildCheck, CheckError> {
+    arbiter_views::rebuild_check(file, |_| Ok(()), |()| Ok((Transactions, Reader::open(Folder::at(log)?, masters)?)))
 }
 
 /// The view and its thread. Dropping it ends the thread.

@@ -31,6 +31,6 @@ pub use catalogue::Catalogue;
 pub use economy::{Economy, Told};
 pub use error::{CommitFailed, ConsumeError, OpenFailed, SubmitError};
 pub use inventory::Inventory;
-pub use ledger_view::{LedgerView, ViewError};
+pub use ledger_view::{CheckError, LedgerView, ViewError, rebuild_check};
 pub use recover::Recovered;
 pub use rewards::{Reward, Rewards, When, Window};

@@ -1,6 +1,6 @@
 //! What can go wrong when the service is started or checked, and what to do about it.
 
-use arbiter_views::{ApplyError, FollowError, OpenError, QueryError};
+use arbiter_views::OpenError;
 use thiserror::Error;
 
 use crate::profiles::ProfileError;
@@ -26,36 +26,19 @@ pub enum StartError {
     Replays(#[from] ReplayError),
 }
 
-/// Why the views could not be compared with what the log says.
+/// Why the view could not be compared with what the log says.
 #[derive(Debug, Error)]
 pub enum CheckError {
-    /// The view that is there.
+    /// The view, as it is or as it is built again.
     #[error(transparent)]
-    Grown(#[from] QueryError),
+    View(#[from] arbiter_views::CheckError),
     /// The log of events.
     #[error("the log of events: {0}")]
     Events(#[from] arbiter_eventlog::OpenError),
-    /// The log is shorter than the view.
-    #[error("the view has {position} events and the log {end}: start the service, which builds its view again")]
-    Short {
-        /// Events in the view.
-        position: u64,
-        /// Events in the log.
-        end: u64,
-    },
     /// The replays.
     #[error(transparent)]
     Replays(#[from] ReplayError),
-    /// The view that is built again.
-    #[error("the view that is built again: {0}")]
-    Rebuilt(#[from] OpenError),
-    /// Its records.
-    #[error("the view that is built again: {0}")]
-    Apply(#[from] ApplyError),
-    /// Following the log.
-    #[error("the view that is built again: {0}")]
-    Follow(#[from] FollowError),
     /// A folder.
-    #[error("cannot make or remove a scratch file: {0}")]
+    #[error("cannot open a folder: {0}")]
     Io(#[from] std::io::Error),
 }

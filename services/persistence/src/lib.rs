@@ -22,7 +22,7 @@ mod replays;
 mod status;
 mod told;
 
-pub use check::{RebuildCheck, rebuild_check};
+pub use check::rebuild_check;
 pub use config::{IDLE, PersistenceConfig};
 pub use error::{CheckError, StartError};
 pub use follower::Waker;

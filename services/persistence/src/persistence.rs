@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use arbiter_eventlog::Folder;
+use arbiter_views::RebuildCheck;
 use arbiter_web::Service;
 use tokio::sync::Semaphore;
 
-use crate::check::{RebuildCheck, rebuild_check};
+use crate::check::rebuild_check;
 use crate::config::PersistenceConfig;
 use crate::error::{CheckError, StartError};
 use crate::follower::{CONNECTIONS, Follower, ORDERS_MAX, Order, Waker};

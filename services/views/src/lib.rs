@@ -8,6 +8,7 @@
 //! Next: [`fold`] for what a view is, [`View`] to write one, [`Queries`] to read it. Why it is so stands in
 //! `docs/decisions/views.md`.
 
+pub mod check;
 pub mod error;
 mod file;
 pub mod fold;
@@ -16,6 +17,7 @@ pub mod queries;
 pub mod source;
 pub mod view;
 
+pub use check::{CheckError, RebuildCheck, rebuild_check};
 pub use error::{ApplyError, FollowError, NotYet, OpenError, QueryError, ReadError};
 pub use fold::{Fold, FoldError};
 pub use hash::content_hash;
