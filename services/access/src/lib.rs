@@ -12,6 +12,7 @@ mod fetched;
 mod issuer;
 mod jwks;
 mod key;
+mod seen;
 mod store;
 mod token;
 mod verifier;

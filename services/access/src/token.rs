@@ -87,51 +87,74 @@ pub(crate) fn sign(claims: &Claims, key: &SigningKey) -> Result<String, serde_js
     Ok(token)
 }
 
-/// The player of a token that `key_of` has a key for, if all of it is right at a time since 1970. Nothing that the token says
-/// counts before its signature is checked, except which key that is.
+/// A token whose signature is right; whether it is valid now is another question.
+#[derive(Debug, Clone)]
+pub(crate) struct Signed {
+    /// The name of the key.
+    pub key_id: String,
+    /// The key.
+    pub key: PublicKey,
+    claims: Claims,
+}
+
+/// The player of a token that `key_of` has a key for, if all of it is right at a time since 1970.
+#[cfg(test)]
 pub(crate) fn check(
     token: &str,
     issuer: &str,
     now: Duration,
     key_of: impl FnOnce(&str) -> Option<PublicKey>,
 ) -> Result<NonZeroU64, TokenError> {
-    if token.len() > TOKEN_BYTES_MAX {
-        return Err(TokenError::TooLong);
-    }
-    let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed("it has no three parts"))?;
-    let (header, claims) = message.split_once('.').ok_or(TokenError::Malformed("it has no three parts"))?;
-    let bytes = |text: &str, what| decode(text).ok_or(TokenError::Malformed(what));
+    Signed::read(token, key_of)?.player(issuer, now)
+}
 
-    let header = bytes(header, "its header is not base64url")?;
-    let header: Header = serde_json::from_slice(&header).map_err(|_| TokenError::Malformed("its header"))?;
-    if header.alg != ALGORITHM {
-        return Err(TokenError::Algorithm);
-    }
-    if header.typ.is_some_and(|kind| !kind.eq_ignore_ascii_case(KIND)) {
-        return Err(TokenError::Malformed("its type"));
-    }
-    if header.kid.len() > KEY_ID_BYTES_MAX {
-        return Err(TokenError::UnknownKey);
-    }
-    let key = key_of(&header.kid).ok_or(TokenError::UnknownKey)?;
-    let signature = bytes(signature, "its signature is not base64url")?;
-    if !key.has_signed(message.as_bytes(), &signature) {
-        return Err(TokenError::Signature);
+impl Signed {
+    /// Reads a token that `key_of` has a key for. Nothing that it says counts before its signature is checked, except which
+    /// key that is.
+    pub fn read(token: &str, key_of: impl FnOnce(&str) -> Option<PublicKey>) -> Result<Self, TokenError> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(TokenError::TooLong);
+        }
+        let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed("it has no three parts"))?;
+        let (header, claims) = message.split_once('.').ok_or(TokenError::Malformed("it has no three parts"))?;
+        let bytes = |text: &str, what| decode(text).ok_or(TokenError::Malformed(what));
+
+        let header = bytes(header, "its header is not base64url")?;
+        let header: Header = serde_json::from_slice(&header).map_err(|_| TokenError::Malformed("its header"))?;
+        if header.alg != ALGORITHM {
+            return Err(TokenError::Algorithm);
+        }
+        if header.typ.is_some_and(|kind| !kind.eq_ignore_ascii_case(KIND)) {
+            return Err(TokenError::Malformed("its type"));
+        }
+        if header.kid.len() > KEY_ID_BYTES_MAX {
+            return Err(TokenError::UnknownKey);
+        }
+        let key = key_of(&header.kid).ok_or(TokenError::UnknownKey)?;
+        let signature = bytes(signature, "its signature is not base64url")?;
+        if !key.has_signed(message.as_bytes(), &signature) {
+            return Err(TokenError::Signature);
+        }
+        let claims = bytes(claims, "its claims are not base64url")?;
+        let claims = serde_json::from_slice(&claims).map_err(|_| TokenError::Malformed("its claims"))?;
+        Ok(Self { key_id: header.kid, key, claims })
     }
 
-    let claims = bytes(claims, "its claims are not base64url")?;
-    let claims: Claims = serde_json::from_slice(&claims).map_err(|_| TokenError::Malformed("its claims"))?;
-    if claims.iss != issuer {
-        return Err(TokenError::Issuer);
+    /// Its player, if it is for this issuer's installation and valid at a time since 1970.
+    pub fn player(&self, issuer: &str, now: Duration) -> Result<NonZeroU64, TokenError> {
+        let claims = &self.claims;
+        if claims.iss != issuer {
+            return Err(TokenError::Issuer);
+        }
+        let (now, leeway) = (now.as_secs(), CLOCK_LEEWAY.as_secs());
+        if now >= claims.exp.saturating_add(leeway) {
+            return Err(TokenError::Expired);
+        }
+        if claims.iat.max(claims.nbf.unwrap_or(0)) > now.saturating_add(leeway) {
+            return Err(TokenError::NotYet);
+        }
+        player(&claims.sub).ok_or(TokenError::Malformed("its subject is no player's number"))
     }
-    let (now, leeway) = (now.as_secs(), CLOCK_LEEWAY.as_secs());
-    if now >= claims.exp.saturating_add(leeway) {
-        return Err(TokenError::Expired);
-    }
-    if claims.iat.max(claims.nbf.unwrap_or(0)) > now.saturating_add(leeway) {
-        return Err(TokenError::NotYet);
-    }
-    player(&claims.sub).ok_or(TokenError::Malformed("its subject is no player's number"))
 }
 
 /// A number from 1 as it is written, and in no other way.

@@ -63,6 +63,31 @@ fn a_token_is_its_players_until_it_expires() {
 }
 
 #[test]
+fn a_token_that_was_changed_is_refused_though_the_right_one_was_seen() {
+    let (folder, hand) = (tempfile::tempdir().expect("a folder"), Hand::new());
+    let issuer = open(folder.path(), &hand);
+    let (verifier, right) = (Verifier::of(&issuer), token(&issuer));
+    assert_eq!(verifier.check(&right), Ok(7));
+    let (rest, signature) = right.rsplit_once('.').expect("three parts");
+    let other = if signature.starts_with('A') { 'B' } else { 'A' };
+    assert_eq!(verifier.check(&format!("{rest}.{other}{}", &signature[1..])), Err(TokenError::Signature));
+}
+
+#[test]
+fn a_token_that_was_seen_is_refused_once_its_key_is_gone() {
+    let (folder, hand) = (tempfile::tempdir().expect("a folder"), Hand::new());
+    let issuer = open(folder.path(), &hand);
+    let (verifier, right) = (Verifier::of(&issuer), token(&issuer));
+    assert_eq!(verifier.check(&right), Ok(7));
+    // Two rotations, and the time that a key stays after it signed.
+    for _ in 0..3 {
+        hand.pass(arbiter_access::ROTATE_AFTER);
+        token(&issuer);
+    }
+    assert_eq!(verifier.check(&right), Err(TokenError::UnknownKey));
+}
+
+#[test]
 fn no_two_tokens_are_alike() {
     let (folder, hand) = (tempfile::tempdir().expect("a folder"), Hand::new());
     let issuer = open(folder.path(), &hand);

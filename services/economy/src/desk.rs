@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use arbiter_eventlog::{Folder, Log, OpenError, Options, Reader, Record};
+use arbiter_eventlog::{Folder, Log, OpenError, Options, Preparer, Reader, Record};
 use arbiter_ledger::{Applied, Command, Name, State, Time};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use thiserror::Error;
@@ -40,6 +40,13 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 /// Entries after which a snapshot is kept: so many are read again in a second or two.
 const SNAPSHOT_EVERY: u64 = 100_000;
+
+/// A snapshot is also kept no sooner than when the log has grown by one part in so many. It holds the whole ledger, and nobody is
+/// answered while it is written: with millions of answers every 100,000 entries would be seconds out of every ten.
+const SNAPSHOT_GROWTH: u64 = 8;
+
+/// Entries between two looks whether the next segment is made: a small part of the smallest one that is sensible.
+const AHEAD_EVERY: u64 = 8_192;
 
 /// The economy's own log on a disk.
 pub type House = Economy<Log<Folder>>;
@@ -156,7 +163,9 @@ impl Desk {
         let catalogue = Arc::new(config.catalogue.clone());
         let counter = Counter { jobs, status: Arc::clone(&status), catalogue: Arc::clone(&catalogue) };
         let kept = house.acknowledged();
-        let work = Work { config, catalogue, disk, house: Some(house), events: None, next_event: 0, kept, status };
+        let ahead = Ahead::start(house.store().preparer())?;
+        let work =
+            Work { config, catalogue, disk, house: Some(house), events: None, next_event: 0, kept, ahead, status };
         let thread = std::thread::Builder::new().name("economy".to_owned()).spawn(move || work.run(&waiting))?;
         Ok(Self { counter, thread: Some(thread) })
     }
@@ -259,7 +268,49 @@ struct Work {
     next_event: u64,
     /// Entries of the last snapshot.
     kept: u64,
+    ahead: Ahead,
     status: Arc<Status>,
+}
+
+/// Makes the log's next segment on a thread of its own, so that no commit waits for one to be filled with zeros. Dropping it
+/// ends the thread behind the segment that it makes.
+struct Ahead {
+    looks: Option<Sender<()>>,
+    /// Entries at the last look.
+    at: u64,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ahead {
+    fn start(preparer: Preparer<Folder>) -> std::io::Result<Self> {
+        // One look that waits is as good as many.
+        let (looks, waiting) = bounded(1);
+        let run = move || {
+            for () in waiting {
+                if let Err(error) = preparer.prepare() {
+                    // Whoever needs the segment tries again, and waits for it.
+                    tracing::warn!(%error, "the next segment of the economy's log could not be made ahead");
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("segments".to_owned()).spawn(run)?;
+        Ok(Self { looks: Some(looks), at: 0, thread: Some(thread) })
+    }
+
+    fn look(&mut self, entries: u64) {
+        if entries >= self.at.saturating_add(AHEAD_EVERY) {
+            self.at = entries;
+            let _ = self.looks.as_ref().map(|looks| looks.try_send(()));
+        }
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        drop(self.looks.take());
+        // It has nothing to say.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 impl Work {
@@ -280,6 +331,8 @@ impl Work {
         }
         let Some(house) = self.house.take() else { return };
         self.keep_snapshot(&house, 1);
+        // Before the log is given back: what it makes would be in the way of the next writer.
+        drop(self.ahead);
         if let Err(error) = house.close() {
             tracing::error!(%error, "the economy's log could not be closed; it recovers when it is opened");
         }
@@ -327,7 +380,8 @@ impl Work {
             self.next_event = next;
             self.status.consumed.store(next, Ordering::Release);
         }
-        self.keep_snapshot(&house, SNAPSHOT_EVERY);
+        self.ahead.look(house.acknowledged());
+        self.keep_snapshot(&house, SNAPSHOT_EVERY.max(self.kept / SNAPSHOT_GROWTH));
         self.house = Some(house);
         self.events.as_ref().is_some_and(|events| self.next_event < events.end()) && consumed.is_ok()
     }
@@ -443,10 +497,11 @@ impl Work {
         if entries < self.kept.saturating_add(every) {
             return;
         }
-        match house.keep_snapshot(&self.disk) {
-            Ok(_) => self.kept = entries,
+        // Whether it could be kept or not: to try with every commit would be to do nothing else.
+        self.kept = entries;
+        if let Err(error) = house.keep_snapshot(&self.disk) {
             // The log has all of it.
-            Err(error) => tracing::warn!(%error, "no snapshot of the economy was kept; starting will take longer"),
+            tracing::warn!(%error, "no snapshot of the economy was kept; starting will take longer");
         }
     }
 }

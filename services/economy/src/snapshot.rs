@@ -11,10 +11,10 @@ use crate::payments::Payments;
 pub(crate) const CONSUMER: &str = "economy";
 
 pub(crate) fn write(books: &Books) -> Vec<u8> {
-    let checkpoint = books.ledger.checkpoint();
-    let mut out = Vec::with_capacity(checkpoint.len() + 64);
-    (checkpoint.len() as u64).put(&mut out);
-    out.extend_from_slice(&checkpoint);
+    let mut out = books.ledger.checkpoint();
+    // Moved within what is there: a checkpoint may be gigabytes.
+    let length = (out.len() as u64).to_le_bytes();
+    out.splice(..0, length);
     (books.quarantine.len() as u32).put(&mut out);
     for (source, quarantine) in &books.quarantine {
         source.put(&mut out);

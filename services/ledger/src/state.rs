@@ -141,6 +141,11 @@ impl State {
         self.answers.get(&key).map(|kept| (kept.request, kept.answer))
     }
 
+    /// How many answers are kept: about 120 B of memory each.
+    pub fn answers_kept(&self) -> usize {
+        self.answers.len()
+    }
+
     /// Until when something cannot be claimed again.
     pub fn claimed(&self, claim: u128) -> Option<Time> {
         self.claims.get(&claim).copied()

@@ -216,13 +216,22 @@ pub(crate) fn read_all<D: Disk>(disk: &D, name: &str, limit: u64) -> io::Result<
 
 /// Puts a whole file in the place of another in one step: after a power loss either the old one is there or the new one.
 pub(crate) fn replace<D: Disk>(disk: &D, name: &str, bytes: &[u8]) -> io::Result<()> {
+    replace_parts(disk, name, &[bytes])
+}
+
+/// The same with a file that is given in parts.
+pub(crate) fn replace_parts<D: Disk>(disk: &D, name: &str, parts: &[&[u8]]) -> io::Result<()> {
     let temporary = format!("{name}{TEMPORARY}");
     match disk.remove(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let file = disk.create(&temporary)?;
-    file.write_at(bytes, 0)?;
+    let mut offset = 0;
+    for part in parts {
+        file.write_at(part, offset)?;
+        offset += part.len() as u64;
+    }
     file.sync_data()?;
     disk.rename(&temporary, name)?;
     disk.sync_folder()

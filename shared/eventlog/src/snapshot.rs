@@ -9,8 +9,8 @@ use crate::frame::{array, long};
 const MAGIC: [u8; 8] = *b"\x93ARBSNP\n";
 const HEAD_BYTES: usize = 8 + 8 + 32 + 32;
 
-/// Bytes of one snapshot at most: it is held in memory.
-pub const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
+/// Bytes of one snapshot at most: it is held in memory. An economy with 32 million answers has one of 2 GB.
+pub const SNAPSHOT_BYTES_MAX: usize = 3 << 30;
 
 /// Snapshots of a consumer that are kept: the last, and one in case it is damaged.
 const KEPT: usize = 2;
@@ -39,12 +39,12 @@ pub fn keep<D: Disk>(disk: &D, consumer: &str, snapshot: &Snapshot) -> Result<()
         let (found, limit) = (snapshot.state.len() as u64, SNAPSHOT_BYTES_MAX as u64);
         return Err(OpenError::TooMuch { what: "a snapshot", found, limit, hint: "bytes belong there" });
     }
-    let mut bytes = MAGIC.to_vec();
-    bytes.extend_from_slice(&snapshot.position.to_le_bytes());
-    bytes.extend_from_slice(&snapshot.chain);
-    bytes.extend_from_slice(digest(snapshot).as_bytes());
-    bytes.extend_from_slice(&snapshot.state);
-    disk::replace(disk, &format!("{}{:016x}", prefix(consumer), snapshot.position), &bytes)?;
+    let mut head = MAGIC.to_vec();
+    head.extend_from_slice(&snapshot.position.to_le_bytes());
+    head.extend_from_slice(&snapshot.chain);
+    head.extend_from_slice(digest(&snapshot.chain, snapshot.position, &snapshot.state).as_bytes());
+    // The state may be gigabytes: it is not copied to stand behind its head.
+    disk::replace_parts(disk, &format!("{}{:016x}", prefix(consumer), snapshot.position), &[&head, &snapshot.state])?;
     let names = names(disk, consumer)?;
     for old in &names[..names.len().saturating_sub(KEPT)] {
         disk.remove(old)?;
@@ -55,14 +55,15 @@ pub fn keep<D: Disk>(disk: &D, consumer: &str, snapshot: &Snapshot) -> Result<()
 /// The newest whole snapshot of a consumer.
 pub fn latest<D: Disk>(disk: &D, consumer: &str) -> Result<Option<Snapshot>, OpenError> {
     for name in names(disk, consumer)?.iter().rev() {
-        let bytes = disk::read_all(disk, name, (HEAD_BYTES + SNAPSHOT_BYTES_MAX) as u64)?;
+        let mut bytes = disk::read_all(disk, name, (HEAD_BYTES + SNAPSHOT_BYTES_MAX) as u64)?;
         if bytes.len() < HEAD_BYTES || bytes[..8] != MAGIC {
             continue;
         }
-        let snapshot =
-            Snapshot { position: long(&bytes, 8), chain: array(&bytes, 16), state: bytes[HEAD_BYTES..].to_vec() };
-        if digest(&snapshot).as_bytes()[..] == bytes[48..HEAD_BYTES] {
-            return Ok(Some(snapshot));
+        let (position, chain) = (long(&bytes, 8), array(&bytes, 16));
+        if digest(&chain, position, &bytes[HEAD_BYTES..]).as_bytes()[..] == bytes[48..HEAD_BYTES] {
+            // Moved within what is there: a second copy would be gigabytes.
+            bytes.drain(..HEAD_BYTES);
+            return Ok(Some(Snapshot { position, chain, state: bytes }));
         }
     }
     Ok(None)
@@ -76,8 +77,8 @@ fn names<D: Disk>(disk: &D, consumer: &str) -> Result<Vec<String>, OpenError> {
     Ok(names)
 }
 
-fn digest(snapshot: &Snapshot) -> blake3::Hash {
+fn digest(chain: &[u8; 32], position: u64, state: &[u8]) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&snapshot.position.to_le_bytes()).update(&snapshot.chain).update(&snapshot.state);
+    hasher.update(&position.to_le_bytes()).update(chain).update(state);
     hasher.finalize()
 }

@@ -1,0 +1,153 @@
+//! Money that moves: purchases a second that are acknowledged after fdatasync, over the economy's own HTTP, with 20 million keys
+//! stored before; beside PostgreSQL doing the same double entry, in turns of one run, on the same disk and the same cores.
+//!
+//! A purchase is one idempotent order: a key, four postings (a player's gold to the house, gems from their issuer to the
+//! player) with the balance behind each, balances that never fall below zero, one entry for whoever reads the log. All callers
+//! wait for each answer before they ask again; each call has a new key.
+//!
+//! | | ours | PostgreSQL |
+//! | --- | --- | --- |
+//! | asked by | HTTP/1.1 with JSON and a signed access token, over loopback | its own protocol with prepared calls, over loopback: no HTTP, no tokens, which is in its favour |
+//! | batched | what came while the last commit was under way | the best of four ways for each case, tried before: a connection for each caller and a function for each request, with and without `commit_delay`, or all that waits in one call, done as sets, over one connection or two |
+//! | on disk | one write and one fdatasync of the log | WAL, `synchronous_commit = on`, `wal_sync_method = fdatasync` |
+//! | keys before | entries of real purchases in the log and answers in memory | rows of the table of keys with their index, no postings of theirs |
+//! | the house's accounts | one for each asset | 256 rows for each asset, so that nobody waits for a row |
+//! | beside | BLAKE3 through all entries, places in the inventory are counted | nothing |
+//!
+//! `hot` is all callers buying as one player. `fdatasync` is a sector written into a file that was filled before, and flushed.
+//! Medians of turns. The limit on requests a second of one address is lifted, since all callers have one here. The view of
+//! transactions is not fed (see `town.rs`), and PostgreSQL has no index of postings either.
+//!
+//! `cargo bench --bench ledger`; behind `--`: `--keys N`, `--rounds N`, `--alone` without the peer, which is a program of its
+//! own (`benches/peers/postgres`) and needs PostgreSQL installed. Files are kept in the target folder, some 12 GB.
+
+mod bare;
+mod callers;
+mod peer;
+mod town;
+
+use std::path::Path;
+use std::time::Duration;
+
+use arbiter_benches::measure::{figure, machine, rss_mb};
+use bare::Bare;
+use callers::Turn;
+use peer::Peer;
+use town::Town;
+
+const KEYS: u64 = 20_000_000;
+const ROUNDS: usize = 7;
+/// One turn of one side: hundreds of commits.
+const TURN: Duration = Duration::from_secs(2);
+/// A turn in which a way is tried.
+const TRY: Duration = Duration::from_millis(1_500);
+const FDATASYNC_TURN: Duration = Duration::from_millis(500);
+
+/// Name, callers, whether all of them are one player.
+const CASES: [(&str, usize, bool); 5] = [
+    ("callers1", 1, false),
+    ("callers32", 32, false),
+    ("callers256", 256, false),
+    ("hot32", 32, true),
+    ("hot256", 256, true),
+];
+
+/// What turns came to, and the middle of it.
+#[derive(Default)]
+struct Turns(Vec<Turn>);
+
+impl Turns {
+    fn middle(&self, of: impl Fn(&Turn) -> f64) -> f64 {
+        middle(self.0.iter().map(of).collect())
+    }
+
+    fn print(&self, name: &str) {
+        figure(name, self.middle(|turn| turn.transfers_per_s), "transfers_per_s");
+        figure(&format!("{name}.p50"), self.middle(|turn| turn.p50_us), "us");
+        figure(&format!("{name}.p99"), self.middle(|turn| turn.p99_us), "us");
+    }
+}
+
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// The middle of what two sides' turns make, round by round.
+fn ratio(over: &Turns, under: &Turns, of: impl Fn(&Turn) -> f64) -> f64 {
+    middle(over.0.iter().zip(&under.0).map(|(over, under)| of(over) / of(under)).collect())
+}
+
+fn argument<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
+    let mut arguments = std::env::args().skip_while(|argument| argument != name);
+    arguments.nth(1).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name}: a number, not {text}")))
+}
+
+fn main() -> Result<(), String> {
+    let (keys, rounds) = (argument("--keys", KEYS), argument("--rounds", ROUNDS));
+    let alone = std::env::args().any(|argument| argument == "--alone");
+    println!("ledger: {keys} keys before, {rounds} turns of {} s each, {}", TURN.as_secs(), machine());
+    // Beside the build's output, which is on the disk that people mean; the system's temporary folder may be in memory.
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let folder = std::path::absolute(Path::new(&target).join("ledger-bench")).map_err(|error| error.to_string())?;
+    std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    let mut peer = if alone { None } else { Some(Peer::start(&folder.join(format!("postgres-{keys}")), keys)?) };
+    let town = Town::open(&folder.join(format!("ours-{keys}")), keys);
+    figure("ledger.memory", rss_mb(), "MB");
+    let mut bare = Bare::new(&folder.join("fdatasync"));
+    let ways = peer.as_mut().map(best_ways).transpose()?;
+    let (mut ours, mut theirs, mut flushes) =
+        (<[Turns; CASES.len()]>::default(), <[Turns; CASES.len()]>::default(), Turns::default());
+    for round in 0..rounds {
+        flushes.0.push(bare.run(FDATASYNC_TURN));
+        for (at, (_, callers, hot)) in CASES.into_iter().enumerate() {
+            // Who begins changes, so that neither always follows the other.
+            for who in [round % 2, (round + 1) % 2] {
+                match (who, &mut peer, &ways) {
+                    (0, ..) => {
+                        let seed = (round * CASES.len() + at) as u64;
+                        ours[at].0.push(callers::run(town.address, &town.tokens, callers, hot, TURN, seed));
+                    }
+                    (_, Some(peer), Some(ways)) => theirs[at].0.push(peer.turn(ways[at], callers, hot, TURN)?),
+                    _ => {}
+                }
+            }
+        }
+    }
+    flushes.print("ledger.fdatasync");
+    let per_s = |turn: &Turn| turn.transfers_per_s;
+    let mut worst = f64::INFINITY;
+    for (at, (name, ..)) in CASES.into_iter().enumerate() {
+        ours[at].print(&format!("ledger.{name}.ours"));
+        if let Some(ways) = &ways {
+            println!("PostgreSQL's best way for {name}: {}", ways[at]);
+            theirs[at].print(&format!("ledger.{name}.postgres"));
+            let over = ratio(&ours[at], &theirs[at], per_s);
+            figure(&format!("ledger.{name}.over_postgres"), over, "ratio");
+            worst = worst.min(over);
+        }
+    }
+    if peer.is_some() {
+        figure("ledger.over_postgres", worst, "ratio");
+    }
+    figure("ledger.hot_over_spread_32", ratio(&ours[3], &ours[1], per_s), "ratio");
+    figure("ledger.hot_over_spread", ratio(&ours[4], &ours[2], per_s), "ratio");
+    figure("ledger.single_over_fdatasync", ratio(&ours[0], &flushes, |turn| turn.p50_us), "ratio");
+    Ok(())
+}
+
+/// The best way of PostgreSQL for each case.
+fn best_ways(peer: &mut Peer) -> Result<[&'static str; CASES.len()], String> {
+    let mut best = [peer::WAYS[0]; CASES.len()];
+    for (at, (name, callers, hot)) in CASES.into_iter().enumerate() {
+        let mut most = 0.0;
+        for way in peer::WAYS {
+            let turn = peer.turn(way, callers, hot, TRY)?;
+            println!("  PostgreSQL, {name}, {way}: {:.0} transfers/s", turn.transfers_per_s);
+            if turn.transfers_per_s > most {
+                (most, best[at]) = (turn.transfers_per_s, way);
+            }
+        }
+    }
+    Ok(best)
+}
