@@ -199,7 +199,7 @@ fn transactions_come_in_pages_the_newest_first() {
     let row = |reason: &str, asset: &str, amount: &str, balance: &str| {
         (reason.to_owned(), asset.to_owned(), amount.to_owned(), balance.to_owned())
     };
-    assert_eq!(found.len(), 3 + 6);
+    assert_eq!(found.len(), 3 + 6, "entry {entry}: {found:?}");
     assert_eq!(found[0], row("purchase:medkits", "medkit", "3", "9"));
     assert_eq!(found[1], row("purchase:medkits", "gold", "-20", "15"));
     assert_eq!(found[8], row("grant:played", "gold", "10", "10"));
