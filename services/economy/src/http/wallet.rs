@@ -163,8 +163,8 @@ pub(super) async fn transactions(
         return Err(Problem::bad_request(format!("limit: {} is not from 1 to {PAGE_MAX}", page.limit)));
     }
     let from = page.cursor.as_deref().map(read_cursor).transpose()?;
-    if let Some(last) = page.after.and_then(|after| after.checked_sub(1)) {
-        let reached = view.reached(last, AFTER_MAX).await;
+    if let Some(after) = page.after {
+        let reached = view.reached(after, AFTER_MAX).await;
         reached.map_err(|not_yet| Problem::unavailable(not_yet.to_string(), 1))?;
     }
     let limit = usize::from(page.limit);
