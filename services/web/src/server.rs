@@ -1,7 +1,8 @@
 //! One address with any number of services behind it, on threads of its own.
 //!
 //! The accept loop is ours because axum's has no limit on connections and no time for a request's head: whoever sends a byte a
-//! minute must not hold a connection for ever.
+//! minute must not hold a connection for ever. A connection stays on the thread that it was given to, each of which has a runtime of
+//! its own: what is asked and answered there wakes no other thread.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tower::ServiceExt as _;
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
@@ -76,29 +77,32 @@ pub fn serve(
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let router = assemble(services, Doors { service: service_key, access }, limits);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .thread_name("http")
-        .enable_io()
-        .enable_time()
-        .build()?;
+    let workers = (0..WORKERS).map(|_| Worker::start(router.clone())).collect::<std::io::Result<Vec<_>>>()?;
+    let runtime = runtime()?;
     let (stop, stopped) = oneshot::channel();
     let run = move || {
         let served = runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            accept(listener, router, limits, stopped).await;
+            accept(&listener, &workers, limits, stopped).await;
             Ok::<(), std::io::Error>(())
         });
         if let Err(error) = served {
             tracing::error!(%error, "nothing is served any more");
         }
+        // All are told to end before any is waited for.
+        let threads: Vec<_> = workers.into_iter().map(|worker| worker.thread).collect();
+        threads.into_iter().for_each(|thread| drop(thread.join()));
     };
-    let thread = std::thread::Builder::new().name("http".to_owned()).spawn(run)?;
+    let thread = std::thread::Builder::new().name("accept".to_owned()).spawn(run)?;
     Ok(Running { address, stop: Some(stop), thread: Some(thread) })
 }
 
-/// Threads that answer: none of them waits for a disk, so that two are plenty.
+/// Threads that answer: none of them waits long for a disk, so that two are plenty.
 const WORKERS: usize = 2;
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()
+}
 
 fn assemble(services: Vec<Service>, doors: Doors, limits: Limits) -> axum::Router {
     let info = InfoBuilder::new().title("Arbiter's services").version(env!("CARGO_PKG_VERSION"));
@@ -135,32 +139,72 @@ async fn readyz(State(services): State<Arc<Vec<(&'static str, Ready)>>>) -> impl
     if why.is_empty() { (StatusCode::OK, "ready\n".to_owned()) } else { (StatusCode::SERVICE_UNAVAILABLE, why) }
 }
 
+/// A connection, and the place that it takes until it ends.
+type Accepted = (std::net::TcpStream, SocketAddr, OwnedSemaphorePermit);
+
+/// A thread that answers. It ends when nothing more can be given to it and everything is answered.
+struct Worker {
+    connections: mpsc::UnboundedSender<Accepted>,
+    thread: JoinHandle<()>,
+}
+
+impl Worker {
+    fn start(router: axum::Router) -> std::io::Result<Self> {
+        let runtime = runtime()?;
+        // As many as there are places for connections, not more.
+        let (connections, accepted) = mpsc::unbounded_channel();
+        let run = move || runtime.block_on(answer(accepted, router));
+        let thread = std::thread::Builder::new().name("http".to_owned()).spawn(run)?;
+        Ok(Self { connections, thread })
+    }
+}
+
+/// Gives connections to the threads in turn.
 async fn accept(
-    listener: tokio::net::TcpListener,
-    router: axum::Router,
+    listener: &tokio::net::TcpListener,
+    workers: &[Worker],
     limits: Limits,
     mut stopped: oneshot::Receiver<()>,
 ) {
     let places = Arc::new(Semaphore::new(limits.connections_max));
-    let graceful = GracefulShutdown::new();
-    loop {
+    for worker in workers.iter().cycle() {
         let next = async {
-            let place = Arc::clone(&places).acquire_owned().await.map_err(std::io::Error::other)?;
-            listener.accept().await.map(|(stream, peer)| (stream, peer, place))
-        };
-        let (stream, peer, place) = tokio::select! {
-            accepted = next => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "a connection was not accepted");
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
-                    continue;
+            loop {
+                let accepted = async {
+                    let place = Arc::clone(&places).acquire_owned().await.map_err(std::io::Error::other)?;
+                    let (stream, peer) = listener.accept().await?;
+                    Ok::<Accepted, std::io::Error>((stream.into_std()?, peer, place))
+                };
+                match accepted.await {
+                    Ok(accepted) => return accepted,
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection was not accepted");
+                        tokio::time::sleep(ACCEPT_AGAIN).await;
+                    }
                 }
-            },
-            _ = &mut stopped => break,
+            }
         };
+        let accepted = tokio::select! {
+            accepted = next => accepted,
+            _ = &mut stopped => return,
+        };
+        // A thread that has ended, which only a panic can make it, costs its part of the connections and no others.
+        let _ = worker.connections.send(accepted);
+    }
+}
+
+async fn answer(mut accepted: mpsc::UnboundedReceiver<Accepted>, router: axum::Router) {
+    let graceful = GracefulShutdown::new();
+    while let Some((stream, peer, place)) = accepted.recv().await {
         // Answers are small, and whoever asks waits for them.
         let _ = stream.set_nodelay(true);
+        let stream = match tokio::net::TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                continue;
+            }
+        };
         let service = router.clone().map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             request.map(axum::body::Body::new)
@@ -178,7 +222,6 @@ async fn accept(
             drop(place);
         });
     }
-    drop(listener);
     if tokio::time::timeout(CLOSING, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests were not answered before the process ended");
     }

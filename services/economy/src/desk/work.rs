@@ -1,0 +1,292 @@
+//! What is done at the desk: a turn decides on what waits, commits once, and answers behind the commit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arbiter_eventlog::{Folder, OpenError, Reader, Record};
+use arbiter_ledger::{Command, Time};
+
+use super::ahead::Ahead;
+use super::{Amended, DeskConfig, DeskError, House, Job, Look, StartError, Tell, events, now};
+use crate::catalogue::Catalogue;
+use crate::economy::Economy;
+use crate::error::CommitFailed;
+
+/// A commit that takes no longer is waited for by whoever asks.
+const QUICK: Duration = Duration::from_millis(1);
+
+/// Requests of one commit.
+pub(super) const JOBS_PER_COMMIT: usize = 1_024;
+
+/// Events of one commit.
+const EVENTS_PER_COMMIT: usize = 256;
+
+/// Bytes of events that are read at once.
+const EVENTS_BYTES: usize = 1 << 20;
+
+/// Entries after which a snapshot is kept: so many are read again in a second or two.
+const SNAPSHOT_EVERY: u64 = 100_000;
+
+/// A snapshot is also kept no sooner than when the log has grown by one part in so many. It holds the whole ledger, and nobody is
+/// answered while it is written: with millions of answers every 100,000 entries would be seconds out of every ten.
+const SNAPSHOT_GROWTH: u64 = 8;
+
+/// What is known without a turn.
+#[derive(Debug, Default)]
+pub(super) struct Status {
+    /// Position of the log of events before which everything was consumed.
+    pub consumed: AtomicU64,
+    /// Why no events are consumed, if none are.
+    pub held_up: Mutex<Option<String>>,
+    /// Whether the economy's own log takes nothing.
+    pub stuck: AtomicBool,
+    /// Whether the last commit was quick.
+    pub quick: AtomicBool,
+    /// Whether the desk is to end.
+    pub ending: AtomicBool,
+    /// Whether nobody works any more.
+    pub ended: AtomicBool,
+}
+
+/// What a turn has decided, and who looks at what is so behind it.
+#[derive(Default)]
+struct Turn {
+    tells: Vec<Tell>,
+    reads: Vec<Look>,
+}
+
+/// The economy and what its turns need.
+pub(super) struct Work {
+    config: DeskConfig,
+    catalogue: Arc<Catalogue>,
+    disk: Folder,
+    /// Not there once its log failed, until it can be opened again.
+    house: Option<House>,
+    /// Not there until the log of events is.
+    events: Option<Reader<Folder>>,
+    /// The next one to be looked at; what the ledger has consumed may lie before it, since what is worth nothing leaves no entry.
+    next_event: u64,
+    /// Entries of the last snapshot.
+    kept: u64,
+    ahead: Option<Ahead>,
+    status: Arc<Status>,
+}
+
+impl Work {
+    /// Opens the economy, or makes one, and makes the catalogue's assets known.
+    pub fn start(config: DeskConfig, catalogue: Arc<Catalogue>, status: Arc<Status>) -> Result<Self, StartError> {
+        let disk = Folder::make(&config.folder)?;
+        let (mut house, recovered) = Economy::open_in(&disk, config.options.clone())?;
+        tracing::info!(?recovered, "the economy is open");
+        house.register(&catalogue, now())?;
+        house.commit()?;
+        let kept = house.acknowledged();
+        let ahead = Some(Ahead::start(house.store().preparer())?);
+        Ok(Self { config, catalogue, disk, house: Some(house), events: None, next_event: 0, kept, ahead, status })
+    }
+
+    /// Whether a turn would be no more than deciding and a commit.
+    pub fn can_help(&self) -> bool {
+        self.house.is_some()
+    }
+
+    /// Decides on requests, commits, and answers.
+    pub fn turn(&mut self, jobs: impl FnOnce() -> Vec<Job>) {
+        let Some(mut house) = self.house.take() else { return };
+        let mut turn = Turn::default();
+        self.decide(&mut house, jobs(), &mut turn, now());
+        // What became of it was told to whoever asked.
+        let _ = self.finish(house, turn);
+    }
+
+    /// The same, and consumes some events, brings back holds, keeps a snapshot; whether more events wait. Something is wrong with
+    /// the log otherwise, and it is tried again later.
+    pub fn turn_with_upkeep(&mut self, jobs: Vec<Job>) -> Result<bool, ()> {
+        let Some(mut house) = self.house.take().or_else(|| self.open_again()) else {
+            jobs.into_iter().for_each(|job| self.refuse(job));
+            return Err(());
+        };
+        let (now, mut turn) = (now(), Turn::default());
+        self.decide(&mut house, jobs, &mut turn, now);
+        let consumed = self.consume(&mut house, now);
+        if house.ledger_next_due().is_some_and(|due| due <= now)
+            && let Err(error) = house.submit(&Command::Elapse, now)
+        {
+            tracing::warn!(%error, "holds that are over do not come back yet");
+        }
+        self.finish(house, turn)?;
+        if let Ok(next) = consumed {
+            self.next_event = next;
+            self.status.consumed.store(next, Ordering::Release);
+        }
+        self.keep_snapshot(SNAPSHOT_EVERY.max(self.kept / SNAPSHOT_GROWTH));
+        Ok(self.events.as_ref().is_some_and(|events| self.next_event < events.end()) && consumed.is_ok())
+    }
+
+    fn decide(&mut self, house: &mut House, jobs: Vec<Job>, turn: &mut Turn, now: Time) {
+        for job in jobs {
+            match job {
+                Job::Write(decide) => turn.tells.push(decide(house, &self.catalogue, now)),
+                Job::Read(look) => turn.reads.push(look),
+                Job::Amend(player, answer) => {
+                    let amended = self.amend(house, player, now);
+                    turn.tells.push(Box::new(move |stored| drop(answer.send(stored.map(|()| amended)))));
+                }
+            }
+        }
+    }
+
+    /// Commits and answers.
+    fn finish(&mut self, mut house: House, turn: Turn) -> Result<(), ()> {
+        let (stored, for_good) = self.commit(&mut house);
+        for tell in turn.tells {
+            tell(stored.clone());
+        }
+        for look in turn.reads {
+            look(stored.clone().map(|()| &house), &self.catalogue);
+        }
+        if let Some(ahead) = &mut self.ahead {
+            ahead.look(house.acknowledged());
+        }
+        // Only opening the log again says what is on its disk.
+        self.house = Some(house).filter(|_| !for_good);
+        stored.map_err(drop)
+    }
+
+    /// Closes the log.
+    pub fn end(&mut self) {
+        self.keep_snapshot(1);
+        // Before the log is given back: what it makes would be in the way of the next writer.
+        drop(self.ahead.take());
+        let Some(house) = self.house.take() else { return };
+        if let Err(error) = house.close() {
+            tracing::error!(%error, "the economy's log could not be closed; it recovers when it is opened");
+        }
+    }
+
+    fn refuse(&self, job: Job) {
+        let why = DeskError::Log("it failed and cannot be opened again".to_owned());
+        match job {
+            // What it would have been decided on is not there: dropping it tells whoever waits.
+            Job::Write(decide) => drop(decide),
+            Job::Read(look) => look(Err(why), &self.catalogue),
+            Job::Amend(_, answer) => drop(answer.send(Err(why))),
+        }
+    }
+
+    /// Makes everything durable; the second value says whether the log has failed for good.
+    fn commit(&mut self, house: &mut House) -> (Result<(), DeskError>, bool) {
+        let (before, began) = (house.acknowledged(), Instant::now());
+        let committed = house.commit();
+        if house.acknowledged() > before {
+            self.status.quick.store(began.elapsed() <= QUICK, Ordering::Relaxed);
+        }
+        let stuck = committed.is_err();
+        if self.status.stuck.swap(stuck, Ordering::Relaxed) != stuck && !stuck {
+            tracing::warn!("the economy's log is written again");
+        }
+        let Err(error) = committed else { return (Ok(()), false) };
+        tracing::error!("{error}");
+        (Err(DeskError::Log(error.to_string())), !matches!(error, CommitFailed::Waits(_)))
+    }
+
+    fn open_again(&mut self) -> Option<House> {
+        self.next_event = 0;
+        match Economy::open_in(&self.disk, self.config.options.clone()) {
+            Ok((house, _)) => Some(house),
+            Err(error) => {
+                tracing::error!("the economy cannot be opened again: {error}");
+                None
+            }
+        }
+    }
+
+    /// Consumes what is new among the events, up to a limit; the position behind it.
+    fn consume(&mut self, house: &mut House, now: Time) -> Result<u64, ()> {
+        let consumed = self.try_consume(house, now);
+        let held_up = consumed.as_ref().err().cloned();
+        let mut told = self.status.held_up.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != held_up {
+            if let Some(why) = &held_up {
+                tracing::error!("no results are consumed: {why}");
+            }
+            *told = held_up;
+        }
+        consumed.map_err(drop)
+    }
+
+    fn try_consume(&mut self, house: &mut House, now: Time) -> Result<u64, String> {
+        let source = events();
+        let Some(reader) = self.reader()? else { return Ok(self.next_event) };
+        let mut records: Vec<Record> = Vec::new();
+        let end = reader.refresh().map_err(|error| error.to_string())?;
+        let next = self.next_event.max(house.cursor(&source));
+        let Some(reader) = self.events.as_ref().filter(|_| next < end) else { return Ok(next) };
+        if next < reader.start() {
+            return Err(format!(
+                "the log of events begins at {}, and {next} was not consumed yet: put its segments back from a backup",
+                reader.start()
+            ));
+        }
+        reader.read(next, EVENTS_BYTES, &mut records).map_err(|error| error.to_string())?;
+        for record in records.iter().take(EVENTS_PER_COMMIT) {
+            let consumed = house.consume(&source, record, &self.catalogue.rewards, now);
+            consumed.map_err(|error| error.to_string())?;
+        }
+        Ok(records.iter().take(EVENTS_PER_COMMIT).next_back().map_or(next, |record| record.position + 1))
+    }
+
+    fn amend(&mut self, house: &mut House, player: u64, now: Time) -> Amended {
+        let source = events();
+        let rewards = &self.catalogue.rewards;
+        let Some(reader) = &self.events else { return Err("the log of events is not there".to_owned()) };
+        let first = |house: &House| {
+            let waiting = house.waiting(&source).find(|(waits, _)| *waits == player);
+            waiting.and_then(|(_, waiting)| Some((*waiting.positions.first()?, waiting.positions.len())))
+        };
+        let Some((_, before)) = first(house) else { return Ok(0) };
+        let mut left = before;
+        while let Some((position, waiting)) = first(house) {
+            let mut records = Vec::new();
+            reader.read(position, 1, &mut records).map_err(|error| error.to_string())?;
+            let record = records.first().filter(|record| record.position == position);
+            let record = record.ok_or_else(|| format!("the log of events no longer has position {position}"))?;
+            house.amend(&source, record, player, rewards, now).map_err(|error| error.to_string())?;
+            left = first(house).map_or(0, |(_, waiting)| waiting);
+            if left == waiting {
+                break;
+            }
+        }
+        Ok(before - left)
+    }
+
+    /// The log of events, once it is there.
+    fn reader(&mut self) -> Result<Option<&mut Reader<Folder>>, String> {
+        if self.events.is_none() {
+            let opened = Folder::at(&self.config.events).map_err(OpenError::from);
+            match opened.and_then(|disk| Reader::open(disk, self.config.options.masters.clone())) {
+                Ok(reader) => self.events = Some(reader),
+                Err(OpenError::NotThere) => return Ok(None),
+                Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(format!("{}: {error}", self.config.events.display())),
+            }
+        }
+        Ok(self.events.as_mut())
+    }
+
+    fn keep_snapshot(&mut self, every: u64) {
+        let Some(house) = &self.house else { return };
+        let entries = house.acknowledged();
+        if entries < self.kept.saturating_add(every) {
+            return;
+        }
+        // Whether it could be kept or not: to try with every commit would be to do nothing else.
+        self.kept = entries;
+        if let Err(error) = house.keep_snapshot(&self.disk) {
+            // The log has all of it.
+            tracing::warn!(%error, "no snapshot of the economy was kept; starting will take longer");
+        }
+    }
+}
