@@ -1,16 +1,40 @@
-//! Callers of the economy's HTTP: each has a connection, sends a purchase under a new key, and waits for its answer.
+//! Callers of the economy's HTTP, who wait for each answer before they ask again: through a connection each, or together.
 //!
 //! All of them are tasks of one thread, with no more HTTP than is needed: what they cost is taken from what they measure.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use arbiter_benches::measure::Samples;
 use arbiter_eventlog::simulated::Dice;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::town::key_text;
+use crate::town::{CALLING, Town, buyer, key_text};
+
+/// How requests come to the economy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Players: a connection and a token each, `POST /store/purchase` for each purchase.
+    Each,
+    /// A service for its callers: over so many connections, each of which sends all that waits as one `POST /transfers`.
+    Together(usize),
+}
+
+/// The ways that are tried, as those of the peer are.
+pub const WAYS: [Way; 3] = [Way::Each, Way::Together(1), Way::Together(2)];
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Way::Each => f.write_str("a connection and a request each"),
+            Way::Together(connections) => write!(f, "together over {connections}"),
+        }
+    }
+}
 
 /// What a turn came to.
 #[derive(Debug, Default)]
@@ -23,22 +47,44 @@ pub struct Turn {
 /// Before anything is counted.
 pub const WARMING: Duration = Duration::from_millis(200);
 
-/// Lets `callers` buy for `time`: of their own accounts in turn, or all of them of one.
-pub fn run(address: SocketAddr, tokens: &[String], callers: usize, hot: bool, time: Duration, seed: u64) -> Turn {
+/// Transfers of one call at most, as `POST /transfers` takes them.
+const TOGETHER: usize = 1_024;
+
+/// A transfer of whom, and who waits for its answer.
+type Waiting = (u64, oneshot::Sender<()>);
+
+#[derive(Clone)]
+enum Door {
+    Each(SocketAddr, Rc<Vec<Vec<u8>>>),
+    Together(Rc<Vec<mpsc::Sender<Waiting>>>),
+}
+
+/// Lets `callers` buy for `time`: of many accounts in turn, or all of them of one.
+pub fn run(town: &Town, way: Way, callers: usize, hot: bool, time: Duration, seed: u64) -> Turn {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let tokens = if hot { &tokens[..1] } else { tokens };
-    let parts: Vec<Vec<u8>> = tokens.iter().map(|token| head(token)).collect();
     let from = Instant::now() + WARMING;
     let until = from + time;
     let local = tokio::task::LocalSet::new();
-    let parts = std::rc::Rc::new(parts);
     let samples = local.block_on(&runtime, async {
-        let tasks: Vec<_> = (0..callers)
-            .map(|caller| {
-                let dice = Dice::new(seed << 16 | caller as u64);
-                tokio::task::spawn_local(call(address, std::rc::Rc::clone(&parts), caller, dice, from, until))
-            })
-            .collect();
+        let door = match way {
+            Way::Each => {
+                Door::Each(town.address, Rc::new(town.tokens.iter().map(|token| purchase_head(token)).collect()))
+            }
+            Way::Together(connections) => {
+                let open = |number: usize| {
+                    let (sender, waiting) = mpsc::channel(4_096);
+                    let dice = Dice::new(seed << 16 | 1 << 15 | number as u64);
+                    tokio::task::spawn_local(bring(town.address, town.bearer.clone(), waiting, dice));
+                    sender
+                };
+                Door::Together(Rc::new((0..connections).map(open).collect()))
+            }
+        };
+        let call = |caller: usize| {
+            let dice = Dice::new(seed << 16 | caller as u64);
+            tokio::task::spawn_local(call(door.clone(), caller, hot, dice, from, until))
+        };
+        let tasks: Vec<_> = (0..callers).map(call).collect();
         let mut all = Vec::new();
         for task in tasks {
             all.extend(task.await.expect("a caller"));
@@ -59,40 +105,30 @@ pub fn turn(samples: &[Duration], time: Duration) -> Turn {
     }
 }
 
-const BODY: &str = "{\"offer\":\"pouch\"}";
-
-fn head(token: &str) -> Vec<u8> {
-    let length = BODY.len();
-    format!(
-        "POST /store/purchase HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\
-         Content-Type: application/json\r\nContent-Length: {length}\r\nIdempotency-Key: "
-    )
-    .into_bytes()
-}
-
-async fn call(
-    address: SocketAddr,
-    parts: std::rc::Rc<Vec<Vec<u8>>>,
-    caller: usize,
-    mut dice: Dice,
-    from: Instant,
-    until: Instant,
-) -> Vec<Duration> {
-    let mut stream = TcpStream::connect(address).await.expect("connected");
-    stream.set_nodelay(true).expect("no delay");
-    let (mut samples, mut request, mut answer) = (Vec::new(), Vec::new(), vec![0; 4_096]);
+async fn call(door: Door, caller: usize, hot: bool, mut dice: Dice, from: Instant, until: Instant) -> Vec<Duration> {
+    let mut connection = match &door {
+        Door::Each(address, _) => Some(Connection::open(*address).await),
+        Door::Together(_) => None,
+    };
+    let mut samples = Vec::new();
     // Prime, so that callers meet in no account for long.
-    let mut at = caller * 1_009;
+    let mut at = caller as u64 * 1_009;
     loop {
-        request.clear();
-        request.extend_from_slice(&parts[at % parts.len()]);
-        request.extend_from_slice(key_text(&mut dice).as_bytes());
-        request.extend_from_slice(b"\r\n\r\n");
-        request.extend_from_slice(BODY.as_bytes());
+        let player = if hot { 0 } else { at % CALLING };
         at += 1;
         let before = Instant::now();
-        stream.write_all(&request).await.expect("sent");
-        read_answer(&mut stream, &mut answer).await;
+        match (&door, &mut connection) {
+            (Door::Each(_, heads), Some(connection)) => {
+                connection.purchase(&heads[player as usize], &mut dice).await;
+            }
+            (Door::Together(doors), _) => {
+                let (answer, answered) = oneshot::channel();
+                let sent = doors[player as usize % doors.len()].send((buyer(player), answer)).await;
+                sent.expect("the service's connection is open");
+                answered.await.expect("an answer");
+            }
+            (Door::Each(..), None) => unreachable!("it was opened above"),
+        }
         let now = Instant::now();
         if now >= until {
             return samples;
@@ -103,23 +139,111 @@ async fn call(
     }
 }
 
-/// Reads one answer and makes sure that it is the right one.
-async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) {
-    let mut filled = 0;
-    loop {
-        let read = stream.read(&mut buffer[filled..]).await.expect("an answer");
-        assert!(read > 0, "the service hung up");
-        filled += read;
-        let text = &buffer[..filled];
-        let Some(end) = text.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
-        let said = || String::from_utf8_lossy(text).into_owned();
-        assert!(text.starts_with(b"HTTP/1.1 200"), "{}", said());
-        let head = std::str::from_utf8(&text[..end]).expect("a head");
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
-        let whole = end + 4 + length.expect("a length");
-        if filled >= whole {
-            assert!(text[end..].windows(13).any(|word| word == b"\"transaction\""), "{}", said());
-            return;
+/// Sends all that waits in one call, and answers each that waited.
+async fn bring(address: SocketAddr, bearer: String, mut waiting: mpsc::Receiver<Waiting>, mut dice: Dice) {
+    let mut connection = Connection::open(address).await;
+    let (mut taken, mut body) = (Vec::new(), String::new());
+    while waiting.recv_many(&mut taken, TOGETHER).await > 0 {
+        body.clear();
+        for (player, _) in &taken {
+            let (before, key) = (if body.is_empty() { "{\"transfers\":[" } else { "," }, key_text(&mut dice));
+            body.push_str(before);
+            body.push_str(&format!(
+                "{{\"key\":\"{key}\",\"player\":\"{player}\",\"reason\":\"purchase:pouch\",\"moves\":[\
+                 {{\"asset\":\"gold\",\"amount\":\"1\",\"from\":\"{player}\",\"to\":\"0\"}},\
+                 {{\"asset\":\"gem\",\"amount\":\"1\",\"from\":\"0/issuer\",\"to\":\"{player}\"}}]}}"
+            ));
+        }
+        body.push_str("]}");
+        let done = connection.transfers(&bearer, &body).await;
+        assert_eq!(done, taken.len(), "a transfer was refused");
+        for (_, answer) in taken.drain(..) {
+            // Who no longer waits was stopped.
+            let _ = answer.send(());
         }
     }
+}
+
+const PURCHASE: &str = "{\"offer\":\"pouch\"}";
+
+fn purchase_head(token: &str) -> Vec<u8> {
+    let length = PURCHASE.len();
+    format!(
+        "POST /store/purchase HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\nIdempotency-Key: "
+    )
+    .into_bytes()
+}
+
+struct Connection {
+    stream: TcpStream,
+    request: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+impl Connection {
+    async fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.expect("connected");
+        stream.set_nodelay(true).expect("no delay");
+        Self { stream, request: Vec::new(), answer: vec![0; 256 << 10] }
+    }
+
+    async fn purchase(&mut self, head: &[u8], dice: &mut Dice) {
+        self.request.clear();
+        self.request.extend_from_slice(head);
+        self.request.extend_from_slice(key_text(dice).as_bytes());
+        self.request.extend_from_slice(b"\r\n\r\n");
+        self.request.extend_from_slice(PURCHASE.as_bytes());
+        assert_eq!(self.ask().await, 1, "the purchase was refused");
+    }
+
+    async fn transfers(&mut self, bearer: &str, body: &str) -> usize {
+        self.request.clear();
+        let head = format!(
+            "POST /transfers HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {bearer}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        self.request.extend_from_slice(head.as_bytes());
+        self.request.extend_from_slice(body.as_bytes());
+        self.ask().await
+    }
+
+    /// Sends the request and reads its answer; how many transactions it tells of.
+    async fn ask(&mut self) -> usize {
+        self.stream.write_all(&self.request).await.expect("sent");
+        let (mut filled, mut whole) = (0, usize::MAX);
+        let mut body = 0;
+        while filled < whole {
+            let read = self.stream.read(&mut self.answer[filled..]).await.expect("an answer");
+            assert!(read > 0, "the service hung up");
+            filled += read;
+            let text = &self.answer[..filled];
+            if body == 0
+                && let Some(end) = text.windows(4).position(|four| four == b"\r\n\r\n")
+            {
+                assert!(text.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(text));
+                let head = std::str::from_utf8(&text[..end]).expect("a head");
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+                body = end + 4;
+                whole = body + length.expect("a length");
+            }
+        }
+        count(&self.answer[body..filled], b"\"transaction\"")
+    }
+}
+
+/// How often a word stands in a text.
+fn count(text: &[u8], word: &[u8]) -> usize {
+    let (mut found, mut at) = (0, 0);
+    while let Some(next) = text[at..].iter().position(|byte| *byte == b'"') {
+        at += next;
+        if text[at..].starts_with(word) {
+            found += 1;
+            at += word.len();
+        } else {
+            at += 1;
+        }
+    }
+    found
 }

@@ -3,12 +3,14 @@
 //!
 //! A purchase is one idempotent order: a key, four postings (a player's gold to the house, gems from their issuer to the
 //! player) with the balance behind each, balances that never fall below zero, one entry for whoever reads the log. All callers
-//! wait for each answer before they ask again; each call has a new key.
+//! wait for each answer before they ask again; each has a new key. Both sides are asked in the best of their ways for each case,
+//! which are tried before: by each caller over a connection of its own, or through a service that sends all that waits in one call, over
+//! one connection or two.
 //!
 //! | | ours | PostgreSQL |
 //! | --- | --- | --- |
-//! | asked by | HTTP/1.1 with JSON and a signed access token, over loopback | its own protocol with prepared calls, over loopback: no HTTP, no tokens, which is in its favour |
-//! | batched | what came while the last commit was under way | the best of four ways for each case, tried before: a connection for each caller and a function for each request, with and without `commit_delay`, or all that waits in one call, done as sets, over one connection or two |
+//! | asked by | HTTP/1.1 with JSON over loopback: each caller a player with a signed access token who buys, or a service that sends transfers | its own protocol with prepared calls over loopback: a function for each request, with and without `commit_delay`, or one for all that waits, which does it as sets |
+//! | batched | besides, what came while the last commit was under way | besides, what `commit_delay` brings together |
 //! | on disk | one write and one fdatasync of the log | WAL, `synchronous_commit = on`, `wal_sync_method = fdatasync` |
 //! | keys before | entries of real purchases in the log and answers in memory | rows of the table of keys with their index, no postings of theirs |
 //! | the house's accounts | one for each asset | 256 rows for each asset, so that nobody waits for a row |
@@ -26,6 +28,7 @@ mod callers;
 mod peer;
 mod town;
 
+use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 
@@ -95,7 +98,12 @@ fn main() -> Result<(), String> {
     let town = Town::open(&folder.join(format!("ours-{keys}")), keys);
     figure("ledger.memory", rss_mb(), "MB");
     let mut bare = Bare::new(&folder.join("fdatasync"));
-    let ways = peer.as_mut().map(best_ways).transpose()?;
+    let own_ways =
+        best_ways("ours", callers::WAYS, |way, callers, hot| Ok(callers::run(&town, way, callers, hot, TRY, 0)))?;
+    let tried = peer
+        .as_mut()
+        .map(|peer| best_ways("PostgreSQL", peer::WAYS, |way, callers, hot| peer.turn(way, callers, hot, TRY)));
+    let ways = tried.transpose()?;
     let (mut ours, mut theirs, mut flushes) =
         (<[Turns; CASES.len()]>::default(), <[Turns; CASES.len()]>::default(), Turns::default());
     for round in 0..rounds {
@@ -106,7 +114,7 @@ fn main() -> Result<(), String> {
                 match (who, &mut peer, &ways) {
                     (0, ..) => {
                         let seed = (round * CASES.len() + at) as u64;
-                        ours[at].0.push(callers::run(town.address, &town.tokens, callers, hot, TURN, seed));
+                        ours[at].0.push(callers::run(&town, own_ways[at], callers, hot, TURN, seed));
                     }
                     (_, Some(peer), Some(ways)) => theirs[at].0.push(peer.turn(ways[at], callers, hot, TURN)?),
                     _ => {}
@@ -118,6 +126,7 @@ fn main() -> Result<(), String> {
     let per_s = |turn: &Turn| turn.transfers_per_s;
     let mut worst = f64::INFINITY;
     for (at, (name, ..)) in CASES.into_iter().enumerate() {
+        println!("our best way for {name}: {}", own_ways[at]);
         ours[at].print(&format!("ledger.{name}.ours"));
         if let Some(ways) = &ways {
             println!("PostgreSQL's best way for {name}: {}", ways[at]);
@@ -136,14 +145,18 @@ fn main() -> Result<(), String> {
     Ok(())
 }
 
-/// The best way of PostgreSQL for each case.
-fn best_ways(peer: &mut Peer) -> Result<[&'static str; CASES.len()], String> {
-    let mut best = [peer::WAYS[0]; CASES.len()];
+/// The best of a side's ways for each case.
+fn best_ways<W: Copy + Display, const N: usize>(
+    who: &str,
+    ways: [W; N],
+    mut turn: impl FnMut(W, usize, bool) -> Result<Turn, String>,
+) -> Result<[W; CASES.len()], String> {
+    let mut best = [ways[0]; CASES.len()];
     for (at, (name, callers, hot)) in CASES.into_iter().enumerate() {
         let mut most = 0.0;
-        for way in peer::WAYS {
-            let turn = peer.turn(way, callers, hot, TRY)?;
-            println!("  PostgreSQL, {name}, {way}: {:.0} transfers/s", turn.transfers_per_s);
+        for way in ways {
+            let turn = turn(way, callers, hot)?;
+            println!("  {who}, {name}, {way}: {:.0} transfers/s, p50 {:.0} us", turn.transfers_per_s, turn.p50_us);
             if turn.transfers_per_s > most {
                 (most, best[at]) = (turn.transfers_per_s, way);
             }

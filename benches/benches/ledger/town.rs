@@ -49,10 +49,18 @@ const SURPLUS_MAX: usize = 4 << 20;
 /// Fields are dropped in this order.
 pub struct Town {
     pub address: SocketAddr,
+    /// Access tokens of those who buy.
     pub tokens: Vec<String>,
+    /// What services call each other with.
+    pub bearer: String,
     _server: Running,
     _view: LedgerView,
     _desk: Desk,
+}
+
+/// The player who is one of those.
+pub fn buyer(at: u64) -> u64 {
+    1 + at * (PLAYERS / CALLING)
 }
 
 pub fn now_ms() -> u64 {
@@ -159,10 +167,7 @@ impl Town {
         let mut config = IssuerConfig::new(folder.join("access"), "arbiter");
         config.lifetime = LIFETIME_MAX;
         let issuer = Arc::new(Issuer::open(config).expect("an issuer"));
-        let token = |at: u64| {
-            let player = NonZeroU64::MIN.saturating_add(at * (PLAYERS / CALLING));
-            issuer.issue(player).expect("a token").token
-        };
+        let token = |at: u64| issuer.issue(NonZeroU64::new(buyer(at)).expect("a player")).expect("a token").token;
         let tokens = (0..CALLING).map(token).collect();
         let most = NonZeroU32::MAX;
         // All callers have one address here, which only one household would have otherwise.
@@ -170,7 +175,7 @@ impl Town {
         let services = vec![http::service(&desk.counter(), &view)];
         let (key, access) = (ServiceKey::derive(&[3; 32]), Arc::new(Verifier::of(&issuer)));
         let server = serve(([127, 0, 0, 1], 0).into(), services, key, access, limits).expect("served");
-        Self { address: server.address, tokens, _server: server, _view: view, _desk: desk }
+        Self { address: server.address, tokens, bearer: key.bearer(), _server: server, _view: view, _desk: desk }
     }
 }
 

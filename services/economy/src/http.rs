@@ -8,15 +8,16 @@ mod house;
 mod inventory;
 mod store;
 mod till;
+mod transfers;
 mod wallet;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use arbiter_ledger::{Answer, Applied, Key, Receipt, Why};
+use arbiter_ledger::{Applied, Key, Receipt, Refusal, Why};
 use arbiter_views::Queries;
 use arbiter_web::{Problem, Router, Service, routes};
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::{DefaultBodyLimit, FromRef, FromRequestParts};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,9 @@ pub fn service(counter: &Counter, view: &LedgerView) -> Service {
         .routes(routes!(wallet::transactions))
         .routes(routes!(inventory::inventory))
         .routes(routes!(inventory::wear))
+        .merge(
+            Router::new().routes(routes!(transfers::transfer)).layer(DefaultBodyLimit::max(transfers::BODY_BYTES_MAX)),
+        )
         .routes(routes!(house::look))
         .routes(routes!(house::amend))
         .with_state(Asked { counter: counter.clone(), transactions: view.queries() });
@@ -153,20 +157,17 @@ impl From<SubmitError> for Problem {
 
 /// The receipt of a request, or the problem that its refusal is.
 fn receipt(applied: &Applied) -> Result<Receipt, Problem> {
-    let answer: Option<Answer> = match applied {
-        Applied::New { entry, .. } => entry.answer(),
-        Applied::Known(answer) => Some(*answer),
-        Applied::Nothing => None,
+    let answer = applied.answer();
+    answer.ok_or_else(|| Problem::unavailable("the request was not answered: ask again", 1))?.map_err(refused)
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    let kind = match refusal.why {
+        Why::NotEnough => "not-enough",
+        Why::Claimed => "had-already",
+        Why::Supply => "sold-out",
+        Why::Frozen => "frozen",
+        _ => "refused",
     };
-    let answer = answer.ok_or_else(|| Problem::unavailable("the request was not answered: ask again", 1))?;
-    answer.map_err(|refusal| {
-        let kind = match refusal.why {
-            Why::NotEnough => "not-enough",
-            Why::Claimed => "had-already",
-            Why::Supply => "sold-out",
-            Why::Frozen => "frozen",
-            _ => "refused",
-        };
-        Problem::conflict(kind, format!("{refusal}; the answer to this key stays: make a new one to try again"))
-    })
+    Problem::conflict(kind, format!("{refusal}; the answer to this key stays: make a new one to try again"))
 }

@@ -238,3 +238,90 @@ fn asking_for_what_has_not_happened_is_answered_with_come_again() {
     let (status, problem) = town.ask("GET", "/wallet/7?after=99", "7", "", &Value::Null);
     assert_eq!((status, &problem["retry_after"]), (503, &json!(1)));
 }
+
+/// A transfer of gold that a service asks for.
+fn transfer(key: &str, amount: &str, from: &str, to: &str) -> Value {
+    let moves = json!([{ "asset": "gold", "amount": amount, "from": from, "to": to }]);
+    json!({ "key": key, "player": "7", "reason": "event", "moves": moves })
+}
+
+impl Town {
+    fn transfers(&self, bearer: &str, transfers: &[Value]) -> (u16, Value) {
+        self.ask("POST", "/transfers", bearer, "", &json!({ "transfers": transfers }))
+    }
+}
+
+#[test]
+fn a_service_moves_much_at_once_and_each_transfer_is_done_or_refused_alone() {
+    let town = town();
+    let bearer = ServiceKey::derive(&[3; 32]).bearer();
+    let asked = [
+        transfer(&key(1), "30", "0/issuer", "7"),
+        transfer(&key(2), "31", "7", "8"),
+        transfer(&key(3), "10", "7", "8"),
+    ];
+    let (status, answer) = town.transfers(&bearer, &asked);
+    assert_eq!(status, 200, "{answer}");
+    let done = |at: usize| answer["results"][at]["transaction"].is_string();
+    assert_eq!([done(0), done(1), done(2)], [true, false, true], "{answer}");
+    assert_eq!(answer["results"][1]["problem"]["type"], "urn:arbiter:problem:not-enough");
+    assert_eq!((town.gold(7, 0), town.gold(8, 0)), ("20".to_owned(), "10".to_owned()));
+    assert_eq!(town.transfers(&bearer, &asked), (200, answer), "sent again it is answered the same");
+    assert_eq!(town.gold(8, 0), "10");
+}
+
+#[test]
+fn a_key_of_a_transfer_that_is_used_for_another_one_is_a_conflict() {
+    let town = town();
+    let bearer = ServiceKey::derive(&[3; 32]).bearer();
+    let key = key(1);
+    town.transfers(&bearer, &[transfer(&key, "30", "0/issuer", "7")]);
+    let (_, answer) = town.transfers(&bearer, &[transfer(&key, "31", "0/issuer", "7")]);
+    assert_eq!(answer["results"][0]["problem"]["type"], "urn:arbiter:problem:key-used");
+    assert_eq!(town.gold(7, 0), "30");
+}
+
+#[test]
+fn only_services_transfer() {
+    let (status, _) = town().transfers("7", &[transfer(&key(1), "30", "0/issuer", "7")]);
+    assert_eq!(status, 403);
+}
+
+#[test]
+fn a_transfer_that_makes_no_sense_is_refused_with_all_others_and_named() {
+    let town = town();
+    let bearer = ServiceKey::derive(&[3; 32]).bearer();
+    let good = transfer(&key(1), "30", "0/issuer", "7");
+    for (wrong, named) in [
+        (transfer(&key(2), "-3", "0/issuer", "7"), "transfers[1].moves[0].amount"),
+        (transfer(&key(2), "3", "nobody", "7"), "transfers[1].moves[0].from"),
+        (transfer("0", "3", "0/issuer", "7"), "transfers[1].key"),
+        (transfer("017f22e2-79b0-4cc3-98c4-dc0c0c07398f", "3", "0/issuer", "7"), "transfers[1].key"),
+        (json!({ "key": key(2), "player": "7", "reason": "event", "moves": [] }), "transfers[1].moves"),
+    ] {
+        let (status, answer) = town.transfers(&bearer, &[good.clone(), wrong]);
+        let detail = answer["detail"].as_str().expect("a text");
+        assert!(status >= 400 && detail.contains(named), "{status} {detail}");
+    }
+    assert_eq!(town.transfers(&bearer, &[]).0, 400);
+    assert_eq!(town.gold(7, 0), "0");
+}
+
+#[test]
+fn everybody_who_asks_at_once_is_answered() {
+    let town = town();
+    let bearer = ServiceKey::derive(&[3; 32]).bearer();
+    std::thread::scope(|scope| {
+        for caller in 0..16 {
+            let (town, bearer) = (&town, &bearer);
+            scope.spawn(move || {
+                for number in 0..40 {
+                    let asked = transfer(&key(caller * 40 + number), "1", "0/issuer", "7");
+                    let (status, answer) = town.transfers(bearer, &[asked]);
+                    assert!(status == 200 && answer["results"][0]["transaction"].is_string(), "{status} {answer}");
+                }
+            });
+        }
+    });
+    assert_eq!(town.gold(7, 0), "640");
+}

@@ -31,6 +31,17 @@ pub enum Applied {
     Nothing,
 }
 
+impl Applied {
+    /// What a client is told, if a client asked.
+    pub fn answer(&self) -> Option<Answer> {
+        match self {
+            Applied::New { entry, .. } => entry.answer(),
+            Applied::Known(answer) => Some(*answer),
+            Applied::Nothing => None,
+        }
+    }
+}
+
 /// Applies a command at a time; an earlier time than the last one counts as the last one.
 ///
 /// # Errors

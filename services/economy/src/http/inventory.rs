@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arbiter_ledger::{Applied, Name, State as Ledger, Why};
+use arbiter_ledger::{Name, Refusal, State as Ledger, Why};
 use arbiter_web::{Caller, Json, Path, Problem, Query};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -132,19 +132,11 @@ pub(super) async fn wear(
         move |house: &mut House, catalogue: &Catalogue, now| house.equip(catalogue, key, &slot, item.as_ref(), now);
     let applied = counter.write(decide).await?.map_err(problem)?;
     // Taking off what is not worn has no steps, and is done as soon as it is asked.
-    if !is_nothing_to_do(&applied) {
+    let nothing_to_do = matches!(applied.answer(), Some(Err(Refusal { why: Why::Aside, .. })));
+    if !nothing_to_do {
         receipt(&applied)?;
     }
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn is_nothing_to_do(applied: &Applied) -> bool {
-    let answer = match applied {
-        Applied::New { entry, .. } => entry.answer(),
-        Applied::Known(answer) => Some(*answer),
-        Applied::Nothing => None,
-    };
-    answer.is_some_and(|answer| answer.is_err_and(|refusal| refusal.why == Why::Aside))
 }
 
 fn problem(error: EquipError) -> Problem {
