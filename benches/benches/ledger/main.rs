@@ -17,7 +17,7 @@
 //! | beside | BLAKE3 through all entries, places in the inventory are counted | nothing |
 //!
 //! `hot` is all callers buying as one player. `fdatasync` is a sector written into a file that was filled before, and flushed.
-//! Medians of turns. The limit on requests a second of one address is lifted, since all callers have one here. The view of
+//! Medians of turns, before each of which the disk is given time to be as quick as at the best. The limit on requests a second of one address is lifted, since all callers have one here. The view of
 //! transactions is not fed (see `town.rs`), and PostgreSQL has no index of postings either.
 //!
 //! `cargo bench --bench ledger`; behind `--`: `--keys N`, `--rounds N`, `--alone` without the peer, which is a program of its
@@ -98,19 +98,26 @@ fn main() -> Result<(), String> {
     let town = Town::open(&folder.join(format!("ours-{keys}")), keys);
     figure("ledger.memory", rss_mb(), "MB");
     let mut bare = Bare::new(&folder.join("fdatasync"));
-    let own_ways =
-        best_ways("ours", callers::WAYS, |way, callers, hot| Ok(callers::run(&town, way, callers, hot, TRY, 0)))?;
-    let tried = peer
-        .as_mut()
-        .map(|peer| best_ways("PostgreSQL", peer::WAYS, |way, callers, hot| peer.turn(way, callers, hot, TRY)));
+    let own_ways = best_ways("ours", callers::WAYS, |way, callers, hot| {
+        bare.rest();
+        Ok(callers::run(&town, way, callers, hot, TRY, 0))
+    })?;
+    let tried = peer.as_mut().map(|peer| {
+        best_ways("PostgreSQL", peer::WAYS, |way, callers, hot| {
+            bare.rest();
+            peer.turn(way, callers, hot, TRY)
+        })
+    });
     let ways = tried.transpose()?;
     let (mut ours, mut theirs, mut flushes) =
         (<[Turns; CASES.len()]>::default(), <[Turns; CASES.len()]>::default(), Turns::default());
     for round in 0..rounds {
+        bare.rest();
         flushes.0.push(bare.run(FDATASYNC_TURN));
         for (at, (_, callers, hot)) in CASES.into_iter().enumerate() {
             // Who begins changes, so that neither always follows the other.
             for who in [round % 2, (round + 1) % 2] {
+                bare.rest();
                 match (who, &mut peer, &ways) {
                     (0, ..) => {
                         let seed = (round * CASES.len() + at) as u64;
@@ -122,6 +129,7 @@ fn main() -> Result<(), String> {
             }
         }
     }
+    println!("waited {:.0} s for the disk to be as quick as before", bare.rested.as_secs_f64());
     flushes.print("ledger.fdatasync");
     let per_s = |turn: &Turn| turn.transfers_per_s;
     let mut worst = f64::INFINITY;

@@ -44,7 +44,7 @@ const TOGETHER: u64 = 8_192;
 const IDS_MAX: usize = 32 << 20;
 
 /// Keys beyond those that are asked for, after which the folder is made anew: each run leaves some.
-const SURPLUS_MAX: usize = 4 << 20;
+const SURPLUS_MAX: usize = 8 << 20;
 
 /// Fields are dropped in this order.
 pub struct Town {
