@@ -105,7 +105,10 @@ def check(schemas, paths):
     for path in paths:
         for document in documents(path):
             count += 1
-            kind, version = document.get("kind"), document.get("apiVersion", "")
+            kind, version = document.get("kind"), document.get("apiVersion")
+            if not kind or not version:
+                faults.append(f"{path}: a document without apiVersion or kind")
+                continue
             name = document.get("metadata", {}).get("name", "")
             group = version.partition("/")[0]
             if group in ELSEWHERE:
