@@ -6,13 +6,18 @@ and each pod against the Pod Security Standard "restricted". Documents of other 
 ends it with status 1 and a line for each on standard error. It may not know what our manifests say: that is in xtask/src/manifests/.
 """
 
+import functools
 import json
 import pathlib
 import sys
 
 import jsonschema
 import kubernetes_validate
+import kubernetes_validate.utils
 import yaml
+
+# It reads a megabyte of definitions anew for each document.
+kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
 
 # The oldest and the newest release that the chart is for.
 KUBERNETES = ("1.33", "1.37")
@@ -20,7 +25,7 @@ KUBERNETES = ("1.33", "1.37")
 ELSEWHERE = ("monitoring.coreos.com", "security.istio.io")
 
 
-class Loader(yaml.SafeLoader):
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """YAML in which a key that stands twice is a fault, as it is for Kubernetes; PyYAML takes the last one."""
 
 

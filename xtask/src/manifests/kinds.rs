@@ -2,6 +2,7 @@
 //! are asked for is decided here.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -10,15 +11,26 @@ use serde_json::Value;
 use super::{Place, chart, files_in};
 use crate::{shell, tools};
 
-pub(super) fn check(place: &Place) -> Result<u64> {
+/// The files that stand alone.
+pub(super) fn plain(place: &Place) -> Result<u64> {
     let mut files = files_in(&place.file("agones"), "yaml")?;
     files.extend(files_in(&place.file("agones/allocations"), "yaml")?);
-    files.extend(chart::rendered(place)?);
+    check(place, &files).map(|(checked, _)| checked)
+}
+
+/// What the chart makes of all sets of values.
+pub(super) fn rendered(place: &Place) -> Result<u64> {
+    let (checked, rest) = check(place, &chart::rendered(place)?)?;
+    Ok(checked + elsewhere(&rest)?)
+}
+
+/// How many documents were checked, and those that were not.
+fn check(place: &Place, files: &[PathBuf]) -> Result<(u64, Value)> {
     let mut python = python()?;
-    let printed = shell::output(python.arg("check").arg(place.file("agones/schema")).args(&files))?;
-    let printed: Value = serde_json::from_str(&printed).context("kinds.py did not print JSON")?;
+    let printed = shell::output(python.arg("check").arg(place.file("agones/schema")).args(files))?;
+    let mut printed: Value = serde_json::from_str(&printed).context("kinds.py did not print JSON")?;
     let checked = printed["checked"].as_u64().context("kinds.py counted nothing")?;
-    Ok(checked + elsewhere(&printed["elsewhere"])?)
+    Ok((checked, printed["elsewhere"].take()))
 }
 
 /// What other groups than Kubernetes' and Agones' define.
