@@ -255,13 +255,13 @@ const ROWS: [(&str, &[Panel]); 5] = [
         "Failure and recovery",
         &[
             Panel {
-                title: "Rooms that failed, and were taken up again",
+                title: "Rooms that failed, and what became of them",
                 about: "Each failure is a bug with a recording that shows it.",
                 unit: "short",
                 lines: &[
                     ("failed", "sum(increase(arbiter_rooms_failed_total{instance=~\"$instance\"}[15m]))"),
-                    ("recovered", "sum(increase(arbiter_room_recoveries_total{instance=~\"$instance\"}[15m]))"),
-                    ("matches resumed", "sum(increase(arbiter_matches_resumed_total{instance=~\"$instance\"}[15m]))"),
+                    ("stuck", "sum(increase(arbiter_rooms_stuck_total{instance=~\"$instance\"}[15m]))"),
+                    ("{{how}}", "sum by (how) (increase(arbiter_room_recoveries_total{instance=~\"$instance\"}[15m]))"),
                 ],
             },
             Panel {
@@ -269,6 +269,15 @@ const ROWS: [(&str, &[Panel]); 5] = [
                 about: "Anything but 0 is a full or a failing disk, or a simulation that is not deterministic.",
                 unit: "short",
                 lines: &[("{{instance}}", "arbiter_recordings_unwritten{instance=~\"$instance\"} > 0")],
+            },
+            Panel {
+                title: "Servers that drain, and without Agones",
+                about: "Why no match begins there any more, and servers that Agones' sidecar tells nothing.",
+                unit: "short",
+                lines: &[
+                    ("{{reason}}", "sum by (reason) (arbiter_draining{instance=~\"$instance\"})"),
+                    ("without Agones", "sum(1 - arbiter_agones_connected{instance=~\"$instance\"})"),
+                ],
             },
             Panel {
                 title: "Restarts and Unhealthy",

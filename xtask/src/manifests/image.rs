@@ -42,12 +42,16 @@ pub(super) fn check(place: &Place) -> Result<u64> {
     ensure!(std::env::consts::ARCH == "x86_64", "the image is built on x86_64; see docs/decisions/manifests.md");
     tools::system_programs(&[("buildah", "buildah"), ("unshare", "util-linux"), ("strip", "binutils")])?;
     let context = place.made.join("image");
-    std::fs::create_dir_all(&context).with_context(|| context.display().to_string())?;
+    std::fs::create_dir_all(context.join("data")).with_context(|| context.display().to_string())?;
     binary(&context.join("arbiter"))?;
     let parts = parts(&context.join("arbiter.cdx.json"))?;
     let mut checks = 2;
 
     let buildah = Buildah { storage: place.made.join("containers") };
+    // Images of earlier runs. With vfs nothing of it is a mount.
+    if buildah.storage.exists() {
+        std::fs::remove_dir_all(&buildah.storage)?;
+    }
     buildah.build(place, &context)?;
     buildah.refuses_a_broken_one(place)?;
     checks += 2 + buildah.config()?;
@@ -178,7 +182,9 @@ fn content(root: &Path) -> Result<u64> {
     names.sort();
     ensure!(names == CONTENT, "the image holds {names:?} and not {CONTENT:?}");
     ensure!(std::fs::read_dir(root.join("data"))?.next().is_none(), "the image's volume is not empty");
-    Ok(2)
+    let owner = shell::output(shell::program("stat").args(["--format", "%u:%g"]).arg(root.join("data")))?;
+    ensure!(owner.trim() == USER, "the image's volume belongs to {} and not to {USER}", owner.trim());
+    Ok(3)
 }
 
 /// A program in the image.

@@ -1,12 +1,13 @@
 //! Every figure that a rule or a panel names is one of docs/operations.md's table, with labels and values that it has there. A name that
-//! nothing serves is the commonest fault of an alert, and the one that nobody sees: it never fires.
+//! nothing serves is the commonest fault of an alert, and the one that nobody sees: it never fires. The same holds for the names of
+//! settings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 
 use super::promql::{self, Named};
-use super::{Place, dashboard, rules};
+use super::{Place, dashboard, files_in, rules};
 
 /// Figures of others, and who serves them.
 const FOREIGN: [(&str, &str); 5] = [
@@ -17,8 +18,16 @@ const FOREIGN: [(&str, &str); 5] = [
     ("agones_fleet_autoscalers_limited", "Agones' controller"),
 ];
 
-/// Figures of servers that the table will have when what serves them is merged.
-const AHEAD: [&str; 2] = ["arbiter_room_recoveries_total", "arbiter_matches_resumed_total"];
+/// Rows that the table will have when what serves them is merged. A row that is there already wins.
+const AHEAD: &str = "\
+| `arbiter_room_recoveries_total` | counter | `how`: `rebuilt`, `blanked`, `resumed`, `abandoned` | |
+| `arbiter_rooms_stuck_total` | counter | | |
+| `arbiter_draining` | gauge | `reason`: `told`, `operator`, `stuck_room`, `unhealthy`, `deleted` | |
+| `arbiter_agones_connected` | gauge | | |
+";
+
+/// Settings that servers will have, as environment variables, when what reads them is merged.
+const SETTINGS_AHEAD: [&str; 3] = ["ARBITER_AGONES", "ARBITER_DRAIN_GRACE", "ARBITER_SUPERVISE"];
 
 /// Labels that Prometheus and the chart's PodMonitor give to everything, and that of histograms.
 const TARGET_LABELS: [&str; 8] =
@@ -35,7 +44,10 @@ struct Figure {
 type Table = BTreeMap<String, Figure>;
 
 pub(super) fn check(place: &Place) -> Result<u64> {
-    let table = table(&place.read("docs/operations.md")?, &outcomes(place)?)?;
+    let settings = settings(place)?;
+    let documented = table(&place.read("docs/operations.md")?, &outcomes(place)?)?;
+    let mut table = table(AHEAD, &BTreeSet::new())?;
+    table.extend(documented);
     let rules = rules::read(place)?;
     let recorded: BTreeSet<&str> = rules.iter().filter(|rule| !rule.is_alert).map(|rule| rule.name.as_str()).collect();
     let mut expressions: Vec<(String, String)> =
@@ -60,10 +72,7 @@ pub(super) fn check(place: &Place) -> Result<u64> {
         }
     }
     ensure!(faults.is_empty(), "{}", faults.join("\n"));
-    for ahead in AHEAD.iter().filter(|name| table.contains_key(**name)) {
-        println!("docs/operations.md has {ahead} now: take it out of xtask/src/manifests/names.rs");
-    }
-    Ok(count)
+    Ok(count + settings)
 }
 
 /// Figures of the table, without histograms' endings, that some rule or panel needs: what a running server is asked for.
@@ -90,7 +99,7 @@ fn base<'a>(figure: &'a str, table: &Table) -> Option<&'a str> {
 
 fn fault(named: &Named, table: &Table, recorded: &BTreeSet<&str>) -> Option<String> {
     let figure = named.figure.as_str();
-    if recorded.contains(figure) || FOREIGN.iter().any(|(name, _)| *name == figure) || AHEAD.contains(&figure) {
+    if recorded.contains(figure) || FOREIGN.iter().any(|(name, _)| *name == figure) {
         return None;
     }
     let Some(base) = base(figure, table) else {
@@ -119,12 +128,13 @@ fn table(text: &str, outcomes: &BTreeSet<String>) -> Result<Table> {
     for line in text.lines().filter(|line| line.starts_with("| `arbiter_")) {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let [_, names, kind, labels, ..] = cells.as_slice() else { continue };
-        let mut words = quoted(labels);
+        let words = quoted(labels);
         let mut figure = Figure { is_histogram: kind.starts_with("histogram"), labels: BTreeMap::new() };
-        if !words.is_empty() {
-            let label = words.remove(0);
-            let values = if label == "outcome" { outcomes.clone() } else { words.into_iter().collect() };
-            figure.labels.insert(label, values);
+        if let Some((label, values)) = words.split_first() {
+            // Values that are told in words are anything.
+            let listed = *labels == format!("`{label}`: `{}`", values.join("`, `"));
+            let values = if label == "outcome" { outcomes.clone() } else { values.iter().cloned().collect() };
+            figure.labels.insert(label.clone(), if listed || label == "outcome" { values } else { BTreeSet::new() });
         }
         table.extend(quoted(names).into_iter().map(|name| (name, figure.clone())));
     }
@@ -144,6 +154,33 @@ fn outcomes(place: &Place) -> Result<BTreeSet<String>> {
     Ok(fields)
 }
 
+/// Every setting that a manifest gives to a program is one that the program reads: a wrong one is ignored without a word.
+fn settings(place: &Place) -> Result<u64> {
+    let mut known = BTreeSet::new();
+    for file in files_in(&place.file("cli/src"), "rs")? {
+        let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        known.extend(
+            text.split("env = \"").skip(1).filter_map(|behind| behind.split('"').next()).map(ToOwned::to_owned),
+        );
+    }
+    ensure!(known.contains("ARBITER_BIND"), "cli/src: its settings were not understood");
+    known.extend(SETTINGS_AHEAD.map(ToOwned::to_owned));
+    let mut files = files_in(&place.file("agones"), "yaml")?;
+    files.extend(files_in(&place.file("agones/chart/templates"), "yaml")?);
+    let mut count = 0;
+    for file in files {
+        let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        for behind in text.split("name: ARBITER_").skip(1) {
+            let end = behind.find(|it: char| !it.is_ascii_uppercase() && it != '_').unwrap_or(behind.len());
+            let name = format!("ARBITER_{}", &behind[..end]);
+            ensure!(known.contains(&name), "{}: no program reads {name}", file.display());
+            count += 1;
+        }
+    }
+    ensure!(count > 0, "no manifest sets anything");
+    Ok(count)
+}
+
 /// The words between backquotes.
 fn quoted(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(ToOwned::to_owned).collect()
@@ -158,6 +195,7 @@ mod tests {
             | `arbiter_a_total`, `arbiter_b_total` | counter | | two |\n\
             | `arbiter_tick_seconds` | histogram, s | `tick_rate` | ticks |\n\
             | `arbiter_missed_total` | counter | `how`: `made`, `late` | inputs |\n\
+            | `arbiter_state` | gauge | `state`: as others name it; `Starting` is the first | states |\n\
             | `arbiter_packets_total` | counter | `outcome` | packets |\n";
         table(text, &BTreeSet::from(["connects".to_owned()])).expect("a table")
     }
@@ -173,6 +211,7 @@ mod tests {
             "arbiter_rooms > arbiter_b_total",
             "rate(arbiter_tick_seconds_bucket{tick_rate=\"60\", le=\"0.016\"}[5m])",
             "arbiter_missed_total{how=~\"made|late\", instance=~\"$instance\"}",
+            "arbiter_state{state=\"Ready\"}",
             "arbiter:x and up",
         ] {
             assert_eq!(fault_of(expression), None, "{expression}");

@@ -18,7 +18,8 @@ struct Fault {
     says: &'static str,
 }
 
-const FAULTS: [Fault; 23] = [
+const FAULTS: [Fault; 24] = [
+    fault("figures", "agones/fleet.yaml", "ARBITER_OUTBOX_DIR", "ARBITER_OUTBOX_FOLDER", "ARBITER_OUTBOX_FOLDER"),
     fault("manifests", "agones/fleet.yaml", "  replicas: 2", "  replicas: 2\n  replicas: 3", "stands twice"),
     fault("Helm", "agones/chart/values.yaml", "  rooms: 4", "  roms: 4", "roms"),
     fault("Helm", "agones/chart/values-one-region.yaml", "replicasMax: 2", "replicasMax: many", "replicasMax"),
@@ -84,7 +85,8 @@ pub(super) fn check(house: &Place) -> Result<u64> {
         std::fs::remove_dir_all(&root)?;
     }
     let place = Place { made: root.join("made"), root };
-    for part in ["agones", "docs/runbooks", "docs/operations.md", "shared/transport/src/netcode/counters.rs"] {
+    for part in ["agones", "docs/runbooks", "docs/operations.md", "cli/src", "shared/transport/src/netcode/counters.rs"]
+    {
         copy(&house.file(part), &place.file(part))?;
     }
     for fault in &FAULTS {
