@@ -1,8 +1,9 @@
-//! `cargo xtask manifests`: what stands under `agones/` is what the tools of its own world say it should be, and each of those tools is
-//! shown to notice a fault. Start at [`CHECKS`] for what is asked, at [`planted`] for how it is known that the asking is worth anything.
+//! `cargo xtask manifests`: what stands under `agones/` is what the tools of its own world say it should be, and each
+//! of those tools is shown to notice a fault. Start at [`CHECKS`] for what is asked, at [`planted`] for how it is known
+//! that the asking is worth anything.
 //!
-//! It reads and judges; what is deployed stands in `agones/`, why it is so in docs/decisions/manifests.md. The image is built and run
-//! by [`image`], which takes minutes and is left out of `cargo xtask test`.
+//! It reads and judges; what is deployed stands in `agones/`, why it is so in docs/decisions/manifests.md. The image is
+//! built and run by [`image`], which takes minutes and is left out of `cargo xtask test`.
 
 mod chart;
 mod dashboard;

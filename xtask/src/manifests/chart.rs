@@ -1,5 +1,5 @@
-//! The chart, linted and rendered by Helm with each set of values that we ship. Values that it does not know are refused by
-//! agones/chart/values.schema.json.
+//! The chart, linted and rendered by Helm with each set of values that we ship. Values that it does not know are
+//! refused by agones/chart/values.schema.json.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,8 @@
-//! The dashboard's source: rows of panels, from which Grafana's JSON is made. Add a panel here and run `cargo xtask manifests --write`;
-//! places and numbers of panels follow.
+//! The dashboard's source: rows of panels, from which Grafana's JSON is made. Add a panel here and run `cargo xtask
+//! manifests --write`; places and numbers of panels follow.
 //!
-//! From above to below it goes from what players notice to why: whoever is woken by an alert reads the first row and knows which next.
+//! From above to below it goes from what players notice to why: whoever is woken by an alert reads the first row and
+//! knows which next.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -22,11 +23,11 @@ struct Panel {
     about: &'static str,
     /// Grafana's name of a unit.
     unit: &'static str,
-    /// Legends and expressions.
+    /// Legends and expressions, in which `{..}` selects the servers that are chosen at the top of the page, and `[..]`
+    /// is a range that fits the screen.
     lines: &'static [(&'static str, &'static str)],
 }
 
-/// What all expressions select by; the variables stand at the top of the page.
 const ROWS: [(&str, &[Panel]); 5] = [
     (
         "What players notice",
@@ -36,9 +37,9 @@ const ROWS: [(&str, &[Panel]); 5] = [
                 about: "Players in matches, who watches, and connections; more connections than both are players between matches.",
                 unit: "short",
                 lines: &[
-                    ("players", "sum(arbiter_players{instance=~\"$instance\"})"),
-                    ("spectators", "sum(arbiter_spectators{instance=~\"$instance\"})"),
-                    ("connections", "sum(arbiter_clients{instance=~\"$instance\"})"),
+                    ("players", "sum(arbiter_players{..})"),
+                    ("spectators", "sum(arbiter_spectators{..})"),
+                    ("connections", "sum(arbiter_clients{..})"),
                 ],
             },
             Panel {
@@ -78,12 +79,9 @@ const ROWS: [(&str, &[Panel]); 5] = [
                 lines: &[
                     (
                         "median",
-                        "histogram_quantile(0.5, sum by (le) (rate(arbiter_round_trip_seconds_bucket{instance=~\"$instance\"}[$__rate_interval])))",
+                        "histogram_quantile(0.5, sum by (le) (rate(arbiter_round_trip_seconds_bucket{..}[..])))",
                     ),
-                    (
-                        "95 %",
-                        "histogram_quantile(0.95, sum by (le) (rate(arbiter_round_trip_seconds_bucket{instance=~\"$instance\"}[$__rate_interval])))",
-                    ),
+                    ("95 %", "histogram_quantile(0.95, sum by (le) (rate(arbiter_round_trip_seconds_bucket{..}[..])))"),
                 ],
             },
             Panel {
@@ -91,9 +89,9 @@ const ROWS: [(&str, &[Panel]); 5] = [
                 about: "Rooms that have not ended, matches that begin and end an hour, servers that answer.",
                 unit: "short",
                 lines: &[
-                    ("rooms", "sum(arbiter_rooms{instance=~\"$instance\"})"),
-                    ("begun an hour", "sum(increase(arbiter_matches_started_total{instance=~\"$instance\"}[1h]))"),
-                    ("ended an hour", "sum(increase(arbiter_matches_ended_total{instance=~\"$instance\"}[1h]))"),
+                    ("rooms", "sum(arbiter_rooms{..})"),
+                    ("begun an hour", "sum(increase(arbiter_matches_started_total{..}[1h]))"),
+                    ("ended an hour", "sum(increase(arbiter_matches_ended_total{..}[1h]))"),
                     ("servers", "sum(up{job=\"arbiter-server\"})"),
                 ],
             },
@@ -109,11 +107,11 @@ const ROWS: [(&str, &[Panel]); 5] = [
                 lines: &[
                     (
                         "median at {{tick_rate}} Hz",
-                        "histogram_quantile(0.5, sum by (le, tick_rate) (rate(arbiter_tick_seconds_bucket{instance=~\"$instance\"}[$__rate_interval])))",
+                        "histogram_quantile(0.5, sum by (le, tick_rate) (rate(arbiter_tick_seconds_bucket{..}[..])))",
                     ),
                     (
                         "99 % at {{tick_rate}} Hz",
-                        "histogram_quantile(0.99, sum by (le, tick_rate) (rate(arbiter_tick_seconds_bucket{instance=~\"$instance\"}[$__rate_interval])))",
+                        "histogram_quantile(0.99, sum by (le, tick_rate) (rate(arbiter_tick_seconds_bucket{..}[..])))",
                     ),
                 ],
             },
@@ -121,19 +119,13 @@ const ROWS: [(&str, &[Panel]); 5] = [
                 title: "Ticks left out, by server",
                 about: "One server alone: its node, or one room. All at once: a build, or a map.",
                 unit: "ops",
-                lines: &[(
-                    "{{instance}}",
-                    "topk(10, rate(arbiter_tick_overruns_total{instance=~\"$instance\"}[$__rate_interval]))",
-                )],
+                lines: &[("{{instance}}", "topk(10, rate(arbiter_tick_overruns_total{..}[..]))")],
             },
             Panel {
                 title: "Inputs made up or late",
                 about: "Substituted: none was there in time, which is the network's loss or a client's clock. Late: came after all.",
                 unit: "ops",
-                lines: &[(
-                    "{{how}}",
-                    "sum by (how) (rate(arbiter_inputs_missed_total{instance=~\"$instance\"}[$__rate_interval]))",
-                )],
+                lines: &[("{{how}}", "sum by (how) (rate(arbiter_inputs_missed_total{..}[..]))")],
             },
         ],
     ),
@@ -145,19 +137,16 @@ const ROWS: [(&str, &[Panel]); 5] = [
                 about: "With IP and UDP headers.",
                 unit: "Bps",
                 lines: &[
-                    ("sent", "sum(rate(arbiter_sent_bytes_total{instance=~\"$instance\"}[$__rate_interval]))"),
-                    ("received", "sum(rate(arbiter_received_bytes_total{instance=~\"$instance\"}[$__rate_interval]))"),
-                    ("snapshots", "sum(rate(arbiter_snapshot_bytes_total{instance=~\"$instance\"}[$__rate_interval]))"),
+                    ("sent", "sum(rate(arbiter_sent_bytes_total{..}[..]))"),
+                    ("received", "sum(rate(arbiter_received_bytes_total{..}[..]))"),
+                    ("snapshots", "sum(rate(arbiter_snapshot_bytes_total{..}[..]))"),
                 ],
             },
             Panel {
                 title: "Dropped",
                 about: "A server that keeps up drops nothing. receive_buffer without an attack: raise --socket-buffer.",
                 unit: "ops",
-                lines: &[(
-                    "{{reason}}",
-                    "sum by (reason) (rate(arbiter_dropped_total{instance=~\"$instance\"}[$__rate_interval]))",
-                )],
+                lines: &[("{{reason}}", "sum by (reason) (rate(arbiter_dropped_total{..}[..]))")],
             },
             Panel {
                 title: "What became of packets that are no payload",
@@ -165,7 +154,7 @@ const ROWS: [(&str, &[Panel]); 5] = [
                 unit: "ops",
                 lines: &[(
                     "{{outcome}}",
-                    "topk(8, sum by (outcome) (rate(arbiter_packets_total{instance=~\"$instance\",outcome!~\"received|payloads|keep_alives\"}[$__rate_interval])))",
+                    "topk(8, sum by (outcome) (rate(arbiter_packets_total{..,outcome!~\"received|payloads|keep_alives\"}[..])))",
                 )],
             },
             Panel {
@@ -173,32 +162,23 @@ const ROWS: [(&str, &[Panel]); 5] = [
                 about: "Held back: a client's link carries no more.",
                 unit: "ops",
                 lines: &[
-                    ("handed over", "sum(rate(arbiter_snapshots_total{instance=~\"$instance\"}[$__rate_interval]))"),
-                    (
-                        "held back",
-                        "sum(rate(arbiter_snapshots_held_back_total{instance=~\"$instance\"}[$__rate_interval]))",
-                    ),
+                    ("handed over", "sum(rate(arbiter_snapshots_total{..}[..]))"),
+                    ("held back", "sum(rate(arbiter_snapshots_held_back_total{..}[..]))"),
                 ],
             },
             Panel {
                 title: "Socket threads' CPU",
                 about: "Cores. One thread is one core at most.",
                 unit: "short",
-                lines: &[(
-                    "{{instance}}",
-                    "topk(10, rate(arbiter_socket_cpu_seconds_total{instance=~\"$instance\"}[$__rate_interval]))",
-                )],
+                lines: &[("{{instance}}", "topk(10, rate(arbiter_socket_cpu_seconds_total{..}[..]))")],
             },
             Panel {
                 title: "Thrown out, and anomalies",
                 about: "Clients who broke the transport's rules, and players who did what nobody honest does.",
                 unit: "ops",
                 lines: &[
-                    ("violations", "sum(rate(arbiter_violations_total{instance=~\"$instance\"}[$__rate_interval]))"),
-                    (
-                        "{{detector}}",
-                        "sum by (detector) (rate(arbiter_anomalies_total{instance=~\"$instance\"}[$__rate_interval]))",
-                    ),
+                    ("violations", "sum(rate(arbiter_violations_total{..}[..]))"),
+                    ("{{detector}}", "sum by (detector) (rate(arbiter_anomalies_total{..}[..]))"),
                 ],
             },
         ],
@@ -211,15 +191,9 @@ const ROWS: [(&str, &[Panel]); 5] = [
                 about: "Durable in the outbox, acknowledged by the services, and left out, which should be none.",
                 unit: "ops",
                 lines: &[
-                    ("durable", "sum(rate(arbiter_outbox_events_total{instance=~\"$instance\"}[$__rate_interval]))"),
-                    (
-                        "acknowledged",
-                        "sum(rate(arbiter_services_events_total{instance=~\"$instance\"}[$__rate_interval]))",
-                    ),
-                    (
-                        "left out",
-                        "sum(rate(arbiter_outbox_events_left_out_total{instance=~\"$instance\"}[$__rate_interval]))",
-                    ),
+                    ("durable", "sum(rate(arbiter_outbox_events_total{..}[..]))"),
+                    ("acknowledged", "sum(rate(arbiter_services_events_total{..}[..]))"),
+                    ("left out", "sum(rate(arbiter_outbox_events_left_out_total{..}[..]))"),
                 ],
             },
             Panel {
@@ -227,8 +201,8 @@ const ROWS: [(&str, &[Panel]); 5] = [
                 about: "For the outbox, and for the services. The second grows while the services are away; nothing is lost meanwhile.",
                 unit: "short",
                 lines: &[
-                    ("for the outbox", "sum(arbiter_outbox_waiting{instance=~\"$instance\"})"),
-                    ("for the services", "sum(arbiter_services_lag_events{instance=~\"$instance\"})"),
+                    ("for the outbox", "sum(arbiter_outbox_waiting{..})"),
+                    ("for the services", "sum(arbiter_services_lag_events{..})"),
                 ],
             },
             Panel {
@@ -236,16 +210,13 @@ const ROWS: [(&str, &[Panel]); 5] = [
                 about: "Outboxes that take nothing, servers that reach no service, and servers that nobody is sent to.",
                 unit: "short",
                 lines: &[
-                    ("outbox stuck", "sum(arbiter_outbox_stuck{instance=~\"$instance\"})"),
-                    ("services broken", "sum(arbiter_services_broken{instance=~\"$instance\"})"),
-                    ("not registered", "sum(1 - arbiter_services_registered{instance=~\"$instance\"})"),
-                    (
-                        "failed calls a minute",
-                        "sum(increase(arbiter_services_failures_total{instance=~\"$instance\"}[1m]))",
-                    ),
+                    ("outbox stuck", "sum(arbiter_outbox_stuck{..})"),
+                    ("services broken", "sum(arbiter_services_broken{..})"),
+                    ("not registered", "sum(1 - arbiter_services_registered{..})"),
+                    ("failed calls a minute", "sum(increase(arbiter_services_failures_total{..}[1m]))"),
                     (
                         "failed registrations a minute",
-                        "sum(increase(arbiter_services_register_failures_total{instance=~\"$instance\"}[1m]))",
+                        "sum(increase(arbiter_services_register_failures_total{..}[1m]))",
                     ),
                 ],
             },
@@ -259,24 +230,24 @@ const ROWS: [(&str, &[Panel]); 5] = [
                 about: "Each failure is a bug with a recording that shows it.",
                 unit: "short",
                 lines: &[
-                    ("failed", "sum(increase(arbiter_rooms_failed_total{instance=~\"$instance\"}[15m]))"),
-                    ("stuck", "sum(increase(arbiter_rooms_stuck_total{instance=~\"$instance\"}[15m]))"),
-                    ("{{how}}", "sum by (how) (increase(arbiter_room_recoveries_total{instance=~\"$instance\"}[15m]))"),
+                    ("failed", "sum(increase(arbiter_rooms_failed_total{..}[15m]))"),
+                    ("stuck", "sum(increase(arbiter_rooms_stuck_total{..}[15m]))"),
+                    ("{{how}}", "sum by (how) (increase(arbiter_room_recoveries_total{..}[15m]))"),
                 ],
             },
             Panel {
                 title: "Recordings that are not what was played",
                 about: "Anything but 0 is a full or a failing disk, or a simulation that is not deterministic.",
                 unit: "short",
-                lines: &[("{{instance}}", "arbiter_recordings_unwritten{instance=~\"$instance\"} > 0")],
+                lines: &[("{{instance}}", "arbiter_recordings_unwritten{..} > 0")],
             },
             Panel {
                 title: "Servers that drain, and without Agones",
                 about: "Why no match begins there any more, and servers that Agones' sidecar tells nothing.",
                 unit: "short",
                 lines: &[
-                    ("{{reason}}", "sum by (reason) (arbiter_draining{instance=~\"$instance\"})"),
-                    ("without Agones", "sum(1 - arbiter_agones_connected{instance=~\"$instance\"})"),
+                    ("{{reason}}", "sum by (reason) (arbiter_draining{..})"),
+                    ("without Agones", "sum(1 - arbiter_agones_connected{..})"),
                 ],
             },
             Panel {
@@ -378,13 +349,21 @@ fn dashboard() -> Value {
     })
 }
 
+/// An expression as Grafana has it.
+fn spelled(expression: &str) -> String {
+    expression.replace("{..", "{instance=~\"$instance\"").replace("[..]", "[$__rate_interval]")
+}
+
 fn of_panel(panel: &Panel, id: usize, place: &Value, source: &Value) -> Value {
     let targets: Vec<Value> = panel
         .lines
         .iter()
         .zip('A'..)
         .map(|((legend, expression), name)| {
-            json!({ "refId": name, "expr": expression, "legendFormat": legend, "datasource": source, "editorMode": "code", "range": true })
+            json!({
+                "refId": name, "expr": spelled(expression), "legendFormat": legend,
+                "datasource": source, "editorMode": "code", "range": true,
+            })
         })
         .collect();
     json!({
@@ -394,8 +373,14 @@ fn of_panel(panel: &Panel, id: usize, place: &Value, source: &Value) -> Value {
         "description": panel.about,
         "gridPos": place,
         "datasource": source,
-        "fieldConfig": { "defaults": { "unit": panel.unit, "min": 0, "custom": { "fillOpacity": 10, "lineWidth": 1 } }, "overrides": [] },
-        "options": { "legend": { "displayMode": "list", "placement": "bottom" }, "tooltip": { "mode": "multi", "sort": "desc" } },
+        "fieldConfig": {
+            "defaults": { "unit": panel.unit, "min": 0, "custom": { "fillOpacity": 10, "lineWidth": 1 } },
+            "overrides": [],
+        },
+        "options": {
+            "legend": { "displayMode": "list", "placement": "bottom" },
+            "tooltip": { "mode": "multi", "sort": "desc" },
+        },
         "targets": targets,
     })
 }

@@ -1,4 +1,5 @@
-//! The Dockerfile by hadolint. Its last stage, which compiles, is only read: the image of Rust that it starts from cannot be had here.
+//! The Dockerfile by hadolint. Its last stage, which compiles, is only read: the image of Rust that it starts from
+//! cannot be had here.
 
 use anyhow::Result;
 

@@ -1,8 +1,8 @@
-//! The image: a static binary on nothing, built by buildah without a daemon, looked into, and run as Kubernetes would run it: as somebody
-//! who is not root, on a root file system that cannot be written.
+//! The image: a static binary on nothing, built by buildah without a daemon, looked into, and run as Kubernetes would
+//! run it: as somebody who is not root, on a root file system that cannot be written.
 //!
-//! What is built is the target `runtime` of the Dockerfile, with a binary from this machine's compiler. The target that compiles
-//! needs the image of Rust, which no registry here has: hadolint reads it, and nobody has built it.
+//! What is built is the target `runtime` of the Dockerfile, with a binary from this machine's compiler. The target that
+//! compiles needs the image of Rust, which no registry here has: hadolint reads it, and nobody has built it.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -25,8 +25,9 @@ const USER: &str = "65532:65532";
 /// The binary without line tables, which it is stripped of, has some 35 MB.
 const BYTES_MAX: u64 = 64 << 20;
 
-/// What runs a program like Kubernetes: own mounts and processes, a root that cannot be written, one volume that can, no way to get
-/// privileges. `$1` is the root; the rest is the program. An empty base has no /dev and /proc to begin with.
+/// What runs a program like Kubernetes: own mounts and processes, a root that cannot be written, one volume that can,
+/// no way to get privileges. `$1` is the root; the rest is the program. An empty base has no /dev and /proc to begin
+/// with.
 const RUN: &str = r#"
 root=$1; shift
 mount --bind "$root" "$root"

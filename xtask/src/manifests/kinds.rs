@@ -1,5 +1,5 @@
-//! Each document against the schema of its kind. YAML and JSON schemas are read by xtask/checks/kinds.py and kinds.mjs; which files
-//! are asked for is decided here.
+//! Each document against the schema of its kind. YAML and JSON schemas are read by xtask/checks/kinds.py and kinds.mjs;
+//! which files are asked for is decided here.
 
 use std::io::Write as _;
 use std::path::PathBuf;

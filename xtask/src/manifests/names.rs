@@ -1,6 +1,6 @@
-//! Every figure that a rule or a panel names is one of docs/operations.md's table, with labels and values that it has there. A name that
-//! nothing serves is the commonest fault of an alert, and the one that nobody sees: it never fires. The same holds for the names of
-//! settings.
+//! Every figure that a rule or a panel names is one of docs/operations.md's table, with labels and values that it has
+//! there. A name that nothing serves is the commonest fault of an alert, and the one that nobody sees: it never fires.
+//! The same holds for the names of settings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,7 +75,8 @@ pub(super) fn check(place: &Place) -> Result<u64> {
     Ok(count + settings)
 }
 
-/// Figures of the table, without histograms' endings, that some rule or panel needs: what a running server is asked for.
+/// Figures of the table, without histograms' endings, that some rule or panel needs: what a running server is asked
+/// for.
 pub(super) fn needed(place: &Place) -> Result<BTreeSet<String>> {
     let table = table(&place.read("docs/operations.md")?, &outcomes(place)?)?;
     let mut expressions: Vec<String> = rules::read(place)?.into_iter().map(|rule| rule.expression).collect();
@@ -154,7 +155,8 @@ fn outcomes(place: &Place) -> Result<BTreeSet<String>> {
     Ok(fields)
 }
 
-/// Every setting that a manifest gives to a program is one that the program reads: a wrong one is ignored without a word.
+/// Every setting that a manifest gives to a program is one that the program reads: a wrong one is ignored without a
+/// word.
 fn settings(place: &Place) -> Result<u64> {
     let mut known = BTreeSet::new();
     for file in files_in(&place.file("cli/src"), "rs")? {

@@ -1,5 +1,5 @@
-//! Faults that are planted into a copy, one at a time: the check that should notice each of them must, and for that reason. A tool that
-//! was installed wrong, or that reads nothing, would pass everything else.
+//! Faults that are planted into a copy, one at a time: the check that should notice each of them must, and for that
+//! reason. A tool that was installed wrong, or that reads nothing, would pass everything else.
 
 use std::path::Path;
 

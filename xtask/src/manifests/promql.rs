@@ -1,5 +1,5 @@
-//! Which figures and labels an expression of PromQL names. It reads names and nothing else: whether the expression means anything is
-//! promtool's part.
+//! Which figures and labels an expression of PromQL names. It reads names and nothing else: whether the expression
+//! means anything is promtool's part.
 
 /// One figure in an expression.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,5 +1,6 @@
-//! Terraform's files by HashiCorp's own parser, and whether what they refer to is declared. No provider is asked, so nobody has checked
-//! names and types of arguments: neither Terraform nor its providers come from the registries that we have.
+//! Terraform's files by HashiCorp's own parser, and whether what they refer to is declared. No provider is asked, so
+//! nobody has checked names and types of arguments: neither Terraform nor its providers come from the registries that
+//! we have.
 
 use std::collections::BTreeSet;
 
