@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::{Place, names};
+use super::{Place, chart, kinds, names};
 use crate::{shell, tools};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -24,6 +25,9 @@ const CONTENT: [&str; 3] = ["arbiter", "arbiter.cdx.json", "data"];
 const USER: &str = "65532:65532";
 /// The binary without line tables, which it is stripped of, has some 35 MB.
 const BYTES_MAX: u64 = 64 << 20;
+
+/// Empty services are ready in a moment; a busy machine takes longer.
+const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// What runs a program like Kubernetes: own mounts and processes, a root that cannot be written, one volume that can,
 /// no way to get privileges. `$1` is the root; the rest is the program. An empty base has no /dev and /proc to begin
@@ -210,45 +214,96 @@ fn runs(place: &Place, root: &Path) -> Result<u64> {
     let summary: Value =
         serde_json::from_str(&shell::output(&mut program(root, &demo))?).context("the demo's summary")?;
     ensure!(summary["recording"]["verified"] == true, "the image's demo is not verified: {summary}");
+    services(place, root)?;
     figures(place, root)?;
-    Ok(3)
+    Ok(4)
 }
 
-/// A server of the image serves every figure that a rule or a panel asks for.
+/// What a container of the rendered chart is started with: its arguments and its environment.
+struct Container {
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Container {
+    /// The first one that is called so.
+    fn of_chart(place: &Place, name: &str) -> Result<Self> {
+        let rendered = chart::rendered(place)?;
+        let documents = kinds::documents(rendered.first().context("the chart was not rendered")?)?;
+        let pods = documents.iter().flat_map(|document| {
+            let template = &document["spec"]["template"]["spec"];
+            [template, &template["template"]["spec"]]
+        });
+        let mut containers = pods.flat_map(|pod| pod["containers"].as_array().into_iter().flatten());
+        let found = containers.find(|container| container["name"] == name);
+        let container = found.with_context(|| format!("the chart has no container {name}"))?;
+        let text = |value: &Value| value.as_str().map(ToOwned::to_owned).context("a text of the chart");
+        let list = |name: &str| container[name].as_array().into_iter().flatten();
+        Ok(Self {
+            arguments: list("args").map(text).collect::<Result<_>>()?,
+            environment: list("env")
+                .map(|set| Ok((text(&set["name"])?, text(&set["value"])?)))
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    /// Starts it with everything as in the chart but what only a cluster has, and gives the address that it names in a line of its own.
+    fn start(&self, root: &Path, instead: &[(&str, &str)]) -> Result<(Child, SocketAddr)> {
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        let mut command = program(root, &arguments);
+        command.envs(self.environment.iter().cloned()).envs(instead.iter().copied());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let lines = BufReader::new(child.stdout.take().context("a pipe from the program")?).lines();
+        let address = lines.map_while(Result::ok).find_map(|line| {
+            let (_, rest) = line.split_once(" on http://")?;
+            rest.split(['/', ',', ';']).next()?.parse().ok()
+        });
+        match address {
+            Some(address) => Ok((child, address)),
+            None => {
+                let mut said = String::new();
+                child.stderr.take().context("a pipe from the program")?.read_to_string(&mut said)?;
+                bail!("{:?} did not start with the chart's environment: {said}", self.arguments)
+            }
+        }
+    }
+}
+
+/// The chart's own environment starts the services, and they are ready.
+fn services(place: &Place, root: &Path) -> Result<()> {
+    let container = Container::of_chart(place, "services")?;
+    let instead = [("ARBITER_SERVICES_BIND", "127.0.0.1:0"), ("ARBITER_KEY_FILE", "/data/key")];
+    let (mut services, address) = container.start(root, &instead)?;
+    let deadline = Instant::now() + READY_WITHIN;
+    let ready = loop {
+        match ask(address, "/readyz") {
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(100)),
+            result => break result,
+        }
+    };
+    services.kill()?;
+    services.wait()?;
+    ready.context("the services of the image").map(drop)
+}
+
+/// The chart's own environment starts a server, and it serves every figure that a rule or a panel asks for.
 fn figures(place: &Place, root: &Path) -> Result<()> {
-    // Nobody listens at the services' address: their figures are served all the same.
-    let mut server = program(
-        root,
-        &[
-            "server",
-            "--bind",
-            "127.0.0.1:0",
-            "--operate",
-            "127.0.0.1:0",
-            "--key-file",
-            "/data/key",
-            "--record-dir",
-            "/data/recordings",
-            "--outbox-dir",
-            "/data/outbox",
-            "--services",
-            "http://127.0.0.1:9",
-            "--matches",
-            "1",
-            "--match-seconds",
-            "5",
-        ],
-    );
-    let mut server = server.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    let lines = BufReader::new(server.stdout.take().context("a pipe from the server")?).lines();
-    let asked = lines.map_while(Result::ok).find_map(|line| {
-        let address = line.split_once("http://")?.1.strip_suffix("/metrics")?.parse().ok()?;
-        Some(ask(address))
-    });
+    let container = Container::of_chart(place, "server")?;
+    let instead = [
+        ("ARBITER_BIND", "127.0.0.1:0"),
+        ("ARBITER_OPERATE", "127.0.0.1:0"),
+        ("ARBITER_KEY_FILE", "/data/key"),
+        // Nobody listens there: their figures are served all the same.
+        ("ARBITER_SERVICES", "http://127.0.0.1:9"),
+        ("ARBITER_AGONES", "off"),
+        ("ARBITER_SUPERVISE", "false"),
+    ];
+    let (mut server, address) = container.start(root, &instead)?;
+    let text = ask(address, "/metrics");
     // Its child ends with it.
     server.kill()?;
     server.wait()?;
-    let text = asked.context("the image's server did not say where its figures are")??;
+    let text = text.context("the server of the image")?;
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let served: BTreeSet<&str> = types.filter_map(|line| line.split(' ').next()).collect();
     let missing: Vec<String> =
@@ -257,9 +312,9 @@ fn figures(place: &Place, root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn ask(address: SocketAddr) -> Result<String> {
+fn ask(address: SocketAddr, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address)?;
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     ensure!(text.starts_with("HTTP/1.1 200"), "{}", text.lines().next().unwrap_or_default());
