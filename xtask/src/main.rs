@@ -11,6 +11,7 @@ mod determinism;
 mod flood;
 mod fuzz;
 mod hygiene;
+mod manifests;
 mod maps;
 mod shell;
 mod test;
@@ -40,6 +41,8 @@ enum Chore {
     Fuzz(fuzz::Args),
     /// Floods a server with hostile packets while bots play on it, and tells what the players lose.
     Flood(flood::Args),
+    /// Checks everything under agones/ with the tools of its world, builds the image and runs it.
+    Manifests(manifests::Args),
     /// Writes the maps of the house and their pictures.
     Maps(maps::Args),
 }
@@ -52,6 +55,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Chaos(args) => chaos::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Flood(args) => flood::run(&args),
+        Chore::Manifests(args) => manifests::run(&args),
         Chore::Maps(args) => maps::run(&args),
     }
 }

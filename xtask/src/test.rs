@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 
-use crate::{advisories, contracts, determinism, hygiene, shell, tools};
+use crate::{advisories, contracts, determinism, hygiene, manifests, shell, tools};
 
 /// What to leave out while working. CI leaves nothing out.
 #[derive(Debug, Parser)]
@@ -34,12 +34,13 @@ impl Count {
 type Step = (&'static str, fn() -> Result<Count>);
 
 /// In this order: what is quick and fails often comes first.
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("hygiene", || hygiene::check().map(|()| Count::ONE)),
     ("advisories", || advisories::check().map(|()| Count::ONE)),
     ("licences, bans, sources", licences),
     ("contracts", || contracts::check().map(|checks| Count { passed: checks, failed: 0 })),
+    ("manifests", || manifests::check().map(|checks| Count { passed: checks, failed: 0 })),
     ("clippy", || cargo(&["clippy", "--quiet", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])),
     ("rustdoc", rustdoc),
     ("tests", tests),
