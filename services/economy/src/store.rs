@@ -55,7 +55,8 @@ pub enum RegisterError {
 }
 
 impl<S: EventStore> Economy<S> {
-    /// Makes the assets of a catalogue known that are not; `None` if all are.
+    /// Makes the assets of a catalogue known that are not, and notes which of them are things where the log does not say so yet, or
+    /// says it otherwise; `None` if nothing is to be said.
     pub fn register(&mut self, catalogue: &Catalogue, time: Time) -> Result<Option<Told>, RegisterError> {
         let (mut steps, mut digest) = (Vec::new(), Digest::new("arbiter economy 1 register"));
         for (name, Asset { supply }) in &catalogue.assets {
@@ -69,6 +70,12 @@ impl<S: EventStore> Economy<S> {
                     steps.push(Step::Register { asset: name.clone(), supply: *supply });
                 }
             }
+        }
+        for note in self.books.things.missing(catalogue) {
+            if let Step::Note { bytes } = &note {
+                digest = digest.part(bytes);
+            }
+            steps.push(note);
         }
         if steps.is_empty() {
             return Ok(None);
