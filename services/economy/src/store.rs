@@ -96,7 +96,7 @@ impl<S: EventStore> Economy<S> {
         offer: &Name,
         time: Time,
     ) -> Result<Told, PurchaseError> {
-        let request = Digest::new("arbiter economy 1 purchase").part(offer.as_str()).number();
+        let request = purchase_request(offer.as_str());
         let order = if self.books.ledger.answer(key).is_some() {
             // The ledger looks at the order of a new request only.
             Order { subject: key.owner(), reason: reason(&[REASON, offer.as_str()]), claim: None, steps: Vec::new() }
@@ -141,6 +141,11 @@ impl<S: EventStore> Economy<S> {
         let key = (0..most).map(claim).find(is_free).unwrap_or_else(|| claim(most - 1));
         Claim { key, until: Time::NEVER }
     }
+}
+
+/// The digest of a request to buy an offer: it tells the store's purchases from what services call so.
+pub(crate) fn purchase_request(offer: &str) -> u128 {
+    Digest::new("arbiter economy 1 purchase").part(offer).number()
 }
 
 const REGISTER: &str = "register";

@@ -18,6 +18,7 @@ use crate::desk::EVENTS;
 use crate::notes::Note;
 use crate::payments::{Noted, Reversal};
 use crate::rewards::{self, DAY_MS, LATE_MS_MAX};
+use crate::store::purchase_request;
 use crate::things::Kind;
 
 /// Bytes of a posting in an event at most: tag and length of it and of its account, an owner, two names and two amounts with
@@ -147,16 +148,11 @@ impl Of<'_> {
         Ok(())
     }
 
-    /// A purchase with the game's money: a request of its buyer whose first movement pays the price to the house.
+    /// A purchase with the game's money: a request for the offer, whose first movement pays the price to the house.
     fn purchase(&self) -> Option<About> {
         let offer = self.booking.reason.as_str().strip_prefix(catalogue::REASON)?;
-        let (Cause::Requested { key, .. }, Some(player)) = (&self.entry.cause, self.subject) else { return None };
-        let mut moved = self.moved();
-        let ((from, paid), (to, taken)) = (moved.next()?, moved.next()?);
-        let pays = from.is_main() && from.owner == player && to.is_main() && to.owner == HOUSE && paid < 0;
-        if key.owner() != player || !pays || taken.unsigned_abs() != paid.unsigned_abs() {
-            return None;
-        }
+        let (Cause::Requested { request, .. }, Some(player)) = (&self.entry.cause, self.subject) else { return None };
+        let (from, paid) = self.moved().next().filter(|_| *request == purchase_request(offer))?;
         let event = v1::PurchaseCompleted {
             purchase: u128::from(self.booking.transfer).to_be_bytes().to_vec(),
             player,

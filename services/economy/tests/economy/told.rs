@@ -150,6 +150,19 @@ fn a_purchase_is_told_with_what_moved_and_what_the_buyer_has() {
 }
 
 #[test]
+fn what_a_service_calls_a_purchase_moves_and_is_none_of_the_stores() {
+    let (mut economy, world) = (shop(250), World::new());
+    world.tell(&economy);
+    let steps = vec![Step::Transfer { from: gold(1), to: gold(0), amount: 20 }];
+    let order = Order { subject: 1, reason: name("purchase:medkits"), claim: None, steps };
+    let command = Command::Request { key: Key::of(1, NOW, 9), request: 9, order };
+    economy.submit(&command, NOW).expect("it is taken");
+    economy.commit().expect("a disk that works");
+    let told = world.hears(&economy);
+    assert!(told.len() == 2 && told[1].starts_with("accounts/1 moved for purchase:medkits"), "{told:?}");
+}
+
+#[test]
 fn a_grant_is_told_with_its_event_and_the_day_that_it_is_for() {
     let (mut economy, world) = (open(&SimulatedDisk::default()), World::new());
     let event = record(3, &ended(1, NOW, &[7]));
