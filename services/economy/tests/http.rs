@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arbiter_contracts::v1::{MatchEnded, Outcome, PlayerResult};
@@ -32,8 +33,10 @@ struct Town {
     server: Running,
     _view: LedgerView,
     _teller: Teller,
-    _desk: Desk,
+    desk: Desk,
     intake: Intake,
+    /// Whether the log of events takes nothing of what the economy tells.
+    deaf: Arc<AtomicBool>,
     /// When all matches end.
     time: Duration,
     folder: tempfile::TempDir,
@@ -46,8 +49,12 @@ fn open(folder: tempfile::TempDir) -> Town {
     let config = DeskConfig { folder: path("economy"), options: Options::default(), events: path("events"), catalogue };
     let desk = Desk::start(config).expect("an economy");
     let view = LedgerView::start(&path("economy"), path("economy.sqlite"), None).expect("a view");
-    let (bringer, log) = (intake.bringer(), path("economy"));
+    let (bringer, log, deaf) = (intake.bringer(), path("economy"), Arc::new(AtomicBool::new(false)));
+    let is_deaf = Arc::clone(&deaf);
     let bring = move |facts: Vec<Fact>| {
+        if is_deaf.load(Ordering::SeqCst) {
+            return Err(NotBrought("it is deaf".to_owned()));
+        }
         let stored = bringer.bring(facts.into_iter().map(|Fact { id, bytes }| Brought { id, bytes }).collect());
         stored.map(|stored| stored.new).map_err(|refused| NotBrought(refused.to_string()))
     };
@@ -56,7 +63,7 @@ fn open(folder: tempfile::TempDir) -> Town {
     let services = vec![http::service(&desk.counter(), &view)];
     let (key, address) = (ServiceKey::derive(&[3; 32]), ([127, 0, 0, 1], 0).into());
     let server = serve(address, services, key, Arc::new(Numbers), limits()).expect("served");
-    Town { server, _view: view, _teller: teller, _desk: desk, intake, time: now(), folder }
+    Town { server, _view: view, _teller: teller, desk, intake, deaf, time: now(), folder }
 }
 
 fn town() -> Town {
@@ -260,8 +267,8 @@ fn what_was_answered_is_still_so_after_the_process_ended() {
     assert_eq!(town.gold(7, position), "75");
     assert_eq!(town.buy(7, &key(1), "azure").0, 200);
     let before = town.service("GET", "/economy").1;
-    let Town { server, _view, _teller, _desk, intake, folder, .. } = town;
-    drop((server, _view, _teller, _desk, intake));
+    let Town { server, _view, _teller, desk, intake, folder, .. } = town;
+    drop((server, _view, _teller, desk, intake));
     let again = open(folder);
     let after = again.service("GET", "/economy").1;
     assert_eq!((&after["hash"], &after["history"]), (&before["hash"], &before["history"]));
@@ -413,14 +420,38 @@ fn what_it_tells_is_worth_nothing_to_the_economy_itself() {
 }
 
 #[test]
-fn what_could_not_be_told_is_told_when_the_economy_is_started_again() {
+fn a_log_of_events_that_takes_nothing_holds_up_nobody_and_is_named() {
     let town = town();
     let position = town.played(1, &[7]);
     assert_eq!(town.gold(7, position), "75");
     let before = town.rest();
-    let Town { server, _view, _teller, _desk, intake, folder, .. } = town;
+    town.deaf.store(true, Ordering::SeqCst);
+    assert_eq!(town.buy(7, &key(1), "medkits").0, 200);
+    let end = Instant::now() + PATIENCE;
+    let why = loop {
+        match town.desk.counter().ready() {
+            Err(why) => break why,
+            Ok(()) => assert!(Instant::now() < end, "it never says that nobody is told"),
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(why, "nobody is told of what is booked: it is deaf");
+    assert_eq!((town.gold(7, 0), town.events()), ("55".to_owned(), before));
+    town.deaf.store(false, Ordering::SeqCst);
+    let bought = |event: &Envelope| matches!(event.event, Event::PurchaseCompleted(_));
+    assert_eq!(town.rest().iter().filter(|event| bought(event)).count(), 1);
+    assert_eq!(town.desk.counter().ready(), Ok(()));
+}
+
+#[test]
+fn what_was_told_is_gone_on_from_when_the_economy_is_started_again() {
+    let town = town();
+    let position = town.played(1, &[7]);
+    assert_eq!(town.gold(7, position), "75");
+    let before = town.rest();
+    let Town { server, _view, _teller, desk, intake, folder, .. } = town;
     drop((server, _view, _teller));
-    drop((_desk, intake));
+    drop((desk, intake));
     let again = open(folder);
     assert_eq!(again.buy(7, &key(1), "medkits").0, 200);
     let after = again.rest();

@@ -1,6 +1,6 @@
 //! The tables of what has to be known of earlier entries to tell of one: accounts, things, payments, the number of the next event.
 
-use arbiter_ledger::account::{DEBT, HOUSE};
+use arbiter_ledger::account::HOUSE;
 use arbiter_ledger::{Account, Name};
 use arbiter_views::rusqlite::{OptionalExtension as _, Result, Transaction, params};
 
@@ -81,7 +81,7 @@ impl Tables<'_> {
         self.0.prepare_cached(statement)?.execute([asset.as_str()]).map(drop)
     }
 
-    /// What a player has of a thing, over all buckets.
+    /// What a player has of a thing, over all buckets that are above zero, as inventories show it.
     pub fn owned(self, player: u64, asset: &Name) -> Result<Owned> {
         let all = "SELECT bucket, balance FROM accounts WHERE owner = ? AND asset = ? AND balance > 0 ORDER BY bucket";
         let mut all = self.0.prepare_cached(all)?;
@@ -89,8 +89,6 @@ impl Tables<'_> {
         let mut owned = Owned::default();
         while let Some(row) = rows.next()? {
             let (bucket, balance): (String, i64) = (row.get(0)?, row.get(1)?);
-            // A debt is below zero, or nothing.
-            debug_assert_ne!(bucket, DEBT);
             owned.quantity = owned.quantity.saturating_add(balance.unsigned_abs());
             if let Some(slot) = bucket.strip_prefix(SLOT).filter(|_| owned.worn.is_empty()) {
                 slot.clone_into(&mut owned.worn);

@@ -67,7 +67,6 @@ impl Status {
     }
 
     fn note(&self, entries: u64, why: Option<String>) {
-        self.entries.store(entries, Ordering::Release);
         let mut told = self.why.lock().unwrap_or_else(PoisonError::into_inner);
         if *told != why {
             match &why {
@@ -76,6 +75,8 @@ impl Status {
             }
             *told = why;
         }
+        // Whoever sees how far it is knows that nothing holds it up, if so.
+        self.entries.store(entries, Ordering::Release);
     }
 }
 

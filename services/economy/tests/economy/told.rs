@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use arbiter_contracts::{Envelope, Event, batch, v1};
-use arbiter_economy::Economy;
 use arbiter_economy::tell::{Fact, NotBrought, Publisher, SOURCE, Told};
+use arbiter_economy::{Economy, Inventory};
 use arbiter_eventlog::simulated::SimulatedDisk;
 use arbiter_eventlog::{Folder, Options, Reader, Record};
 use arbiter_intake::{Event as Brought, Intake};
@@ -303,6 +303,25 @@ fn what_lies_in_a_hold_is_still_its_owners_thing() {
     let things: Vec<&String> = told.iter().filter(|line| line.contains(" has ")).collect();
     let expected = [r#"players/1 has 0 skin.azure (-1) worn in """#, r#"players/2 has 1 skin.azure (+1) worn in """#];
     assert_eq!(things, expected);
+}
+
+#[test]
+fn what_is_owed_is_told_as_inventories_show_it() {
+    let (mut economy, world) = (shop(1), World::new());
+    let (main, debt) = (Account::main(1, name("medkit")), Account::debt(1, name("medkit")));
+    let issuer = Account::issuer(name("medkit"));
+    let moves =
+        |from: &Account, to: &Account, amount| vec![Step::Transfer { from: from.clone(), to: to.clone(), amount }];
+    house(&mut economy, 9, moves(&issuer, &main, 5));
+    // More goes to a debt than is owed: it is the player's all the same.
+    house(&mut economy, 10, moves(&debt, &issuer, 2));
+    house(&mut economy, 11, moves(&issuer, &debt, 3));
+    let told = world.hears(&economy);
+    let things: Vec<&String> = told.iter().filter(|line| line.contains(" has ")).collect();
+    let expected = [r#"players/1 has 5 medkit (+5) worn in """#, r#"players/1 has 6 medkit (+1) worn in """#];
+    assert_eq!(things, expected);
+    let ledger = economy.ledger().expect("settled");
+    assert_eq!(Inventory::of(ledger, &shipped(), 1).items[&name("medkit")].quantity, 6);
 }
 
 #[test]
