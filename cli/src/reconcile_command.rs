@@ -146,6 +146,7 @@ fn print(report: &Report, outboxes: &[Outbox]) -> Result<()> {
             "ledger: {} entries, {} grants given, {} waiting",
             report.entries, report.grants, report.waiting
         )?;
+        writeln!(out, "told: {} bookings; {} not told yet", report.told, report.untold)?;
         for difference in &report.differences {
             writeln!(out, "  {difference}")?;
         }
@@ -176,6 +177,8 @@ fn as_json(report: &Report, outboxes: &[Outbox]) -> Value {
         "entries": report.entries,
         "grants": report.grants,
         "waiting": report.waiting,
+        "told": report.told,
+        "untold": report.untold,
         "hash": blake3::Hash::from(report.hash).to_hex().to_string(),
         "count": report.count,
         "differences": differences,

@@ -12,9 +12,10 @@ use arbiter_access::{FetchConfig, Issuer, IssuerConfig, Verifier};
 use arbiter_economy::desk::{Desk, DeskConfig};
 use arbiter_economy::payments::PaymentsConfig;
 use arbiter_economy::payments::local::{LocalConfig, LocalProvider};
+use arbiter_economy::tell::{Fact, NotBrought, TellConfig, Teller};
 use arbiter_economy::{Catalogue, LedgerView};
 use arbiter_eventlog::{Masters, Options};
-use arbiter_intake::Intake;
+use arbiter_intake::{Bringer, Event, Intake};
 use arbiter_join::{Join, JoinConfig};
 use arbiter_persistence::{Persistence, PersistenceConfig};
 use arbiter_transport::Key;
@@ -32,6 +33,8 @@ pub const EVENTS: &str = "events";
 pub const ECONOMY: &str = "economy";
 /// The view of transactions, in the services' folder.
 pub(crate) const TRANSACTIONS: &str = "views/transactions.sqlite";
+/// The view of what the economy told the world, in the services' folder.
+pub(crate) const TOLD: &str = "views/told.sqlite";
 /// Profiles and views, in the services' folder.
 const PERSISTENCE: &str = "persistence";
 /// What the local provider of payments knows, in the services' folder.
@@ -125,6 +128,8 @@ pub struct Services {
 struct Economy {
     local: Option<LocalProvider>,
     view: LedgerView,
+    /// Before the log that it tells.
+    _teller: Teller,
     desk: Desk,
     intake: Intake,
 }
@@ -180,12 +185,15 @@ impl Economy {
         let desk = Desk::start(config).with_context(|| format!("the economy in {} cannot be opened", log.display()))?;
         let view = LedgerView::start(&log, folder.join(TRANSACTIONS), settings.masters.clone())
             .with_context(|| format!("the view {TRANSACTIONS} in {} cannot be opened", folder.display()))?;
+        let config = TellConfig { log, file: folder.join(TOLD), masters: settings.masters.clone() };
+        let teller = Teller::start(config, &desk.counter(), bring(intake.bringer()))
+            .with_context(|| format!("the view {TOLD} in {} cannot be opened", folder.display()))?;
         let local = settings.local_payments.then(|| {
             let provider = folder.join(PROVIDER);
             let started = LocalConfig::new(provider.clone()).map(LocalProvider::start);
             started.with_context(|| provider.display().to_string())?.with_context(|| provider.display().to_string())
         });
-        Ok(Self { local: local.transpose()?, view, desk, intake })
+        Ok(Self { local: local.transpose()?, view, _teller: teller, desk, intake })
     }
 
     fn services(&self, settings: &ServicesSettings) -> Vec<Service> {
@@ -199,6 +207,15 @@ impl Economy {
         ];
         services.extend(self.local.as_ref().map(LocalProvider::service));
         services
+    }
+}
+
+/// Brings what the economy tells to the log of events of this process.
+fn bring(bringer: Bringer) -> impl FnMut(Vec<Fact>) -> Result<usize, NotBrought> {
+    move |facts| {
+        let events = facts.into_iter().map(|Fact { id, bytes }| Event { id, bytes }).collect();
+        let stored = bringer.bring(events).map_err(|refused| NotBrought(refused.to_string()))?;
+        Ok(stored.new)
     }
 }
 

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use crate::keys::read_key;
 use crate::log_command::masters;
-use crate::services::{ECONOMY, TRANSACTIONS, persistence_config};
+use crate::services::{ECONOMY, TOLD, TRANSACTIONS, persistence_config};
 
 /// `arbiter views`.
 #[derive(Debug, Subcommand)]
@@ -40,10 +40,14 @@ pub fn run(command: &ViewsCommand) -> Result<ExitCode> {
     let ViewsCommand::Verify(args) = command;
     let (key, masters) = (read_key(&args.key_file)?, masters(args.log_key_file.as_deref())?);
     let config = persistence_config(&args.folder, masters.clone(), &key);
-    let (log, file) = (args.folder.join(ECONOMY), args.folder.join(TRANSACTIONS));
+    let (log, transactions, told) = (args.folder.join(ECONOMY), args.folder.join(TRANSACTIONS), args.folder.join(TOLD));
     let checks = [
         ("history", arbiter_persistence::rebuild_check(&config).context("the view of persistence")?),
-        ("transactions", arbiter_economy::rebuild_check(&log, &file, masters).context("the view of transactions")?),
+        (
+            "transactions",
+            arbiter_economy::rebuild_check(&log, &transactions, masters.clone()).context("the view of transactions")?,
+        ),
+        ("told", arbiter_economy::tell::rebuild_check(&log, &told, masters).context("the view of what was told")?),
     ];
     for (name, check) in &checks {
         let RebuildCheck { position, grown, rebuilt } = *check;

@@ -1,12 +1,15 @@
-//! Contract: what players earn in real matches is in their wallets, once, whoever is killed on the way; all roles work together or
-//! each in a process of its own.
+//! Contract: what players earn in real matches is in their wallets, once, whoever is killed on the way, and the world is told of it,
+//! once; all roles work together or each in a process of its own.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use arbiter_cli::keys::read_key;
 use arbiter_cli::lobby::{Lobby, Session};
 use arbiter_cli::services::bearer;
-use arbiter_tests::{Running, argument, printed, run};
+use arbiter_contracts::{Envelope, Event, v1};
+use arbiter_eventlog::{Folder, Reader, Record};
+use arbiter_tests::{PATIENCE, Running, argument, printed, run};
 
 /// Services in a folder; the address that they are served at.
 fn services(folder: &Path, more: &[&str]) -> (Running, String) {
@@ -68,6 +71,48 @@ fn has_no_difference(folder: &Path) {
     let text = printed(&out);
     assert!(out.status.success() && text.contains(" 0 on their way, 0 lost"), "{text}");
     assert!(text.contains(" 0 not consumed yet") && text.contains("\n0 differences"), "{text}");
+    assert!(text.contains("\ntold: ") && text.contains("; 0 not told yet"), "{text}");
+}
+
+/// Waits until all events are consumed and all that was booked is told.
+fn rest(folder: &Path, url: &str) {
+    let (lobby, key) = (Lobby::new(url), read_key(&folder.join("arbiter.key")).expect("a key"));
+    let (bearer, end) = (bearer(&key), Instant::now() + PATIENCE);
+    loop {
+        let economy = lobby.get("/economy", &bearer).expect("the economy");
+        if economy["told"] == economy["entries"] && economy["position"] == lobby.position(&bearer).expect("a position")
+        {
+            return;
+        }
+        assert!(Instant::now() < end, "there is no rest: {economy}");
+        // Not to be told that these are too many requests.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Gold of all four, as the last event says it that the world was told.
+fn gold_as_told(folder: &Path, url: &str) -> Vec<i64> {
+    let disk = Folder::at(&folder.join("services/events")).expect("there");
+    let log = Reader::open(disk, None).expect("a log");
+    let (mut records, mut next): (Vec<Record>, u64) = (Vec::new(), 0);
+    while next < log.end() {
+        log.read(next, 1 << 20, &mut records).expect("read");
+        next = records.last().map_or(log.end(), |record| record.position + 1);
+    }
+    let events = records.iter().map(|record| Envelope::decode(&record.data).expect("an event").event);
+    let postings: Vec<v1::Posting> = events
+        .flat_map(|event| match event {
+            Event::WalletChanged(changed) => changed.postings,
+            _ => Vec::new(),
+        })
+        .collect();
+    let of = |bot| {
+        let owner = session(url, bot).player;
+        let place = v1::Account { owner, asset: "gold".to_owned(), bucket: "main".to_owned() };
+        let last = postings.iter().rev().find(|posting| posting.account.as_ref() == Some(&place));
+        last.map_or(0, |posting| posting.balance)
+    };
+    (0..4).map(of).collect()
 }
 
 /// All four have played one match, and nothing that was told of it waits to be put right.
@@ -113,8 +158,10 @@ fn a_match_is_worth_the_same_to_its_players_whatever_is_killed_and_started_again
         all.iter().all(|gold| [60, 75].contains(gold)),
         "played and the first of the day, with or without won: {all:?}"
     );
+    rest(folder.path(), &url);
     has_no_difference(folder.path());
     assert_eq!(gold(folder.path(), &url), all);
+    assert_eq!(gold_as_told(folder.path(), &url), all);
     is_remembered(folder.path(), &url);
 }
 

@@ -32,7 +32,7 @@ pub const CALLING: u64 = 4_096;
 const GOLD: u64 = 1 << 40;
 
 /// Players who are given gold by one order.
-const GIVEN_TOGETHER: u64 = 4_000;
+const GIVEN_TOGETHER: u64 = 1_000;
 
 /// Keys are spread over so long before now: they are known for 30 days.
 const SPREAD_MS: u64 = 3_600_000;

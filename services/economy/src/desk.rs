@@ -27,6 +27,7 @@ use crate::catalogue::Catalogue;
 use crate::economy::{Economy, Told};
 use crate::error::{CommitFailed, OpenFailed};
 use crate::store::RegisterError;
+use crate::tell;
 
 /// Requests that may wait: each is a few hundred bytes, and somebody who waits for an answer.
 const JOBS_MAX: usize = 4_096;
@@ -284,6 +285,17 @@ impl Counter {
         self.shared.status.consumed.load(Ordering::Acquire)
     }
 
+    /// Entries of the ledger whose events are in the log of events; `None` if nobody is told ([`crate::tell::Teller`]).
+    pub fn told(&self) -> Option<u64> {
+        let told = self.shared.status.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.as_ref().map(|told| told.entries())
+    }
+
+    /// Who tells the world says here how far it is.
+    pub(crate) fn is_told(&self, status: &Arc<tell::Status>) {
+        *self.shared.status.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(status));
+    }
+
     /// Whether it can do its work; why not, otherwise.
     pub fn ready(&self) -> Result<(), String> {
         let status = &self.shared.status;
@@ -294,7 +306,9 @@ impl Counter {
             return Err("the economy's log takes nothing".to_owned());
         }
         let held_up = status.held_up.lock().unwrap_or_else(PoisonError::into_inner);
-        held_up.as_ref().map_or(Ok(()), |why| Err(format!("results are not consumed: {why}")))
+        held_up.as_ref().map_or(Ok(()), |why| Err(format!("results are not consumed: {why}")))?;
+        let told = status.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.as_ref().map_or(Ok(()), |told| told.ready())
     }
 
     async fn hand_in<T>(&self, job: Job, answered: oneshot::Receiver<Result<T, DeskError>>) -> Result<T, DeskError> {

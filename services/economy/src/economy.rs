@@ -15,6 +15,7 @@ use arbiter_ledger::{Applied, Broken, Cause, Command, Entry, Name, Order, State,
 use crate::error::{CommitFailed, ConsumeError, SubmitError};
 use crate::payments::Payments;
 use crate::rewards::Rewards;
+use crate::things::Things;
 
 /// Entries that may wait for a commit: a full disk must stop the economy from growing, not the machine.
 pub const WAITING_ENTRIES_MAX: usize = 65_536;
@@ -52,6 +53,7 @@ pub(crate) struct Books {
     pub ledger: State,
     pub quarantine: BTreeMap<Name, Quarantine>,
     pub payments: Payments,
+    pub things: Things,
 }
 
 /// The id of an entry in the log.
@@ -215,10 +217,11 @@ fn event_of(source: &Name, record: &Record) -> Result<Envelope, ConsumeError> {
 }
 
 impl Books {
-    /// What an entry says of who waits and of payments, after the ledger has it.
+    /// What an entry says of who waits, of payments and of what assets are, after the ledger has it.
     pub fn note(&mut self, entry: &Entry) -> Result<(), Broken> {
         self.wait(entry);
-        self.payments.fold(entry)
+        self.payments.fold(entry)?;
+        self.things.fold(entry)
     }
 
     fn wait(&mut self, entry: &Entry) {

@@ -18,12 +18,15 @@ pub mod error;
 pub mod http;
 pub mod inventory;
 mod ledger_view;
+mod notes;
 pub mod payments;
 pub mod reconcile;
 mod recover;
 pub mod rewards;
 mod snapshot;
 pub mod store;
+pub mod tell;
+mod things;
 pub mod transactions;
 mod uuid;
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use arbiter_ledger::{Broken, Effect, Entry, Name, Time};
 
 use crate::catalogue::{Price, Sum};
+use crate::notes::Note;
 
 mod adapter;
 mod aside;
@@ -205,7 +206,7 @@ impl Payments {
     pub fn fold(&mut self, entry: &Entry) -> Result<(), Broken> {
         for effect in entry.bookings().flat_map(|booking| &booking.effects) {
             let Effect::Noted { bytes } = effect else { continue };
-            if let Some(noted) = Noted::read(bytes)? {
+            if let Some(Note::Payment(noted)) = Note::read(bytes)? {
                 self.apply(noted, entry.time).ok_or(Broken::Sequence(entry.number))?;
             }
         }

@@ -1,8 +1,11 @@
 //! Results and the ledger against each other: every difference is named, and nothing is changed.
 //!
 //! Both logs are read from their beginnings, side by side, and the ledger is built again from its own entries alone. What is
-//! compared is what each result is worth by the catalogue with what the entry that consumed it did. That a result is not consumed
-//! yet, or that a grant waits for its player to be put right, is no difference; both are counted.
+//! compared is what each result is worth by the catalogue with what the entry that consumed it did, and what each entry moved with
+//! what the world was told of it. That a result is not consumed or a booking not told yet, or that a grant waits for its player to be
+//! put right, is no difference; all are counted.
+
+mod told;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -40,6 +43,10 @@ pub struct Report {
     pub behind: u64,
     /// Grants that wait for their players to be put right.
     pub waiting: u64,
+    /// Bookings that moved something, and of which the world was told.
+    pub told: u64,
+    /// Those of which it was not told yet, all of them later ones.
+    pub untold: u64,
     /// BLAKE3 of the ledger that was built from its entries.
     pub hash: [u8; 32],
     /// Differences between the payments here and a provider's statement, if there was one.
@@ -74,6 +81,14 @@ pub enum What {
     OtherAmount(Name),
     /// An entry consumed what is not in the log of events.
     NoEvent,
+    /// The world was not told what an entry moved, and was told what later ones did.
+    NotTold,
+    /// The world was told something else than an entry moved.
+    ToldOtherwise,
+    /// The world was told of something that no entry moved, or was told it twice.
+    NotMoved,
+    /// An event of the economy has not the number that follows, which is this.
+    NotInSequence(u64),
     /// An event cannot be read.
     Unreadable(String),
     /// The ledger's entries do not follow each other, or do not sum to zero.
@@ -91,6 +106,10 @@ impl fmt::Display for Difference {
             What::NotEarned(reason) => write!(f, "{reason} was given and not earned"),
             What::OtherAmount(reason) => write!(f, "{reason} was given, but not what it is worth"),
             What::NoEvent => f.write_str("the entry consumed what is not in the log of events"),
+            What::NotTold => f.write_str("nobody was told what the entry moved, but what later ones did"),
+            What::ToldOtherwise => f.write_str("the event says something else than the entry moved"),
+            What::NotMoved => f.write_str("the event tells of what no entry moved, or tells it again"),
+            What::NotInSequence(expected) => write!(f, "the event is not the economy's {expected}, which follows"),
             What::Unreadable(why) => write!(f, "the event cannot be read: {why}"),
             What::Unsound(why) => write!(f, "the ledger is not sound: {why}"),
         }
@@ -146,6 +165,7 @@ pub fn reconcile(
     }
     compare.pass(compare.books.ledger.cursor(&self::events()))?;
     compare.count_behind()?;
+    compare.told(ledger)?;
     if let Some(statement) = statement {
         let Books { payments, ledger, .. } = &compare.books;
         compare.report.payments = payments::reconcile::reconcile(statement, payments, ledger);

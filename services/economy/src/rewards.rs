@@ -80,7 +80,7 @@ pub enum BadRewards {
 
 /// Bytes of a reward's name: it stands behind `grant:` in the reason of its booking.
 const NAME_BYTES_MAX: usize = arbiter_ledger::name::NAME_BYTES_MAX - REASON.len();
-const REASON: &str = "grant:";
+pub(crate) const REASON: &str = "grant:";
 
 impl Rewards {
     /// A list of rewards that makes sense.

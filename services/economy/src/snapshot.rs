@@ -1,4 +1,4 @@
-//! The bytes of a snapshot: the ledger's checkpoint, who waits, and payments.
+//! The bytes of a snapshot: the ledger's checkpoint, who waits, payments, and what assets are.
 
 use arbiter_contracts::quarantine::{Quarantine, REASON_BYTES_MAX};
 use arbiter_ledger::wire::{Bytes, Wire};
@@ -6,6 +6,7 @@ use arbiter_ledger::{Broken, Name, State};
 
 use crate::economy::Books;
 use crate::payments::Payments;
+use crate::things::Things;
 
 /// The economy's name among the consumers of its log.
 pub(crate) const CONSUMER: &str = "economy";
@@ -27,6 +28,7 @@ pub(crate) fn write(books: &Books) -> Vec<u8> {
         }
     }
     books.payments.put(&mut out);
+    books.things.put(&mut out);
     out
 }
 
@@ -46,6 +48,10 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Books, Broken> {
         books.quarantine.insert(source, quarantine);
     }
     books.payments = Payments::take(&mut from)?;
+    // A snapshot of a release before notes of what assets are ends here: none was noted yet.
+    if from.end().is_err() {
+        books.things = Things::take(&mut from)?;
+    }
     from.end()?;
     Ok(books)
 }
@@ -65,4 +71,19 @@ fn read_quarantine(from: &mut Bytes<'_>) -> Result<Quarantine, Broken> {
         }
     }
     Ok(quarantine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_of_a_release_before_notes_of_what_assets_are_is_read() {
+        let books = Books::default();
+        let mut bytes = write(&books);
+        assert_eq!(read(&bytes).as_ref(), Ok(&books));
+        // The empty list of things was not written then.
+        bytes.truncate(bytes.len() - 4);
+        assert_eq!(read(&bytes), Ok(books));
+    }
 }

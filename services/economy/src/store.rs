@@ -55,7 +55,8 @@ pub enum RegisterError {
 }
 
 impl<S: EventStore> Economy<S> {
-    /// Makes the assets of a catalogue known that are not; `None` if all are.
+    /// Makes the assets of a catalogue known that are not, and notes which of them are things where the log does not say so yet, or
+    /// says it otherwise; `None` if nothing is to be said.
     pub fn register(&mut self, catalogue: &Catalogue, time: Time) -> Result<Option<Told>, RegisterError> {
         let (mut steps, mut digest) = (Vec::new(), Digest::new("arbiter economy 1 register"));
         for (name, Asset { supply }) in &catalogue.assets {
@@ -69,6 +70,12 @@ impl<S: EventStore> Economy<S> {
                     steps.push(Step::Register { asset: name.clone(), supply: *supply });
                 }
             }
+        }
+        for note in self.books.things.missing(catalogue) {
+            if let Step::Note { bytes } = &note {
+                digest = digest.part(bytes);
+            }
+            steps.push(note);
         }
         if steps.is_empty() {
             return Ok(None);
@@ -89,7 +96,7 @@ impl<S: EventStore> Economy<S> {
         offer: &Name,
         time: Time,
     ) -> Result<Told, PurchaseError> {
-        let request = Digest::new("arbiter economy 1 purchase").part(offer.as_str()).number();
+        let request = purchase_request(offer.as_str());
         let order = if self.books.ledger.answer(key).is_some() {
             // The ledger looks at the order of a new request only.
             Order { subject: key.owner(), reason: reason(&[REASON, offer.as_str()]), claim: None, steps: Vec::new() }
@@ -134,6 +141,11 @@ impl<S: EventStore> Economy<S> {
         let key = (0..most).map(claim).find(is_free).unwrap_or_else(|| claim(most - 1));
         Claim { key, until: Time::NEVER }
     }
+}
+
+/// The digest of a request to buy an offer: it tells the store's purchases from what services call so.
+pub(crate) fn purchase_request(offer: &str) -> u128 {
+    Digest::new("arbiter economy 1 purchase").part(offer).number()
 }
 
 const REGISTER: &str = "register";

@@ -1,14 +1,18 @@
-//! The economy as players and operators meet it: over HTTP, on real files, fed by a real log of events.
+//! The economy as players and operators meet it: over HTTP, on real files, fed by a real log of events, which is told what it does.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arbiter_contracts::v1::{MatchEnded, Outcome, PlayerResult};
-use arbiter_contracts::{Attributes, Envelope, event_id::log_id};
+use arbiter_contracts::{Attributes, Envelope, Event, event_id::log_id};
 use arbiter_economy::desk::{Desk, DeskConfig};
+use arbiter_economy::tell::{Fact, NotBrought, SOURCE, TellConfig, Teller};
 use arbiter_economy::{Catalogue, LedgerView, http};
-use arbiter_eventlog::{Folder, Log, Options};
+use arbiter_eventlog::{Folder, Options, Reader, Record};
+use arbiter_intake::{Event as Brought, Intake};
 use arbiter_ledger::{Key, Time};
 use arbiter_web::{Access, AccessDenied, Limits, Running, ServiceKey, serve};
 use serde_json::{Value, json};
@@ -28,8 +32,11 @@ impl Access for Numbers {
 struct Town {
     server: Running,
     _view: LedgerView,
-    _desk: Desk,
-    events: Log<Folder>,
+    _teller: Teller,
+    desk: Desk,
+    intake: Intake,
+    /// Whether the log of events takes nothing of what the economy tells.
+    deaf: Arc<AtomicBool>,
     /// When all matches end.
     time: Duration,
     folder: tempfile::TempDir,
@@ -38,18 +45,38 @@ struct Town {
 fn open(folder: tempfile::TempDir) -> Town {
     let catalogue = Catalogue::parse("catalogue.ron", CATALOGUE).unwrap_or_else(|wrong| panic!("{wrong}"));
     let path = |name: &str| -> PathBuf { folder.path().join(name) };
-    let events = Log::open(Folder::make(&path("events")).expect("made"), Options::default()).expect("a log").0;
+    let intake = Intake::start(&path("events"), Options::default()).expect("a log of events");
     let config = DeskConfig { folder: path("economy"), options: Options::default(), events: path("events"), catalogue };
     let desk = Desk::start(config).expect("an economy");
     let view = LedgerView::start(&path("economy"), path("economy.sqlite"), None).expect("a view");
+    let (bringer, log, deaf) = (intake.bringer(), path("economy"), Arc::new(AtomicBool::new(false)));
+    let is_deaf = Arc::clone(&deaf);
+    let bring = move |facts: Vec<Fact>| {
+        if is_deaf.load(Ordering::SeqCst) {
+            return Err(NotBrought("it is deaf".to_owned()));
+        }
+        let stored = bringer.bring(facts.into_iter().map(|Fact { id, bytes }| Brought { id, bytes }).collect());
+        stored.map(|stored| stored.new).map_err(|refused| NotBrought(refused.to_string()))
+    };
+    let config = TellConfig { log, file: path("told.sqlite"), masters: None };
+    let teller = Teller::start(config, &desk.counter(), bring).expect("a view");
     let services = vec![http::service(&desk.counter(), &view)];
     let (key, address) = (ServiceKey::derive(&[3; 32]), ([127, 0, 0, 1], 0).into());
-    let server = serve(address, services, key, Arc::new(Numbers), Limits::default()).expect("served");
-    Town { server, _view: view, _desk: desk, events, time: now(), folder }
+    let server = serve(address, services, key, Arc::new(Numbers), limits()).expect("served");
+    Town { server, _view: view, _teller: teller, desk, intake, deaf, time: now(), folder }
 }
 
 fn town() -> Town {
     open(tempfile::tempdir().expect("a folder"))
+}
+
+/// How long something that must happen is waited for: only a test that fails waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Whoever waits for something here asks all the time.
+fn limits() -> Limits {
+    let many = NonZeroU32::new(1_000_000).expect("more than 0");
+    Limits { requests_per_s: many, burst: many, ..Limits::default() }
 }
 
 fn now() -> Duration {
@@ -65,7 +92,7 @@ fn key(number: u128) -> String {
 
 impl Town {
     /// A match in which the first player won; the position behind its event.
-    fn played(&mut self, number: u64, players: &[u64]) -> u64 {
+    fn played(&self, number: u64, players: &[u64]) -> u64 {
         let result = |(slot, player): (usize, &u64)| PlayerResult {
             player: *player,
             slot: slot as u32,
@@ -79,8 +106,34 @@ impl Town {
         let attributes = Attributes { id, source, time: self.time, sequence: number, ..Attributes::default() };
         let id = log_id(&attributes.source, &attributes.id);
         let bytes = Envelope { attributes, event: event.into() }.encode().expect("an event");
-        self.events.append(id, &bytes).expect("taken");
-        self.events.commit().expect("a disk that works")
+        self.intake.bringer().bring(vec![Brought { id, bytes }]).expect("a disk that works").behind
+    }
+
+    /// Waits until nothing is left to be done; all that is in the log of events then.
+    fn rest(&self) -> Vec<Envelope> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let books = self.service("GET", "/economy").1;
+            let events = self.events();
+            // What is booked is told, and what was told is consumed: nothing that could lead to anything is left.
+            if books["told"] == books["entries"] && books["position"] == json!(events.len()) {
+                return events;
+            }
+            assert!(Instant::now() < end, "there is no rest: {books}, {} events", events.len());
+            std::thread::yield_now();
+        }
+    }
+
+    fn events(&self) -> Vec<Envelope> {
+        let disk = Folder::at(&self.folder.path().join("events")).expect("there");
+        let reader = Reader::open(disk, None).expect("a log");
+        let mut records = Vec::new();
+        while let next = records.last().map_or(0, |record: &Record| record.position + 1)
+            && next < reader.end()
+        {
+            reader.read(next, 1 << 20, &mut records).expect("read");
+        }
+        records.iter().map(|record| Envelope::decode(&record.data).expect("an event")).collect()
     }
 
     fn ask(&self, method: &str, path: &str, bearer: &str, key: &str, body: &Value) -> (u16, Value) {
@@ -120,7 +173,7 @@ impl Town {
 
 #[test]
 fn a_match_becomes_money_and_money_becomes_things() {
-    let mut town = town();
+    let town = town();
     let position = town.played(1, &[7, 8]);
     assert_eq!((town.gold(7, position), town.gold(8, position)), ("75".to_owned(), "60".to_owned()));
     let (status, bought) = town.buy(7, &key(1), "azure");
@@ -134,7 +187,7 @@ fn a_match_becomes_money_and_money_becomes_things() {
 
 #[test]
 fn a_purchase_that_is_sent_again_is_answered_the_same_and_done_once() {
-    let mut town = town();
+    let town = town();
     let position = town.played(1, &[7]);
     assert_eq!(town.gold(7, position), "75");
     let key = key(1);
@@ -148,7 +201,7 @@ fn a_purchase_that_is_sent_again_is_answered_the_same_and_done_once() {
 
 #[test]
 fn what_cannot_be_bought_says_why() {
-    let mut town = town();
+    let town = town();
     let position = town.played(1, &[7]);
     assert_eq!(town.gold(7, position), "75");
     let cases =
@@ -177,7 +230,7 @@ fn nobody_looks_into_another_players_pockets_or_spends_from_them() {
 
 #[test]
 fn transactions_come_in_pages_the_newest_first() {
-    let mut town = town();
+    let town = town();
     let position = town.played(1, &[7]);
     assert_eq!(town.gold(7, position), "75");
     for number in 0..3 {
@@ -209,13 +262,13 @@ fn transactions_come_in_pages_the_newest_first() {
 
 #[test]
 fn what_was_answered_is_still_so_after_the_process_ended() {
-    let mut town = town();
+    let town = town();
     let position = town.played(1, &[7, 8]);
     assert_eq!(town.gold(7, position), "75");
     assert_eq!(town.buy(7, &key(1), "azure").0, 200);
     let before = town.service("GET", "/economy").1;
-    let Town { server, _view, _desk, events, folder, .. } = town;
-    drop((server, _view, _desk, events));
+    let Town { server, _view, _teller, desk, intake, folder, .. } = town;
+    drop((server, _view, _teller, desk, intake));
     let again = open(folder);
     let after = again.service("GET", "/economy").1;
     assert_eq!((&after["hash"], &after["history"]), (&before["hash"], &before["history"]));
@@ -224,7 +277,7 @@ fn what_was_answered_is_still_so_after_the_process_ended() {
 
 #[test]
 fn a_result_that_is_told_twice_is_worth_something_once() {
-    let mut town = town();
+    let town = town();
     town.played(1, &[7]);
     let position = town.played(1, &[7]);
     assert_eq!(position, 1, "the log knows it by its name");
@@ -324,4 +377,85 @@ fn everybody_who_asks_at_once_is_answered() {
         }
     });
     assert_eq!(town.gold(7, 0), "640");
+}
+
+#[test]
+fn the_world_is_told_and_then_there_is_rest() {
+    let town = town();
+    let position = town.played(1, &[7, 8]);
+    assert_eq!(town.gold(7, position), "75");
+    assert_eq!(town.buy(7, &key(1), "azure").0, 200);
+    let (status, _) = town.ask("PUT", "/inventory/7/worn/body", "7", &key(2), &json!({ "item": "skin.azure" }));
+    assert_eq!(status, 204);
+    let told = town.rest();
+    let of = |name: &str| told.iter().filter(|event| event.event.type_name() == name).count();
+    // Of two players: played and the first of the day, and one of them won.
+    assert_eq!((of("arbiter.grant.issued.v1"), of("arbiter.purchase.completed.v1")), (5, 1));
+    assert_eq!((of("arbiter.wallet.changed.v1"), of("arbiter.inventory.changed.v1")), (5 + 2, 2));
+    assert_eq!(town.events().len(), told.len());
+}
+
+#[test]
+fn what_it_tells_is_worth_nothing_to_the_economy_itself() {
+    let town = town();
+    let mut position = 0;
+    for number in 0..60 {
+        position = town.played(number, &[7, 8]);
+    }
+    assert_ne!(town.gold(7, position), "0");
+    for number in 0..70 {
+        assert_eq!(town.buy(7, &key(number), "medkits").0, 200);
+    }
+    let events = town.rest();
+    let told: Vec<_> = events.iter().filter(|event| event.attributes.source == SOURCE).collect();
+    // More than are passed without an entry: entries that say so are told of nobody.
+    assert!(told.len() > 2 * 256, "{}", told.len());
+    assert!(told.iter().map(|event| event.attributes.sequence).eq(0..told.len() as u64));
+    let moved = |event: &&&Envelope| matches!(event.event, Event::WalletChanged(_));
+    let entries = town.service("GET", "/economy").1["entries"].as_u64().expect("a number");
+    let bookings = told.iter().filter(moved).count() as u64;
+    assert_eq!(bookings, 60 * 2 + 60 + 2 + 70);
+    // One that made the assets known, one for each match and purchase, and one for each 256 events.
+    assert!(entries <= 1 + 60 + 70 + events.len() as u64 / 256 + 1, "{entries} entries for {} events", events.len());
+}
+
+#[test]
+fn a_log_of_events_that_takes_nothing_holds_up_nobody_and_is_named() {
+    let town = town();
+    let position = town.played(1, &[7]);
+    assert_eq!(town.gold(7, position), "75");
+    let before = town.rest();
+    town.deaf.store(true, Ordering::SeqCst);
+    assert_eq!(town.buy(7, &key(1), "medkits").0, 200);
+    let end = Instant::now() + PATIENCE;
+    let why = loop {
+        match town.desk.counter().ready() {
+            Err(why) => break why,
+            Ok(()) => assert!(Instant::now() < end, "it never says that nobody is told"),
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(why, "nobody is told of what is booked: it is deaf");
+    assert_eq!((town.gold(7, 0), town.events()), ("55".to_owned(), before));
+    town.deaf.store(false, Ordering::SeqCst);
+    let bought = |event: &Envelope| matches!(event.event, Event::PurchaseCompleted(_));
+    assert_eq!(town.rest().iter().filter(|event| bought(event)).count(), 1);
+    assert_eq!(town.desk.counter().ready(), Ok(()));
+}
+
+#[test]
+fn what_was_told_is_gone_on_from_when_the_economy_is_started_again() {
+    let town = town();
+    let position = town.played(1, &[7]);
+    assert_eq!(town.gold(7, position), "75");
+    let before = town.rest();
+    let Town { server, _view, _teller, desk, intake, folder, .. } = town;
+    drop((server, _view, _teller));
+    drop((desk, intake));
+    let again = open(folder);
+    assert_eq!(again.buy(7, &key(1), "medkits").0, 200);
+    let after = again.rest();
+    assert_eq!(after[..before.len()], before[..]);
+    let told = after.iter().filter(|event| event.attributes.source == SOURCE);
+    assert!(told.map(|event| event.attributes.sequence).eq(0..after.len() as u64 - 1), "all but the match");
 }

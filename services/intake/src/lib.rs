@@ -4,7 +4,7 @@
 //! disk. Nobody looks into an event here: what it means is its consumers' matter, and one of a type that nobody knows yet is
 //! kept for those who will.
 //!
-//! Next: [`Intake`]; `http` for how it is asked, `writer` for how many who bring something share one commit.
+//! Next: [`Intake`]; [`Bringer`] for services of the same process, `http` for how it is asked, `writer` for how many who bring something share one commit.
 
 mod http;
 mod writer;
@@ -63,9 +63,31 @@ impl Intake {
         Ok(Self { shared: Arc::new(Shared { jobs, state }), thread: Some(thread) })
     }
 
+    /// For bringing events from a thread of this process, beside HTTP.
+    pub fn bringer(&self) -> Bringer {
+        Bringer { shared: Arc::clone(&self.shared) }
+    }
+
     /// What it serves: `POST /events` and `GET /events`, for services and game servers.
     pub fn service(&self) -> Service {
         http::service(Arc::clone(&self.shared))
+    }
+}
+
+/// Brings events from a thread of the same process.
+#[derive(Debug, Clone)]
+pub struct Bringer {
+    shared: Arc<Shared>,
+}
+
+impl Bringer {
+    /// Brings the events of one batch ([`arbiter_contracts::batch`] has its limits) and waits until they are on disk. Not for
+    /// asynchronous code, which it would block.
+    ///
+    /// # Errors
+    /// Nothing is acknowledged: bring all of them again.
+    pub fn bring(&self, events: Vec<Event>) -> Result<Stored, Refused> {
+        self.shared.hand_in(events)?.blocking_recv().unwrap_or(Err(Refused::Ended))
     }
 }
 
@@ -80,11 +102,15 @@ impl Drop for Intake {
 impl Shared {
     /// Brings events; answers when they are on disk.
     pub async fn bring(&self, events: Vec<Event>) -> Result<Stored, Refused> {
+        self.hand_in(events)?.await.unwrap_or(Err(Refused::Ended))
+    }
+
+    fn hand_in(&self, events: Vec<Event>) -> Result<oneshot::Receiver<Result<Stored, Refused>>, Refused> {
         let (answer, answered) = oneshot::channel();
-        match self.jobs.try_send(Job { events, answer }) {
-            Ok(()) => answered.await.unwrap_or(Err(Refused::Ended)),
-            Err(TrySendError::Full(_)) => Err(Refused::Busy),
-            Err(TrySendError::Disconnected(_)) => Err(Refused::Ended),
-        }
+        self.jobs.try_send(Job { events, answer }).map_err(|error| match error {
+            TrySendError::Full(_) => Refused::Busy,
+            TrySendError::Disconnected(_) => Refused::Ended,
+        })?;
+        Ok(answered)
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use arbiter_contracts::{Attributes, Envelope, Event, batch, v1};
+use arbiter_contracts::event_id::log_id;
+use arbiter_contracts::{Attributes, Envelope, batch, v1};
 use arbiter_eventlog::simulated::{Faults, SimulatedDisk};
 use arbiter_eventlog::{Folder, Log, Options, Reader};
-use arbiter_intake::Intake;
+use arbiter_intake::{Event, Intake, Refused, Stored};
 use arbiter_web::{Access, AccessDenied, Limits, Running, ServiceKey, serve};
 
 struct Nobody;
@@ -29,7 +30,7 @@ fn event(number: u64, winner: u32) -> Vec<u8> {
         sequence: number,
         ..Attributes::default()
     };
-    Envelope { attributes, event: Event::from(ended) }.encode().expect("an event")
+    Envelope { attributes, event: ended.into() }.encode().expect("an event")
 }
 
 fn body(events: &[Vec<u8>]) -> Vec<u8> {
@@ -62,6 +63,20 @@ fn what_is_brought_twice_is_there_once() {
     log.read(0, 1 << 20, &mut records).expect("read");
     let found: Vec<_> = records.into_iter().map(|record| record.data).collect();
     assert_eq!(found, events);
+}
+
+#[test]
+fn what_a_service_of_the_same_process_brings_is_known_to_everybody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = Intake::start(folder.path(), Options::default()).expect("started");
+    let (server, bringer) = (served(&intake), intake.bringer());
+    let named = |number: u64| Event { id: log_id("/matches/1", &number.to_string()), bytes: event(number, 0) };
+    let stored = bringer.bring((0..5).map(named).collect()).expect("stored");
+    assert_eq!(stored, Stored { behind: 5, new: 5 });
+    assert_eq!(bring(&server, &[event(4, 0), event(5, 0)]), (200, r#"{"position":6,"new":1}"#.to_owned()));
+    assert_eq!(bringer.bring(vec![named(5)]), Ok(Stored { behind: 6, new: 0 }));
+    drop((server, intake));
+    assert_eq!(bringer.bring(vec![named(6)]), Err(Refused::Ended));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! In this order: was it here before; is it of a size that can be taken; which holds are over; what becomes of each order.
 //! Refused orders are part of the entry, since a refusal is an answer too and a consumed position stays consumed.
 
-use crate::command::{Command, STEPS_MAX};
+use crate::command::{Command, POSTINGS_MAX, STEPS_MAX};
 use crate::entry::{Answer, Cause, ENTRY_BYTES_MAX, Entry, Outcome};
 use crate::key::{AHEAD_MS_MAX, Key};
 use crate::name::fixed;
@@ -14,6 +14,9 @@ use crate::{Order, Time, wire};
 
 /// Holds that come back with one entry at most, so that it fits a record; the others come with the next.
 pub const RELEASED_MAX: usize = 512;
+
+// What comes back moves twice, and may pay what is owed, which are two movements more.
+const _: () = assert!(RELEASED_MAX * 4 <= POSTINGS_MAX);
 
 /// What became of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,10 @@ use crate::{Account, Name, Time};
 /// than one record of a log.
 pub const STEPS_MAX: usize = 8_192;
 
+/// Postings of one order at most, those that pay what is owed included: a booking is told to the world in one event, and so many
+/// with names of full length fit the largest that there is.
+pub const POSTINGS_MAX: usize = 2_048;
+
 /// How long a hold may be open at most: 30 days, the longest that payments are kept waiting.
 pub const HOLD_MS_MAX: u64 = 30 * 24 * 3600 * 1000;
 

@@ -79,6 +79,9 @@ pub enum Why {
     /// A note of nothing, or too long.
     #[error("a note has from 1 to {max} bytes", max = crate::command::NOTE_BYTES_MAX)]
     NoteSize,
+    /// More movements than one booking may have.
+    #[error("the order would move something {max} times and more: split it", max = crate::command::POSTINGS_MAX + 1)]
+    TooManyPostings,
 }
 
 /// Why a command got no answer. Nothing happened.

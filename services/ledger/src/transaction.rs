@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::account::HOUSE;
-use crate::command::{Claim, HOLD_MS_MAX, HOLDS_MAX, NOTE_BYTES_MAX, Order, Step};
+use crate::command::{Claim, HOLD_MS_MAX, HOLDS_MAX, NOTE_BYTES_MAX, Order, POSTINGS_MAX, Step};
 use crate::entry::{Booking, Effect};
 use crate::name::Name;
 use crate::refusal::{Refusal, Why};
@@ -35,7 +35,7 @@ impl<'a> Transaction<'a> {
     /// All of an order, or nothing.
     pub fn order(&mut self, order: &Order) -> Result<Booking, Refusal> {
         let before = self.undo.len();
-        match self.steps(order) {
+        match self.steps(order).and_then(|()| self.settle_order(order)) {
             Ok(()) => Ok(self.book(order.reason.clone())),
             Err(refusal) => {
                 self.state.take_back(&mut self.undo, before);
@@ -56,17 +56,25 @@ impl<'a> Transaction<'a> {
             let hold = self.state.holds[&number].clone();
             self.close(number, &hold, 0);
         }
+        self.settle();
         Some(self.book(reason))
     }
 
     fn book(&mut self, reason: Name) -> Booking {
-        self.settle();
         let transfer = self.state.transfers + self.bookings;
         self.bookings += 1;
         let booking = Booking { transfer, reason, effects: std::mem::take(&mut self.effects) };
         // A ledger that is wrong must stop, not go on.
         assert!(booking.is_balanced(), "a booking does not sum to zero: {booking:?}");
         booking
+    }
+
+    /// Pays what is owed, and refuses an order that moves more than one booking may.
+    fn settle_order(&mut self, order: &Order) -> Result<(), Refusal> {
+        self.settle();
+        let postings = self.effects.iter().filter(|effect| matches!(effect, Effect::Moved { .. })).count();
+        let last = order.steps.len().saturating_sub(1) as u32;
+        if postings > POSTINGS_MAX { Err(Refusal { step: last, why: Why::TooManyPostings }) } else { Ok(()) }
     }
 
     /// Pays what is owed out of what came in: whatever an owner got to spend goes to their debt in that asset first, be the account

@@ -307,5 +307,6 @@ enums! {
         16 HoldTime {}
         17 TooManyHolds {}
         18 NoteSize {}
+        19 TooManyPostings {}
     }
 }

@@ -448,19 +448,28 @@ fn time_never_goes_back() {
 fn too_much_at_once_is_refused_and_changes_nothing() {
     let mut bench = Bench::rich();
     let pay = transfer(main_of(1, "gold"), main_of(2, "gold"), 1);
-    let long = |text: &str| name(&text.repeat(40));
-    let (a, b) =
-        (Account { bucket: long("a"), ..main_of(1, "gold") }, Account { bucket: long("b"), ..main_of(1, "gold") });
-    bench.done(vec![transfer(main_of(1, "gold"), a.clone(), 1)]);
     let before = bench.state.clone();
     let mut ask = |steps| {
         let command = Command::Request { key: Key::of(1, NOW, 1 << 80), request: 0, order: order(steps) };
         apply(&mut bench.state, &command, NOW)
     };
     assert_eq!(ask(vec![pay; 8_193]), Err(Unanswered::TooManySteps(8_193)));
-    let there_and_back = [transfer(a.clone(), b.clone(), 1), transfer(b, a, 1)];
-    assert!(matches!(ask(there_and_back.into_iter().cycle().take(8_192).collect()), Err(Unanswered::TooLarge(_))));
+    let note = Step::Note { bytes: vec![1; 8_192] };
+    assert!(matches!(ask(vec![note; 128]), Err(Unanswered::TooLarge(_))));
     assert_eq!(bench.state, before);
+}
+
+#[test]
+fn an_order_moves_no_more_than_one_event_can_tell() {
+    let mut bench = Bench::rich();
+    let debt = Account::debt(2, name("gold"));
+    bench.done(vec![transfer(debt.clone(), issuer("gold"), 50)]);
+    // Two postings each, and two that pay what is owed.
+    let give = |times| vec![transfer(issuer("gold"), main_of(2, "gold"), 1); times];
+    assert_eq!(bench.refused(give(1_024)), Why::TooManyPostings);
+    assert_eq!((bench.amount(&main_of(2, "gold")), bench.amount(&debt)), (0, -50), "nothing was done");
+    bench.done(give(1_023));
+    assert_eq!((bench.amount(&main_of(2, "gold")), bench.amount(&debt)), (973, 0));
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Events as JSON, for the history. The names are those of `docs/events.md`; players are texts, since their numbers may
-//! be larger than what a JavaScript number holds, and so are the numbers of purchases and matches, in hexadecimal
-//! digits.
+//! Events as JSON, for the history. The names are those of `docs/events.md`; players and amounts are texts, since their
+//! numbers may be larger than what a JavaScript number holds, and so are the numbers of purchases and matches, in
+//! hexadecimal digits.
 
-use arbiter_contracts::v1::{Account, CauseKind, LeaveReason, Outcome, Posting};
+use arbiter_contracts::v1::{Account, Amount, CauseKind, LeaveReason, Outcome, Posting};
 use arbiter_contracts::{Event, v1};
 use serde_json::{Value, json};
 
@@ -40,14 +40,14 @@ pub fn told(event: &Event) -> Value {
         Event::AccountFrozen(e) => json!({ "account": account(&e.account), "frozen": e.frozen, "reason": e.reason }),
         Event::WalletChanged(e) => json!({ "transfer": number(e.transfer),
             "postings": e.postings.iter().map(posting).collect::<Vec<_>>(), "reason": e.reason }),
-        Event::InventoryChanged(e) => json!({ "player": number(e.player), "item": e.item, "amount": e.amount,
-            "quantity": e.quantity, "equipped": e.equipped }),
+        Event::InventoryChanged(e) => json!({ "player": number(e.player), "item": e.item,
+            "amount": e.amount.to_string(), "quantity": number(e.quantity), "equipped": e.equipped }),
         Event::PurchaseCompleted(e) => json!({ "purchase": hex(&e.purchase), "player": number(e.player),
-            "offer": e.offer, "asset": e.asset, "price": e.price }),
+            "offer": e.offer, "asset": e.asset, "price": number(e.price) }),
         Event::PurchaseReversed(e) => json!({ "purchase": hex(&e.purchase), "player": number(e.player),
-            "chargeback": e.chargeback, "owed": e.owed }),
+            "chargeback": e.chargeback, "owed": e.owed.iter().map(amount).collect::<Vec<_>>() }),
         Event::GrantIssued(e) => json!({ "player": number(e.player), "reward": e.reward, "cause": e.cause,
-            "window": e.window, "amount": e.amount, "asset": e.asset }),
+            "window": e.window, "amount": number(e.amount), "asset": e.asset }),
     }
 }
 
@@ -111,5 +111,10 @@ fn account(account: &Option<Account>) -> Value {
 }
 
 fn posting(posting: &Posting) -> Value {
-    json!({ "account": account(&posting.account), "amount": posting.amount, "balance": posting.balance })
+    let Posting { account: of, amount, balance } = posting;
+    json!({ "account": account(of), "amount": amount.to_string(), "balance": balance.to_string() })
+}
+
+fn amount(amount: &Amount) -> Value {
+    json!({ "asset": amount.asset, "amount": number(amount.amount) })
 }

@@ -83,6 +83,17 @@ pub enum FollowError {
     Apply(#[from] ApplyError),
 }
 
+/// Why what follows was not said, or not kept when it was.
+#[derive(Debug, Error)]
+pub enum SayError<E> {
+    /// The log or the view.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+    /// Whoever was to hear it. Nothing of it was kept, and it will be said again.
+    #[error("{0}")]
+    NotHeard(E),
+}
+
 /// Why a view could not be read.
 #[derive(Debug, Error)]
 pub enum ReadError {

@@ -40,6 +40,22 @@ pub trait Fold: Send + 'static {
     }
 }
 
+/// A fold that also says something of each record: what the world is to be told of it. What it says follows from the records
+/// up to that one and from nothing else, as the tables do, and [`Fold::apply`] does the same and says nothing.
+///
+/// What is said is heard before the tables that it led to are kept ([`crate::View::follow_and_say`]), so that nothing is left
+/// unsaid, whatever fails when. It may be said again, word for word: whoever hears it must know it by its name.
+pub trait Saying: Fold {
+    /// What is said of one record.
+    type Said;
+
+    /// Applies the record that follows all that were applied, as [`Fold::apply`] does, and says something of it.
+    ///
+    /// # Errors
+    /// As [`Fold::apply`].
+    fn say(&self, transaction: &Transaction<'_>, record: &Record) -> Result<Self::Said, FoldError>;
+}
+
 /// Why a record was not applied.
 #[derive(Debug, Error)]
 pub enum FoldError {

@@ -18,8 +18,8 @@ pub mod source;
 pub mod view;
 
 pub use check::{CheckError, RebuildCheck, rebuild_check};
-pub use error::{ApplyError, FollowError, NotYet, OpenError, QueryError, ReadError};
-pub use fold::{Fold, FoldError};
+pub use error::{ApplyError, FollowError, NotYet, OpenError, QueryError, ReadError, SayError};
+pub use fold::{Fold, FoldError, Saying};
 pub use hash::content_hash;
 pub use queries::{Moment, Queries};
 pub use rusqlite;

@@ -1,6 +1,7 @@
 //! The one writer of a view: it applies records in the order of the log, and writes tables and position in one
 //! transaction.
 
+use std::convert::Infallible;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,9 +11,9 @@ use arbiter_eventlog::Record;
 use rusqlite::{Connection, Transaction};
 use thiserror::Error;
 
-use crate::error::{ApplyError, FollowError, OpenError, is_damage};
+use crate::error::{ApplyError, FollowError, OpenError, SayError, is_damage};
 use crate::file::{self, State};
-use crate::fold::{Fold, FoldError, NAME_BYTES_MAX};
+use crate::fold::{Fold, FoldError, NAME_BYTES_MAX, Saying};
 use crate::queries::{Queries, Shared};
 use crate::source::Source;
 
@@ -115,21 +116,11 @@ impl<F: Fold> View<F> {
     /// # Errors
     /// After [`ApplyError::Stopped`] all before the named position is applied, else nothing of the batch is.
     pub fn apply(&mut self, records: &[Record]) -> Result<u64, ApplyError> {
-        let expected = (self.state.position..).take(records.len());
-        if let Some((record, expected)) = records.iter().zip(expected).find(|(record, at)| record.position != *at) {
-            return Err(ApplyError::OutOfOrder { expected, found: record.position });
-        }
-        match self.transact(records, true) {
-            Err(Failed::At(position, reason)) => {
-                let before = position.saturating_sub(self.state.position) as usize;
-                // Once more without what cannot be applied: cheaper than a way back behind every record.
-                if before > 0 {
-                    self.transact(&records[..before.min(records.len())], false).map_err(ApplyError::from)?;
-                }
-                Err(ApplyError::Stopped { position, reason })
-            }
-            done => done.map_err(ApplyError::from),
-        }
+        let silent = |_| Ok::<(), Infallible>(());
+        self.apply_with(records, F::apply, silent).map_err(|failed| match failed {
+            Unapplied::Apply(error) => error,
+            Unapplied::NotHeard(never) => match never {},
+        })
     }
 
     /// Reads what follows from the log and applies it, one batch at most. Returns how many records there were; 0 if the
@@ -138,17 +129,22 @@ impl<F: Fold> View<F> {
     /// # Errors
     /// Those of the log and of [`Self::apply`].
     pub fn follow(&mut self, source: &impl Source) -> Result<usize, FollowError> {
-        let position = self.state.position;
+        let records = self.read_next(source, BATCH_BYTES)?;
+        if !records.is_empty() {
+            self.apply(&records)?;
+        }
+        Ok(records.len())
+    }
+
+    fn read_next(&self, source: &impl Source, bytes: usize) -> Result<Vec<Record>, FollowError> {
+        let (position, mut records) = (self.state.position, Vec::new());
         if position < source.start() {
             return Err(FollowError::Gap { position, start: source.start() });
         }
-        if position >= source.end() {
-            return Ok(0);
+        if position < source.end() {
+            source.read(position, bytes, &mut records)?;
         }
-        let mut records = Vec::new();
-        source.read(position, BATCH_BYTES, &mut records)?;
-        self.apply(&records)?;
-        Ok(records.len())
+        Ok(records)
     }
 
     /// Throws the file away and begins anew at 0.
@@ -171,12 +167,43 @@ impl<F: Fold> View<F> {
         Ok(())
     }
 
-    fn transact(&mut self, records: &[Record], settled: bool) -> Result<u64, Failed> {
+    /// Applies records with `apply`, has all that it gave heard, and only then keeps it.
+    fn apply_with<S, E>(
+        &mut self,
+        records: &[Record],
+        apply: impl Fn(&F, &Transaction<'_>, &Record) -> Result<S, FoldError>,
+        mut hear: impl FnMut(Vec<S>) -> Result<(), E>,
+    ) -> Result<u64, Unapplied<E>> {
+        let expected = (self.state.position..).take(records.len());
+        if let Some((record, expected)) = records.iter().zip(expected).find(|(record, at)| record.position != *at) {
+            return Err(ApplyError::OutOfOrder { expected, found: record.position }.into());
+        }
+        match self.transact(records, true, &apply, &mut hear) {
+            Err(Failed::At(position, reason)) => {
+                let before = position.saturating_sub(self.state.position) as usize;
+                // Once more without what cannot be applied: cheaper than a way back behind every record.
+                if before > 0 {
+                    self.transact(&records[..before.min(records.len())], false, &apply, &mut hear)?;
+                }
+                Err(ApplyError::Stopped { position, reason }.into())
+            }
+            done => Ok(done?),
+        }
+    }
+
+    fn transact<S, E>(
+        &mut self,
+        records: &[Record],
+        settled: bool,
+        apply: &impl Fn(&F, &Transaction<'_>, &Record) -> Result<S, FoldError>,
+        hear: &mut impl FnMut(Vec<S>) -> Result<(), E>,
+    ) -> Result<u64, Failed<E>> {
         let mut state = self.state.clone();
         let transaction = self.connection.transaction()?;
+        let mut said = Vec::with_capacity(records.len());
         for record in records {
             at(record.position, self.fold.between(&transaction, record.position))?;
-            at(record.position, self.fold.apply(&transaction, record))?;
+            said.push(at(record.position, apply(&self.fold, &transaction, record))?);
             state.position = record.position + 1;
         }
         if settled {
@@ -185,6 +212,7 @@ impl<F: Fold> View<F> {
         if let Some(last) = records.last() {
             state.last = digest(last);
         }
+        hear(said).map_err(Failed::NotHeard)?;
         commit(transaction, &state)?;
         self.state = state;
         self.shared.applied.send_if_modified(|applied| {
@@ -196,27 +224,64 @@ impl<F: Fold> View<F> {
     }
 }
 
-enum Failed {
-    At(u64, String),
-    Sqlite(rusqlite::Error),
+impl<F: Saying> View<F> {
+    /// Reads what follows from the log, applies it and has `hear` hear what the fold says of it, record by record, before
+    /// anything of it is kept. About `bytes` of records at once, a block of the log at least. Returns how many records there were;
+    /// 0 if all was said.
+    ///
+    /// # Errors
+    /// Those of [`Self::follow`]; and what `hear` says, after which the same is said again.
+    pub fn follow_and_say<E>(
+        &mut self,
+        source: &impl Source,
+        bytes: usize,
+        hear: impl FnMut(Vec<F::Said>) -> Result<(), E>,
+    ) -> Result<usize, SayError<E>> {
+        let records = self.read_next(source, bytes)?;
+        if !records.is_empty() {
+            self.apply_with(&records, F::say, hear).map_err(|failed| match failed {
+                Unapplied::Apply(error) => SayError::Follow(error.into()),
+                Unapplied::NotHeard(error) => SayError::NotHeard(error),
+            })?;
+        }
+        Ok(records.len())
+    }
 }
 
-impl From<rusqlite::Error> for Failed {
+enum Failed<E> {
+    At(u64, String),
+    Sqlite(rusqlite::Error),
+    NotHeard(E),
+}
+
+impl<E> From<rusqlite::Error> for Failed<E> {
     fn from(error: rusqlite::Error) -> Self {
         Failed::Sqlite(error)
     }
 }
 
-impl From<Failed> for ApplyError {
-    fn from(failed: Failed) -> Self {
+enum Unapplied<E> {
+    Apply(ApplyError),
+    NotHeard(E),
+}
+
+impl<E> From<ApplyError> for Unapplied<E> {
+    fn from(error: ApplyError) -> Self {
+        Unapplied::Apply(error)
+    }
+}
+
+impl<E> From<Failed<E>> for Unapplied<E> {
+    fn from(failed: Failed<E>) -> Self {
         match failed {
-            Failed::At(position, reason) => ApplyError::Stopped { position, reason },
-            Failed::Sqlite(error) => error.into(),
+            Failed::At(position, reason) => Unapplied::Apply(ApplyError::Stopped { position, reason }),
+            Failed::Sqlite(error) => Unapplied::Apply(error.into()),
+            Failed::NotHeard(error) => Unapplied::NotHeard(error),
         }
     }
 }
 
-fn at(position: u64, done: Result<(), FoldError>) -> Result<(), Failed> {
+fn at<S, E>(position: u64, done: Result<S, FoldError>) -> Result<S, Failed<E>> {
     done.map_err(|error| match error {
         FoldError::Stopped(reason) => Failed::At(position, reason),
         FoldError::Sqlite(error) => Failed::Sqlite(error),

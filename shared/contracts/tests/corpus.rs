@@ -86,7 +86,13 @@ fn examples() -> Vec<Event> {
         InventoryChanged { player: 77, item: "crown".into(), amount: -1, quantity: 2, equipped: "head".into() }.into(),
         PurchaseCompleted { purchase: id(), player: 77, offer: "starter".into(), asset: "EUR".into(), price: 499 }
             .into(),
-        PurchaseReversed { purchase: id(), player: 77, chargeback: true, owed: 20 }.into(),
+        PurchaseReversed {
+            purchase: id(),
+            player: 77,
+            chargeback: true,
+            owed: vec![Amount { asset: "gem".into(), amount: 20 }],
+        }
+        .into(),
         GrantIssued {
             player: 77,
             reward: "win".into(),

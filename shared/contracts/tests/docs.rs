@@ -89,10 +89,11 @@ What the server and the services tell the world. Each event is a CloudEvent 1.0 
 
 | attribute | meaning |
 | --- | --- |
-| `id` | unique together with `source`, and the same whenever the fact is told again; of a room: match, tick and number in the tick |
+| `id` | unique together with `source`, and the same whenever the fact is told again; of a room: match, tick and number in the tick; \
+  of the economy: entry of its log and number in the entry |
 | `source` | who emitted it |
 | `type` | one of those below |
-| `subject` | whom it is about |
+| `subject` | whom it is about: `matches/ID`, `players/N` or `accounts/N`, by the owner |
 | `time` | when it happened |
 | `sequence` | 20 digits; grows by one from event to event of a source |
 | `traceparent` | W3C trace context, if something outside led to it |

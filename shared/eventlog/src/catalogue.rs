@@ -6,6 +6,7 @@
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Damage, Fault, OpenError};
 use crate::frame::{self, Chain, FORMAT_VERSION, FRAME_BYTES, Frame, HEADER_BYTES, SECTOR_BYTES, SegmentHeader};
+use crate::mark::Mark;
 
 /// Bytes of a segment at most: a walk holds one in memory.
 pub const SEGMENT_BYTES_MAX: u64 = 256 << 20;
@@ -68,17 +69,31 @@ pub(crate) fn segment_name(first_block: u64) -> String {
     format!("{PREFIX}{first_block:016x}")
 }
 
+/// Number of the first block of the segment of this name; `None` if it is none's.
+fn first_block_of(name: &str) -> Option<u64> {
+    let number = name.strip_prefix(PREFIX).filter(|rest| rest.len() == 16)?;
+    u64::from_str_radix(number, 16).ok()
+}
+
 /// All segments in order, with their headers.
 pub(crate) fn segments<D: Disk>(disk: &D) -> Result<Vec<Segment>, OpenError> {
+    segments_among(disk, &disk.names()?, |_| true)
+}
+
+/// The segments among some names whose first block is wanted, in order, with their headers.
+pub(crate) fn segments_among<D: Disk>(
+    disk: &D,
+    names: &[String],
+    wanted: impl Fn(u64) -> bool,
+) -> Result<Vec<Segment>, OpenError> {
     let mut found = Vec::new();
-    for name in disk.names()? {
-        let Some(number) = name.strip_prefix(PREFIX).filter(|rest| rest.len() == 16) else { continue };
-        let Ok(number) = u64::from_str_radix(number, 16) else { continue };
-        let header = read_header(disk, &name)?;
+    for name in names {
+        let Some(number) = first_block_of(name).filter(|number| wanted(*number)) else { continue };
+        let header = read_header(disk, name)?;
         if header.first_block != number {
-            return Err(damaged(&name, 0, None, header.first, Fault::Header));
+            return Err(damaged(name, 0, None, header.first, Fault::Header));
         }
-        found.push(Segment { name, header });
+        found.push(Segment { name: name.clone(), header });
     }
     if found.len() > SEGMENTS_MAX {
         let (found, limit) = (found.len() as u64, SEGMENTS_MAX as u64);
@@ -212,6 +227,45 @@ impl Catalogue {
         self.segments.first().map_or(0, |segment| segment.header.first)
     }
 
+    /// Forgets the first segments, which were dropped.
+    pub fn forget_first(&mut self, dropped: usize) {
+        self.segments.drain(..dropped);
+        self.places.retain(|place| place.segment >= dropped);
+        self.places.iter_mut().for_each(|place| place.segment -= dropped);
+    }
+
+    /// Begins the segment that follows what is proved.
+    pub fn begin_next(&mut self, next: Segment) -> Result<(), OpenError> {
+        let End { position, block, .. } = self.end;
+        if next.header.log_id != self.id() || !next.follows(&self.end) {
+            let fault = if next.header.first_block == block { Fault::Chain } else { Fault::Missing };
+            return Err(damaged(&next.name, 0, Some(block), position, fault));
+        }
+        self.end = next.start();
+        self.segments.push(next);
+        Ok(())
+    }
+
+    /// Proves what follows in the last segment, up to the block `limit`: all of it was acknowledged. Nothing behind it is read.
+    pub fn extend<D: Disk>(&mut self, disk: &D, limit: u64, mark: &Mark) -> Result<(), OpenError> {
+        let Some(segment) = self.segments.last().cloned() else { return Ok(()) };
+        let (file, index) = (disk.open(&segment.name)?, self.segments.len() - 1);
+        let mut bytes = Vec::new();
+        while self.end.block < limit {
+            let End { position, block, offset, .. } = self.end;
+            let bad = |fault| damaged(&segment.name, offset, Some(block), position, fault);
+            read_stored(&file, &segment, offset, &mut bytes)?;
+            let frame = segment.prove(&bytes, &self.end).map_err(bad)?;
+            if block + 1 == mark.block && frame.chain != mark.chain {
+                return Err(bad(Fault::Chain));
+            }
+            self.note(&frame, index, offset);
+            let offset = offset + frame.stored_bytes() as u64;
+            self.end = End { position: frame.end(), block: block + 1, chain: frame.chain, offset };
+        }
+        Ok(())
+    }
+
     /// Notes where a block is.
     pub fn note(&mut self, frame: &Frame, segment: usize, offset: u64) {
         if frame.number.is_multiple_of(PLACE_EVERY) || offset == HEADER_BYTES as u64 {
@@ -270,6 +324,23 @@ fn read_block<F: DiskFile>(
         return Err(bad(Some(frame.number), Fault::Payload));
     }
     Ok(frame)
+}
+
+/// Reads a block as it is stored; fewer bytes where the file ends, or where no block begins.
+fn read_stored<F: DiskFile>(file: &F, segment: &Segment, offset: u64, into: &mut Vec<u8>) -> Result<(), OpenError> {
+    let left = file.length()?.saturating_sub(offset);
+    let read_to = |bytes: usize, into: &mut Vec<u8>| {
+        let from = into.len();
+        into.resize(left.min(bytes as u64) as usize, 0);
+        file.read_at(&mut into[from..], offset + from as u64)
+    };
+    into.clear();
+    // Small commits fit the first sector.
+    read_to(SECTOR_BYTES, into)?;
+    if let Some(frame) = Frame::from_bytes(into, &segment.header.salt()) {
+        read_to(frame.stored_bytes(), into)?;
+    }
+    Ok(())
 }
 
 /// Whether a name is a log's own file that may be left over from a crash.

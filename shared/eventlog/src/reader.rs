@@ -1,6 +1,6 @@
 //! Reading a log that somebody else may be writing: only what is acknowledged, nothing is changed, no lock is taken.
 
-use crate::catalogue::{self, Catalogue};
+use crate::catalogue::{self, Catalogue, Segment};
 use crate::disk::Disk;
 use crate::error::OpenError;
 use crate::keys::{Keys, Masters};
@@ -45,28 +45,54 @@ impl<D: Disk> Reader<D> {
         self.catalogue.end.position
     }
 
-    /// Looks for what was acknowledged since; returns the new end.
+    /// Looks for what was acknowledged since, and for what was dropped; returns the new end. Only what is new is read and
+    /// proved: what was proved before is proved again where it is read.
+    ///
+    /// # Errors
+    /// What is new is damaged, or cannot be read. What was proved so far can still be read.
     pub fn refresh(&mut self) -> Result<u64, OpenError> {
         let mark = Mark::from_bytes(&self.marks.reread(mark::FILE)?);
-        if mark.block <= self.catalogue.end.block {
+        let grew = mark.block > self.catalogue.end.block;
+        if !grew && self.has_its_first_segment()? {
             return Ok(self.end());
         }
-        let mut segments = catalogue::segments(&self.disk)?;
-        segments.retain(|segment| segment.header.first_block < mark.block.max(1));
-        let last = self.catalogue.segments.len() - 1;
-        if segments.last() != self.catalogue.segments.last() {
-            // A segment was begun or dropped: its key is new, and so is where everything stands.
+        let names = self.disk.names()?;
+        let is_there = |segment: &Segment| names.binary_search(&segment.name).is_ok();
+        let Some(dropped) = self.catalogue.segments.iter().position(is_there) else {
+            // Nothing is left of what was proved, so that there is nothing that could be gone on from.
             *self = Self::open(self.disk.clone(), self.masters.clone())?;
             return Ok(self.end());
+        };
+        self.catalogue.forget_first(dropped);
+        if grew {
+            self.prove(&names, &mark)?;
         }
-        let (segment, mut end) = (self.catalogue.segments[last].clone(), self.catalogue.end);
-        let catalogue = &mut self.catalogue;
-        segment.walk(&self.disk, &mut end, Some(mark.block), |frame, _, offset| {
-            catalogue.note(frame, last, offset);
-            Ok(())
-        })?;
-        catalogue.end = end;
-        Ok(end.position)
+        Ok(self.end())
+    }
+
+    /// Whether nothing was dropped.
+    fn has_its_first_segment(&self) -> Result<bool, OpenError> {
+        let Some(first) = self.catalogue.segments.first() else { return Ok(true) };
+        match self.disk.open(&first.name) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Proves what lies between the end and the mark.
+    fn prove(&mut self, names: &[String], mark: &Mark) -> Result<(), OpenError> {
+        let last = self.catalogue.segments.last().map_or(0, |segment| segment.header.first_block);
+        let new = catalogue::segments_among(&self.disk, names, |first| first > last && first < mark.block)?;
+        if !new.is_empty() {
+            // Each segment has a key of its own.
+            self.keys = Keys::open(&self.disk, self.masters.clone())?;
+        }
+        for next in new {
+            self.catalogue.extend(&self.disk, next.header.first_block, mark)?;
+            self.catalogue.begin_next(next)?;
+        }
+        self.catalogue.extend(&self.disk, mark.block, mark)
     }
 
     /// Reads records from a position on: see [`crate::Log::read`].

@@ -193,9 +193,7 @@ impl<D: Disk> Log<D> {
             self.disk.remove(&segment.name)?;
             self.disk.sync_folder()?;
         }
-        self.catalogue.segments.drain(..dropped);
-        self.catalogue.places.retain(|place| place.segment >= dropped);
-        self.catalogue.places.iter_mut().for_each(|place| place.segment -= dropped);
+        self.catalogue.forget_first(dropped);
         let first = self.catalogue.segments[0].header;
         self.ids.retain(|_, (position, _)| *position >= first.first);
         self.keys.forget_before(first.key_epoch);

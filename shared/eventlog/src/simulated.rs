@@ -48,6 +48,7 @@ struct State {
     operations: u64,
     syncs: u64,
     elapsed_us: u64,
+    bytes_read: u64,
 }
 
 #[derive(Debug, Default)]
@@ -119,6 +120,11 @@ impl SimulatedDisk {
     /// Simulated time that syncs took, in microseconds.
     pub fn elapsed_us(&self) -> u64 {
         self.state().elapsed_us
+    }
+
+    /// Bytes that were read since the disk was made.
+    pub fn bytes_read(&self) -> u64 {
+        self.state().bytes_read
     }
 
     /// Whether power failed and [`Self::restart`] was not called yet.
@@ -348,6 +354,7 @@ impl DiskFile for SimulatedFile {
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
         let bytes = from.checked_add(into.len()).and_then(|to| file.seen.get(from..to));
         into.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        state.bytes_read += into.len() as u64;
         Ok(())
     }
 

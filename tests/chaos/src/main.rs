@@ -1,5 +1,6 @@
 //! `chaos`: real processes under load, killed without a word at random moments, round after round; then every result that was
-//! told and every purchase that was answered must be in the wallets, once. For `cargo xtask chaos`.
+//! told and every purchase that was answered must be in the wallets, once, and the world must have been told of every booking, once.
+//! For `cargo xtask chaos`.
 //!
 //! What is played: `arbiter services`, an `arbiter server` with two rooms of very short matches, bots that log in and join as players
 //! do, and a customer who buys with their money all the time. What is expected of a wallet is counted here from the outbox and

@@ -2,14 +2,18 @@
 
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use arbiter_cli::keys::read_key;
 use arbiter_cli::lobby::Lobby;
-use arbiter_tests::{Running, argument, printed, recordings, run};
+use arbiter_tests::{PATIENCE, Running, argument, printed, recordings, run};
 
 /// Bots that play; each is a player with a wallet.
 pub const BOTS: u16 = 8;
+
+/// Between two looks whether the services rest: they let one address ask 200 times a second.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What matches are worth, and the one thing that is sold.
 const CATALOGUE: &str = r#"(
@@ -64,14 +68,8 @@ impl Town {
 
     /// Starts whatever does not run.
     pub fn wake(&mut self) -> Result<()> {
-        let key = self.path("arbiter.key");
         if self.services.is_none() {
-            let (bind, folder, assets) =
-                (format!("127.0.0.1:{}", self.http), self.path("services"), self.path("assets"));
-            let services = ["services", "--bind", &bind, "--folder", &folder, "--assets", &assets, "--key-file", &key];
-            let services = Running::start(&[&services[..], &["--development-login"]].concat());
-            services.wait_for_line("serving on ");
-            self.services = Some(services);
+            self.start_services();
         }
         if self.server.is_none() {
             self.start_server();
@@ -84,6 +82,15 @@ impl Town {
             self.bots = Some(Running::start(&bots));
         }
         Ok(())
+    }
+
+    fn start_services(&mut self) {
+        let (bind, folder, assets) = (format!("127.0.0.1:{}", self.http), self.path("services"), self.path("assets"));
+        let key = self.path("arbiter.key");
+        let services = ["services", "--bind", &bind, "--folder", &folder, "--assets", &assets, "--key-file", &key];
+        let services = Running::start(&[&services[..], &["--development-login"]].concat());
+        services.wait_for_line("serving on ");
+        self.services = Some(services);
     }
 
     fn start_server(&mut self) {
@@ -142,7 +149,28 @@ impl Town {
             }
         }
         self.start_server();
-        self.end_server()
+        self.end_server()?;
+        // Once more, so that what the last kill kept from being told is told.
+        self.kill(Victim::Services);
+        self.start_services();
+        self.rest()
+    }
+
+    /// Waits until the services have nothing left to do: all events are consumed, and all that was booked is told.
+    fn rest(&self) -> Result<()> {
+        let (lobby, end) = (Lobby::new(&self.url()), Instant::now() + PATIENCE);
+        let bearer = arbiter_cli::services::bearer(&read_key(&self.folder.join("arbiter.key"))?);
+        loop {
+            let economy = lobby.get("/economy", &bearer)?;
+            let events = lobby.position(&bearer)?;
+            if economy["told"] == economy["entries"] && economy["position"] == events {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                bail!("the services do not come to rest: {economy}, {events} events");
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
     fn end_server(&mut self) -> Result<()> {
@@ -182,7 +210,8 @@ impl Town {
         let text = String::from_utf8_lossy(&out.stdout);
         let report: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         let on_their_way = report["outboxes"][0]["waiting"].as_u64() != Some(0);
-        if !out.status.success() || report["behind"] != 0 || report["waiting"] != 0 || on_their_way {
+        let unfinished = report["behind"] != 0 || report["waiting"] != 0 || report["untold"] != 0;
+        if !out.status.success() || unfinished || on_their_way {
             wrong.push(printed(&out));
         }
         println!("{text}");

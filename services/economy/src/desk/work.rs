@@ -13,6 +13,7 @@ use super::{Amended, DeskConfig, DeskError, House, Job, Look, StartError, Tell, 
 use crate::catalogue::Catalogue;
 use crate::economy::Economy;
 use crate::error::CommitFailed;
+use crate::tell;
 
 /// A commit that takes no longer is waited for by whoever asks.
 const QUICK: Duration = Duration::from_millis(1);
@@ -42,6 +43,8 @@ pub(super) struct Status {
     pub held_up: Mutex<Option<String>>,
     /// Whether the economy's own log takes nothing.
     pub stuck: AtomicBool,
+    /// How far the world is told, if it is told at all.
+    pub told: Mutex<Option<Arc<tell::Status>>>,
     /// Whether the last commit was quick.
     pub quick: AtomicBool,
     /// Whether the desk is to end.

@@ -19,6 +19,9 @@ pub(super) struct Books {
     hash: String,
     /// Position of the log of events before which everything was consumed.
     position: u64,
+    /// Entries of which the world was told: their events are in the log of events. Left out where nobody is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    told: Option<u64>,
     /// Players whose grants wait, at most 1,000 of them.
     waiting: Vec<Waiting>,
 }
@@ -41,12 +44,13 @@ const LISTED_MAX: usize = 1_000;
 #[utoipa::path(get, path = "/economy", tag = "economy",
     responses((status = 200, body = Books), (status = 401, body = Problem), (status = 403, body = Problem)))]
 pub(super) async fn look(_: ServiceOnly, State(counter): State<Counter>) -> Result<Json<Books>, Problem> {
-    let position = counter.consumed();
+    let (position, told) = (counter.consumed(), counter.told());
     let look = move |house: &House, ledger: &Ledger, _: &_| Books {
         entries: ledger.entries(),
         history: blake3::Hash::from_bytes(ledger.history()).to_hex().to_string(),
         hash: blake3::Hash::from_bytes(ledger.hash()).to_hex().to_string(),
         position,
+        told,
         waiting: waiting(house),
     };
     Ok(Json(counter.read(look).await?))

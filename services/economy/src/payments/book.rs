@@ -20,6 +20,7 @@ use crate::digest::Digest;
 use crate::economy::{Economy, Told};
 use crate::error::SubmitError;
 use crate::inventory::SLOT;
+use crate::notes::Note;
 
 /// Why a notification, or what an operator asked for, was not done. Nothing happened.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -319,7 +320,7 @@ impl<S: EventStore> Economy<S> {
         time: Time,
     ) -> Result<Result<Told, Refusal>, SubmitError> {
         let mut steps = self.thawed(steps);
-        steps.extend(notes.iter().map(|note| Step::Note { bytes: note.to_bytes() }));
+        steps.extend(notes.iter().map(|note| Step::Note { bytes: Note::Payment(note.clone()).to_bytes() }));
         let claim = Some(Claim { key: booking.claim, until: Time::NEVER });
         let order = Order { subject: booking.player, reason: booking.name(), claim, steps };
         let time = time.max(self.books.ledger.time());

@@ -10,6 +10,7 @@ use crate::digest::Digest;
 use crate::economy::{Economy, Told};
 use crate::error::SubmitError;
 use crate::inventory::Inventory;
+use crate::notes::Note;
 
 /// Why a payment was not begun. Nothing happened, and nothing is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -76,7 +77,8 @@ impl<S: EventStore> Economy<S> {
                 gives: found.gives.clone(),
                 each_max: found.each_max,
             };
-            order.steps.push(Step::Note { bytes: Noted::Begun { payment, player, terms }.to_bytes() });
+            let begun = Note::Payment(Noted::Begun { payment, player, terms });
+            order.steps.push(Step::Note { bytes: begun.to_bytes() });
         }
         Ok(self.submit(&Command::Request { key, request, order }, time)?)
     }

@@ -1,4 +1,5 @@
 //! What is written of payments into the ledger's entries, and the bytes of it: in the order of the fields, by the ledger's rules.
+//! Next: [`crate::notes`] for the envelope around it.
 
 use arbiter_ledger::wire::{Bytes, Wire};
 use arbiter_ledger::{Broken, Name};
@@ -6,9 +7,6 @@ use arbiter_ledger::{Broken, Name};
 use super::aside::DETAIL_BYTES_MAX;
 use super::{Aside, Happened, Payment, Payments, Reason, Reversal, Terms, adapter};
 use crate::catalogue::{Price, Sum};
-
-/// What stands before a note of payments, so that a studio's own notes are told apart: a word, and the version.
-const HEAD: &[u8] = b"payment\x01";
 
 /// One note.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,24 +18,6 @@ pub(crate) enum Noted {
     Failed { payment: u128 },
     Aside { number: u128, aside: Aside },
     Closed { number: u128 },
-}
-
-impl Noted {
-    /// Its bytes, for a step of an order.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = HEAD.to_vec();
-        self.put(&mut out);
-        out
-    }
-
-    /// Reads a note; `None` if it is not one of payments.
-    pub fn read(bytes: &[u8]) -> Result<Option<Self>, Broken> {
-        let Some(rest) = bytes.strip_prefix(HEAD) else { return Ok(None) };
-        let mut from = Bytes::new(rest);
-        let noted = Self::take(&mut from)?;
-        from.end()?;
-        Ok(Some(noted))
-    }
 }
 
 impl Wire for Noted {
@@ -247,32 +227,5 @@ impl Wire for Payments {
             all.insert(number, payment);
         }
         Ok(all)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn no_bytes_make_the_reader_trip(kind in 0_u8..8, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let all = [HEAD, &[kind], &bytes].concat();
-            if let Ok(Some(noted)) = Noted::read(&all) {
-                prop_assert_eq!(noted.to_bytes(), all);
-            }
-        }
-    }
-
-    #[test]
-    fn a_note_is_read_as_it_was_written_and_others_are_left_alone() {
-        let noted = Noted::Reversed { payment: 7, reversal: Reversal::ChargedBack, kept: Vec::new() };
-        assert_eq!(Noted::read(&noted.to_bytes()), Ok(Some(noted.clone())));
-        assert_eq!(Noted::read(b"a studio's own"), Ok(None));
-        let mut cut = noted.to_bytes();
-        cut.pop();
-        assert!(Noted::read(&cut).is_err());
     }
 }

@@ -10,6 +10,7 @@ mod reconcile;
 mod recovery;
 mod statement;
 mod store;
+mod told;
 mod writer;
 
 use std::time::Duration;

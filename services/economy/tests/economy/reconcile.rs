@@ -1,7 +1,8 @@
 //! Results and the ledger against each other: nothing to say when all is well, and each planted difference named.
 
-use arbiter_contracts::Envelope;
+use arbiter_contracts::{Envelope, Event};
 use arbiter_economy::reconcile::{Report, What, reconcile};
+use arbiter_economy::tell::Publisher;
 use arbiter_economy::{Economy, Rewards};
 use arbiter_eventlog::simulated::SimulatedDisk;
 use arbiter_eventlog::{Log, Record};
@@ -44,6 +45,22 @@ impl World {
         let command = Command::Consume { source: source(), position, orders };
         self.economy.submit(&command, NOW).expect("taken");
         self.economy.commit().expect("a disk that works");
+    }
+
+    /// Tells the world what the economy did; `change` sees each event before it is brought.
+    fn publish(&mut self, mut change: impl FnMut(&mut Vec<Envelope>)) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut publisher, _) = Publisher::open(&folder.path().join("told"), self.economy.store()).expect("a view");
+        let told = publisher.tell(self.economy.store(), |facts| {
+            let mut events = facts.iter().map(|fact| Envelope::decode(&fact.bytes).expect("an event")).collect();
+            change(&mut events);
+            for (number, event) in events.iter().enumerate() {
+                self.events.append(1_000 + number as u128, &event.encode().expect("an event")).expect("taken");
+            }
+            self.events.commit().expect("a disk that works");
+            Ok(events.len())
+        });
+        assert_ne!(told.expect("told").entries, 0);
     }
 
     fn report(self) -> Report {
@@ -162,4 +179,64 @@ fn a_reward_that_was_added_for_the_past_is_named() {
     );
     let report = world.report_with(&Rewards::new(list).expect("they make sense"));
     assert_eq!(only(&report), (Some(0), Some(1), What::NotGranted(name("grant:late"))));
+}
+
+/// A world in which some played, and what is wrong after it was told with a change.
+fn told_with(change: impl FnMut(&mut Vec<Envelope>)) -> Report {
+    let mut world = world();
+    for number in 0..3 {
+        world.play(number, &[1, 2]);
+    }
+    world.publish(change);
+    world.report()
+}
+
+fn whats(report: &Report) -> Vec<What> {
+    report.differences.iter().map(|difference| difference.what.clone()).collect()
+}
+
+/// Where the second booking stands among the events.
+fn second(events: &[Envelope]) -> usize {
+    let mut moved = events.iter().enumerate().filter(|(_, event)| matches!(event.event, Event::WalletChanged(_)));
+    moved.nth(1).expect("there are some").0
+}
+
+#[test]
+fn what_was_told_as_it_was_booked_has_no_difference() {
+    let report = told_with(|_| ());
+    // Two played, of whom one won, three times; and the first of the day.
+    assert_eq!((report.told, report.untold, report.count), (3 * 3 + 2, 0, 0), "{report:?}");
+}
+
+#[test]
+fn what_is_not_told_yet_is_counted_and_no_difference() {
+    let report = told_with(|events| events.truncate(second(events) + 1));
+    assert_eq!((report.told, report.untold, report.count), (2, 9, 0), "{report:?}");
+}
+
+#[test]
+fn what_was_told_otherwise_is_named() {
+    let report = told_with(|events| {
+        let at = second(events);
+        let Event::WalletChanged(changed) = &mut events[at].event else { unreachable!("the second booking") };
+        changed.postings[0].balance += 1;
+    });
+    assert_eq!((whats(&report), report.told), (vec![What::ToldOtherwise], 10));
+}
+
+#[test]
+fn what_was_left_out_is_named_with_the_gap() {
+    let report = told_with(|events| drop(events.remove(second(events))));
+    assert!(matches!(whats(&report)[..], [What::NotInSequence(_), What::NotTold]), "{report:?}");
+    assert_eq!(report.told, 10);
+}
+
+#[test]
+fn what_was_told_twice_is_named() {
+    let report = told_with(|events| {
+        let mut again = events[second(events)].clone();
+        again.attributes.sequence = events.len() as u64;
+        events.push(again);
+    });
+    assert_eq!((whats(&report), report.told), (vec![What::NotMoved], 11));
 }

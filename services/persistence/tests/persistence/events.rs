@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use arbiter_contracts::v1::{
-    AchievementProgressed, AnomalyDetected, CauseKind, LootTaken, MatchEnded, MatchStarted, Outcome, PlayerJoined,
-    PlayerKilled, PlayerResult,
+    Account, AccountFrozen, AccountOpened, AchievementProgressed, AnomalyDetected, CauseKind, GrantIssued,
+    InventoryChanged, LootTaken, MatchEnded, MatchStarted, Outcome, PlayerJoined, PlayerKilled, PlayerResult, Posting,
+    PurchaseCompleted, PurchaseReversed, WalletChanged,
 };
 use arbiter_contracts::{Attributes, Envelope, Event};
 
@@ -104,4 +105,22 @@ pub fn progressed(number: u8, player: u64, added: u32) -> Event {
 
 pub fn suspected(number: u8, player: u64) -> Event {
     AnomalyDetected { r#match: match_bytes(number), player, kind: "aim".to_owned(), amount: 12 }.into()
+}
+
+/// One of each event that the economy tells: of player 7, and of the house and player 8 in what moved.
+pub fn of_the_economy() -> Vec<Event> {
+    let account = |owner| Some(Account { owner, asset: "gold".to_owned(), bucket: "main".to_owned() });
+    let posting = |owner, amount| Posting { account: account(owner), amount, balance: amount };
+    let (purchase, name) = (vec![1; 16], || "gold".to_owned());
+    vec![
+        AccountOpened { account: account(7) }.into(),
+        WalletChanged { transfer: 1, postings: vec![posting(0, -9), posting(7, 4), posting(8, 5)], reason: name() }
+            .into(),
+        InventoryChanged { player: 7, item: name(), amount: 1, quantity: 1, equipped: String::new() }.into(),
+        AccountFrozen { account: account(7), frozen: true, reason: name() }.into(),
+        PurchaseCompleted { purchase: purchase.clone(), player: 7, offer: name(), asset: name(), price: 4 }.into(),
+        PurchaseReversed { purchase, player: 7, chargeback: true, owed: Vec::new() }.into(),
+        GrantIssued { player: 7, reward: name(), cause: name(), window: String::new(), amount: 4, asset: name() }
+            .into(),
+    ]
 }

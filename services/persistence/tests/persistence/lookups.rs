@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::House;
 use super::events::{
-    BEGAN_MS, ended, joined, killed, looted, match_text, progressed, result, started, suspected, whole,
+    BEGAN_MS, ended, joined, killed, looted, match_text, of_the_economy, progressed, result, started, suspected, whole,
 };
 
 #[test]
@@ -107,6 +107,22 @@ fn statistics_count_causes_of_both_sides_and_things() {
     assert_eq!((&seven["kills"], &seven["deaths"]), (&tally(2, 1), &json!([])));
     assert_eq!(seven["pickups"], json!([{ "pickup": 4, "count": 1 }]));
     assert_eq!((&eight["kills"], &eight["deaths"]), (&json!([]), &tally(3, 1)));
+}
+
+#[test]
+fn what_the_economy_tells_is_in_the_histories_that_services_see_and_holds_nothing_back() {
+    let mut house = House::new();
+    house.tell(of_the_economy());
+    let after = house.tell(whole(1, &[7, 8]));
+    let count = |(status, answer): (u16, serde_json::Value)| {
+        assert_eq!(status, 200, "{answer}");
+        answer["events"].as_array().map(Vec::len)
+    };
+    assert_eq!(count(house.look(&format!("/player/7/history?after={after}"))), Some(7 + 2));
+    assert_eq!(count(house.look("/player/8/history")), Some(1 + 2), "who is in what moved");
+    assert_eq!(count(house.get(7, "/player/7/history")), Some(2), "others' balances are nobody's business");
+    assert_eq!(house.get(7, "/player/7/profile").1["progress"]["matches"], json!(1));
+    assert_eq!(house.look("/quarantine").1["waiting"], json!(0));
 }
 
 #[test]

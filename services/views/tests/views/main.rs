@@ -5,6 +5,7 @@ mod fits;
 mod grows;
 mod killed;
 mod reads;
+mod says;
 
 use std::path::{Path, PathBuf};
 
