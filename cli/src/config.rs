@@ -62,7 +62,7 @@ pub struct Layer {
     #[arg(long, env = "ARBITER_BIND", value_name = "ADDR")]
     pub bind: Option<SocketAddr>,
     /// Where players reach the server, in the order to try, if that is not the address that it listens on: up to 32, separated by
-    /// commas. Connect tokens name one of them
+    /// commas. Connect tokens name one of them. Left out, Agones is asked if the server listens on 0.0.0.0
     #[arg(long, env = "ARBITER_PUBLIC_ADDRESSES", value_name = "ADDR", value_delimiter = ',')]
     pub public_addresses: Option<Vec<SocketAddr>>,
     /// IP address and TCP port that health and metrics are served on over HTTP: /healthz, /readyz, /metrics, and for whoever has the key

@@ -18,17 +18,20 @@ pub mod lifecycle;
 pub mod sidecar;
 pub mod tallies;
 
+use core::net::SocketAddr;
 use core::time::Duration;
+use std::net::ToSocketAddrs as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use arbiter_contracts::servers::ADDRESSES_MAX;
 use crossbeam::channel::{SendTimeoutError, Sender, bounded};
 
 use self::keeper::Keeper;
 pub(crate) use self::keeper::Word;
-use self::sidecar::{Sidecar, SidecarError, State};
+use self::sidecar::{GameServer, Sidecar, SidecarError, State};
 use crate::services::Patience;
 use crate::{Shared, StartError};
 
@@ -43,6 +46,12 @@ pub struct Agones {
 
 /// Words of operators that may wait: each is done within seconds.
 const WORDS_MAX: usize = 16;
+
+/// The port of the spec that players use, if there are several.
+pub const GAME_PORT: &str = "game";
+
+/// Agones knows where a server is before its container starts; the sidecar may be later.
+const ADDRESS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Between two tries of a watch, at most: a sidecar that is started again is there within a second.
 const WATCH_AGAIN_MAX: Duration = Duration::from_secs(2);
@@ -130,6 +139,35 @@ pub(crate) fn wait_for(agones: Agones) -> Result<(), SidecarError> {
         }
         std::thread::sleep(wait);
     }
+}
+
+/// Where players reach this server, as Agones says it: it chooses the node and its port.
+pub(crate) fn public_addresses(agones: Agones) -> Result<Vec<SocketAddr>, String> {
+    let sidecar = Sidecar::new(agones.port);
+    let (until, mut patience) = (Instant::now() + ADDRESS_WITHIN, Patience::default());
+    loop {
+        let why = match sidecar.game_server() {
+            Ok(told) => match addresses_of(&told) {
+                Ok(addresses) => return Ok(addresses),
+                Err(why) => why,
+            },
+            Err(error) => error.to_string(),
+        };
+        let wait = patience.wait().min(WATCH_AGAIN_MAX);
+        if Instant::now() + wait >= until {
+            return Err(why);
+        }
+        std::thread::sleep(wait);
+    }
+}
+
+fn addresses_of(told: &GameServer) -> Result<Vec<SocketAddr>, String> {
+    let named = told.ports.iter().find(|(name, _)| name == GAME_PORT).or(told.ports.first());
+    let (_, port) = named.ok_or("the game server has no port; declare one in its spec")?;
+    let found =
+        (told.address.as_str(), *port).to_socket_addrs().map_err(|error| format!("{:?}: {error}", told.address))?;
+    let addresses: Vec<SocketAddr> = found.take(ADDRESSES_MAX).collect();
+    if addresses.is_empty() { Err(format!("{:?} is no address", told.address)) } else { Ok(addresses) }
 }
 
 /// Watches until nobody listens any more.

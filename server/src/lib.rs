@@ -137,7 +137,7 @@ pub enum OnStop {
 pub struct ServerConfig {
     /// Where to listen; port 0 takes any.
     pub bind: SocketAddr,
-    /// Under which addresses tokens name this server; empty means the bound one.
+    /// Under which addresses tokens name this server; empty means the bound one, or what Agones says if that is any.
     pub public_addresses: Vec<SocketAddr>,
     /// The key that tokens are sealed with.
     pub key: Key,
@@ -308,6 +308,9 @@ pub enum StartError {
     /// Agones was wished for and is not there.
     #[error("Agones does not answer: {0}; start without it with --agones off")]
     Agones(SidecarError),
+    /// Agones does not say where players reach this server.
+    #[error("Agones does not say where players reach this server: {0}; or say it with --public-addresses")]
+    AgonesAddress(String),
     /// Players cannot be sent here.
     #[error("the services cannot send players to {address}: say where they reach this server with --public-addresses")]
     Unreachable {
@@ -480,6 +483,11 @@ impl Server {
         }
 
         let mut public_addresses = config.public_addresses.clone();
+        if let Some(agones) =
+            config.agones.filter(|_| public_addresses.is_empty() && local_address.ip().is_unspecified())
+        {
+            public_addresses = agones::public_addresses(agones).map_err(StartError::AgonesAddress)?;
+        }
         if public_addresses.is_empty() {
             public_addresses.push(local_address);
         }

@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use arbiter_agones_double::{Allocation, CONFORMANCE, Double, Manners};
@@ -118,6 +119,20 @@ fn a_server_that_must_have_agones_does_not_start_without_and_says_what_to_do() {
     config.agones = Some(Agones { port: double.port(), answers_within: Some(Duration::from_millis(200)) });
     let error = Server::start(config).expect_err("nobody answers");
     assert!(matches!(error, StartError::Agones(_)) && error.to_string().contains("--agones off"), "{error}");
+}
+
+#[test]
+fn a_server_that_listens_everywhere_is_reached_where_agones_says() {
+    let double = double();
+    let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    double.change(|cluster| cluster.port = port);
+    let mut config = with(&double);
+    config.bind = ([0, 0, 0, 0], port).into();
+    let _server = start(&config);
+    let token =
+        common::token(&UserData::default().encode().expect("user data"), &config.key, ([127, 0, 0, 1], port).into());
+    let mut clients = [Client::with_token(&token, &registry(&config))];
+    until("in", &mut clients, |clients| !clients[0].welcomes.is_empty());
 }
 
 #[test]

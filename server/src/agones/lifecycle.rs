@@ -178,6 +178,8 @@ mod tests {
                 uid: String::new(),
                 creation_timestamp: String::new(),
                 state,
+                address: String::new(),
+                ports: Vec::new(),
                 deleted: false,
                 labels: Default::default(),
                 annotations: annotations.into_iter().filter(|(_, at)| !at.is_empty()).collect(),

@@ -90,6 +90,10 @@ pub struct GameServer {
     pub creation_timestamp: String,
     /// What Agones holds of it.
     pub state: State,
+    /// Where its node is reached from outside, an IP address or a name; empty while Agones does not know.
+    pub address: String,
+    /// Ports there by their names in the spec.
+    pub ports: Vec<(String, u16)>,
     /// Whether it is being deleted.
     pub deleted: bool,
     /// Labels, with their prefixes.
@@ -111,11 +115,18 @@ impl GameServer {
             uid: text(&meta["uid"]),
             creation_timestamp: number(&meta["creation_timestamp"]).to_string(),
             state: State::of(value["status"]["state"].as_str().unwrap_or_default()),
+            address: text(&value["status"]["address"]),
+            ports: value["status"]["ports"].as_array().into_iter().flatten().filter_map(port).collect(),
             deleted: number(&meta["deletion_timestamp"]) != 0,
             labels: map(&meta["labels"]),
             annotations: map(&meta["annotations"]),
         }
     }
+}
+
+fn port(value: &Value) -> Option<(String, u16)> {
+    let name = value["name"].as_str().unwrap_or_default().to_owned();
+    u16::try_from(number(&value["port"])).ok().filter(|port| *port != 0).map(|port| (name, port))
 }
 
 /// A number that may be a text, or left out.
@@ -353,10 +364,11 @@ mod tests {
     #[test]
     fn a_game_server_is_read_whether_numbers_are_texts_or_not_and_whatever_is_left_out() {
         let text = r#"{"object_meta":{"name":"gs-1","creation_timestamp":"1531795395","deletion_timestamp":"0",
-            "annotations":{"agones.dev/last-allocated":"x"}},"status":{"state":"Allocated","ports":[{"port":7777}]}}"#;
+            "annotations":{"agones.dev/last-allocated":"x"}},"status":{"state":"Allocated","ports":[{"name":"game","port":7777},{"name":"none"}]}}"#;
         let found = GameServer::of(&serde_json::from_str(text).expect("JSON"));
         assert_eq!((found.name.as_str(), found.state, found.deleted), ("gs-1", State::Allocated, false));
         assert_eq!(found.creation_timestamp, "1531795395");
+        assert_eq!(found.ports, [("game".to_owned(), 7777)]);
         assert_eq!(found.annotations.get("agones.dev/last-allocated").map(String::as_str), Some("x"));
         let deleted = GameServer::of(&json!({ "object_meta": { "deletion_timestamp": 5 } }));
         assert!(deleted.deleted && deleted.state == State::Starting);

@@ -45,6 +45,8 @@ pub struct Cluster {
     pub state: String,
     /// When it began to be deleted, in seconds since 1970; 0 if it is not.
     pub deleted: i64,
+    /// The port of its node that players use.
+    pub port: u16,
     /// Labels, with their prefixes.
     pub labels: BTreeMap<String, String>,
     /// Annotations, with their prefixes.
@@ -69,6 +71,7 @@ impl Cluster {
         Self {
             state: "Scheduled".to_owned(),
             deleted: 0,
+            port: 7_777,
             labels: BTreeMap::from([("agones.dev/fleet".to_owned(), "arbiter".to_owned())]),
             annotations: BTreeMap::new(),
             counters: ["rooms", "players"].map(counter).into(),
@@ -140,7 +143,7 @@ impl Cluster {
             },
             "spec": { "health": { "disabled": false, "period_seconds": 5, "failure_threshold": 3, "initial_delay_seconds": 5 } },
             "status": {
-                "state": self.state, "address": "127.0.0.1", "ports": [{ "name": "default", "port": 7777 }], "players": null,
+                "state": self.state, "address": "127.0.0.1", "ports": [{ "name": "game", "port": self.port }], "players": null,
                 "counters": counters.collect::<Map<_, _>>(), "lists": lists.collect::<Map<_, _>>(),
             },
         })

@@ -1,5 +1,6 @@
 //! One server from its start to its end, each step said as it is seen to have happened.
 
+use std::net::UdpSocket;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -94,6 +95,10 @@ impl Round<'_> {
     fn found(&self) -> Result<Town> {
         let double = Double::start(Manners { delay: DELAY, ..Manners::default() })?;
         double.probe();
+        // As in a fleet: it listens everywhere, and Agones says where players reach it.
+        let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
+        double.change(|cluster| cluster.port = port);
+        let bind = format!("0.0.0.0:{port}");
         let path = |name: &str| argument(&self.folder.join(name)).to_owned();
         let (key, recordings, outbox) = (path("arbiter.key"), path("recordings"), path("outbox"));
         let grace = if self.is_short() { "1" } else { "60" };
@@ -101,17 +106,7 @@ impl Round<'_> {
         let (rooms, places) = (ROOMS.to_string(), PLACES.to_string());
         let mut command = arbiter(
             &[
-                &[
-                    "server",
-                    "--bind",
-                    "127.0.0.1:0",
-                    "--operate",
-                    "127.0.0.1:0",
-                    "--agones",
-                    "on",
-                    "--services",
-                    self.url,
-                ][..],
+                &["server", "--bind", &bind, "--operate", "127.0.0.1:0", "--agones", "on", "--services", self.url][..],
                 &["--key-file", &key, "--record-dir", &recordings, "--outbox-dir", &outbox],
                 &["--rooms", &rooms, "--players-max", &places, "--match-seconds", match_seconds],
                 &["--drain-grace", grace, "--verify", "false"],
