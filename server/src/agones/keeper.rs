@@ -134,7 +134,9 @@ impl Keeper {
 
     fn see(&mut self, told: &GameServer) {
         let before = self.lifecycle.state();
-        self.lifecycle.hear(told, Instant::now());
+        if self.lifecycle.hear(told, Instant::now()) {
+            tracing::info!(server = told.name, "somebody has allocated this server");
+        }
         if before != Some(told.state) {
             tracing::info!(server = told.name, state = told.state.name(), "Agones says what this server is");
             self.shared.agones.set_state(told.state);

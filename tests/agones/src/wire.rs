@@ -1,10 +1,11 @@
-//! The REST API, on a runtime of its own that is dropped to end it.
+//! The REST API, on a thread and a runtime of its own that are dropped to end it.
 
 use std::io;
 use std::net::TcpListener;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -16,8 +17,9 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use hyper::body::Frame;
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
 
 use crate::Shared;
 use crate::cluster::{Counter, List};
@@ -27,16 +29,41 @@ const LIST_MAX: i64 = 1_000;
 
 type Held = State<Arc<Shared>>;
 
-pub(crate) fn serve(listener: TcpListener, shared: Arc<Shared>) -> io::Result<Runtime> {
+/// A sidecar that runs; dropping it ends it with all its connections.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub handle: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.stop.take().map(|stop| stop.send(()));
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+pub(crate) fn serve(listener: TcpListener, shared: Arc<Shared>) -> io::Result<Running> {
     listener.set_nonblocking(true)?;
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.worker_threads(1).enable_io().enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let listener = {
         let _inside = runtime.enter();
         tokio::net::TcpListener::from_std(listener)?
     };
-    runtime.spawn(async move { axum::serve(listener, router(shared)).await });
-    Ok(runtime)
+    let handle = runtime.handle().clone();
+    let (stop, stopped) = oneshot::channel();
+    let run = move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = axum::serve(listener, router(shared)) => {}
+                _ = stopped => {}
+            }
+        });
+    };
+    let thread = std::thread::Builder::new().name("sidecar".to_owned()).spawn(run)?;
+    Ok(Running { handle, stop: Some(stop), thread: Some(thread) })
 }
 
 fn router(shared: Arc<Shared>) -> Router {
