@@ -124,15 +124,16 @@ impl Drop for Watch {
 }
 
 fn watch(shared: &Shared, stopped: &Receiver<()>) {
-    let mut told = Vec::new();
+    let mut told: Vec<u16> = Vec::new();
     while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
         let beat = shared.pulse.feel(&shared.rooms);
-        for room in beat.stuck.iter().filter(|room| !told.contains(*room)) {
+        let new: Vec<u16> = beat.stuck.into_iter().filter(|room| !told.contains(room)).collect();
+        for room in &new {
             tracing::error!(room, "the room does not advance; the process is drained, its other matches go on");
         }
-        if beat.stuck.iter().any(|room| !told.contains(room)) {
-            shared.note(|stats| stats.rooms_stuck = beat.stuck.len() as u32);
-            told.clone_from(&beat.stuck);
+        if !new.is_empty() {
+            shared.note(|stats| stats.rooms_stuck += new.len() as u32);
+            told.extend(new);
             shared.begin_drain(Reason::StuckRoom);
         }
         let grace = shared.config.drain_grace;
