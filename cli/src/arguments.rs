@@ -11,6 +11,7 @@ use crate::assets::AssetsCommand;
 use crate::bots_command::BotsArgs;
 use crate::config::Layer;
 use crate::log_command::LogArgs;
+use crate::operate_command::{OperateArgs, ReserveArgs};
 use crate::reconcile_command::ReconcileArgs;
 use crate::replay_command::ReplayArgs;
 use crate::services_command::ServicesArgs;
@@ -41,6 +42,15 @@ pub enum Command {
     /// stop it. Fails if a room panicked, or if a recording was not written or is not what was simulated. ARBITER_LOG=info
     /// tells more.
     Server(ServerArguments),
+    /// Drain a running server
+    ///
+    /// It begins no match and lets nobody new in; running matches are played to their end, for as long as its --drain-grace says. Then
+    /// it ends. There is no way back.
+    Drain(OperateArgs),
+    /// Keep a running server for a party that was announced, in an Agones fleet
+    ///
+    /// Agones neither deletes nor allocates it, until players come or the time is over.
+    Reserve(ReserveArgs),
     /// Run the services: accounts, joining, money, what players keep
     ///
     /// Game servers bring them what happens (arbiter server --services URL). Everything that is kept is in one folder and needs no other

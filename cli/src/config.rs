@@ -42,6 +42,18 @@ pub enum OnStop {
     Abandon,
 }
 
+/// Whether the server talks to Agones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Fleet {
+    /// No.
+    Off,
+    /// If Agones says that it is there: it sets AGONES_SDK_HTTP_PORT.
+    Auto,
+    /// Yes; without its sidecar the server does not start.
+    On,
+}
+
 /// What one source of configuration says. What it leaves out stays as it was.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -50,11 +62,11 @@ pub struct Layer {
     #[arg(long, env = "ARBITER_BIND", value_name = "ADDR")]
     pub bind: Option<SocketAddr>,
     /// Where players reach the server, in the order to try, if that is not the address that it listens on: up to 32, separated by
-    /// commas. Connect tokens name one of them
+    /// commas. Connect tokens name one of them. Left out, Agones is asked if the server listens on 0.0.0.0
     #[arg(long, env = "ARBITER_PUBLIC_ADDRESSES", value_name = "ADDR", value_delimiter = ',')]
     pub public_addresses: Option<Vec<SocketAddr>>,
-    /// IP address and TCP port that health and metrics are served on over HTTP: /healthz, /readyz, /metrics; port 0 takes any. Left
-    /// out, they are not served
+    /// IP address and TCP port that health and metrics are served on over HTTP: /healthz, /readyz, /metrics, and for whoever has the key
+    /// file /drain and /reserve; port 0 takes any. Left out, they are not served
     #[arg(long, env = "ARBITER_OPERATE", value_name = "ADDR")]
     pub operate: Option<SocketAddr>,
     /// Matches at a time, each a room of its own, 1 to 256 [default: 1]
@@ -125,9 +137,17 @@ pub struct Layer {
     /// Folder with rules/ and maps/ over the built-in ones
     #[arg(long, env = "ARBITER_ASSETS", value_name = "DIR")]
     pub assets: Option<PathBuf>,
-    /// What happens to running matches on SIGTERM and Ctrl-C; a second one stops at once [default: abandon]
+    /// Whether the server is kept in step with Agones by its sidecar: auto is if Agones has started it, which sets AGONES_SDK_HTTP_PORT;
+    /// with on the server does not start unless the sidecar answers within 30 s [default: auto]
+    #[arg(long, env = "ARBITER_AGONES", value_name = "HOW")]
+    pub agones: Option<Fleet>,
+    /// What happens to running matches on SIGTERM and Ctrl-C; a second one stops at once [default: finish]
     #[arg(long, env = "ARBITER_ON_STOP", value_name = "HOW")]
     pub on_stop: Option<OnStop>,
+    /// Seconds that running matches may take once the server drains, up to 86,400; then they are abandoned. 0 is as long as they take.
+    /// Kubernetes must let the pod live for 40 more (terminationGracePeriodSeconds) [default: 20]
+    #[arg(long, env = "ARBITER_DRAIN_GRACE", value_name = "S")]
+    pub drain_grace: Option<u32>,
     /// Whether finished recordings are re-simulated in the background and compared [default: true]
     #[arg(long, env = "ARBITER_VERIFY", value_name = "BOOL")]
     pub verify: Option<bool>,
@@ -194,8 +214,12 @@ pub struct Settings {
     /// See [`Layer::assets`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assets: Option<PathBuf>,
+    /// See [`Layer::agones`].
+    pub agones: Fleet,
     /// See [`Layer::on_stop`].
     pub on_stop: OnStop,
+    /// See [`Layer::drain_grace`].
+    pub drain_grace: u32,
     /// See [`Layer::verify`].
     pub verify: bool,
     /// See [`Layer::matches`].
@@ -230,7 +254,9 @@ impl Default for Settings {
             outbox_dir: None,
             services: None,
             assets: None,
-            on_stop: OnStop::Abandon,
+            agones: Fleet::Auto,
+            on_stop: OnStop::Finish,
+            drain_grace: arbiter_server::DRAIN_GRACE.as_secs() as u32,
             verify: true,
             matches: 0,
         }
@@ -268,6 +294,7 @@ impl Layer {
         let delay_max_ms = SPECTATOR_DELAY_MAX.as_millis() as u64;
         range("spectator_delay_ms", self.spectator_delay_ms.map(u64::from), 0, delay_max_ms);
         range("kill_cam_ms", self.kill_cam_ms.map(u64::from), 0, KILL_CAM_MAX.as_millis() as u64);
+        range("drain_grace", self.drain_grace.map(u64::from), 0, 86_400);
         range("teams", self.teams.map(u64::from), 0, 16);
         // TOML's numbers are signed, so that a larger one could not be printed.
         range("seed", self.seed, 0, i64::MAX as u64);
@@ -400,7 +427,9 @@ impl Settings {
             outbox_dir,
             services,
             assets,
+            agones,
             on_stop,
+            drain_grace,
             verify,
             matches,
         } = layer;
@@ -441,7 +470,9 @@ impl Settings {
             self.outbox_dir.get_or_insert_with(|| PathBuf::from("outbox"));
         }
         set_some(&mut self.assets, assets);
+        set(&mut self.agones, agones);
         set(&mut self.on_stop, on_stop);
+        set(&mut self.drain_grace, drain_grace);
         set(&mut self.verify, verify);
         set(&mut self.matches, matches);
     }

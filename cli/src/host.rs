@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, Door, run_bots};
 use arbiter_replay::{ReplayError, VerifyReport};
+use arbiter_server::agones::{Agones, sidecar};
+use arbiter_server::drain::Reason;
 use arbiter_server::services::Services;
 use arbiter_server::stats::UnwrittenRecording;
 use arbiter_server::{Observer, OnStop, Server, ServerConfig, ServerHandle, SocketKind};
@@ -28,6 +30,10 @@ use crate::stop::Stop;
 
 /// Bandwidth is told as the mean over this long.
 const METER: Duration = Duration::from_secs(1);
+/// What Agones sets for the process that it starts: the port of its sidecar.
+const AGONES_PORT: &str = "AGONES_SDK_HTTP_PORT";
+/// Agones' own clients wait so long for the sidecar, which may start after the server.
+const AGONES_WITHIN: Duration = Duration::from_secs(30);
 /// How often it is looked whether all recordings are verified.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -135,6 +141,8 @@ pub struct Closed {
     pub unwritten: Vec<UnwrittenRecording>,
     /// Rooms that panicked.
     pub rooms_failed: u32,
+    /// Rooms that did not advance any more.
+    pub rooms_stuck: u32,
     /// What became of each datagram that came.
     pub packets: Counters,
 }
@@ -148,6 +156,10 @@ impl Closed {
         failures.extend(self.unwritten.iter().map(|unwritten| format!("not recorded: {unwritten}")));
         if self.rooms_failed > 0 {
             failures.push(format!("{} of the rooms panicked; their matches are lost", self.rooms_failed));
+        }
+        if self.rooms_stuck > 0 {
+            failures
+                .push(format!("{} of the rooms did not advance any more; their matches are lost", self.rooms_stuck));
         }
         failures
     }
@@ -230,6 +242,9 @@ impl Host {
             .services
             .as_ref()
             .map(|url| Services { url: url.clone(), bearer: crate::services::bearer(&config.key) });
+        config.agones = agones(settings.agones)?;
+        config.operate_bearer = Some(crate::services::bearer(&config.key));
+        config.drain_grace = Duration::from_secs(settings.drain_grace.into());
         config.matches = settings.matches;
         config.plugins = Arc::clone(&play.plugins);
         config.observer = watch.map(|watch| {
@@ -326,9 +341,14 @@ impl Host {
         )
     }
 
-    /// Lets running matches come to their end; no others begin.
-    pub fn finish(&self) {
-        self.server.stop(OnStop::Finish);
+    /// Lets running matches come to their end, or to the end of the time of grace; no others begin.
+    pub fn drain(&self) {
+        self.server.drain();
+    }
+
+    /// Why no match begins any more, if none does.
+    pub fn draining(&self) -> Option<Reason> {
+        self.server.draining()
     }
 
     /// Ends what still runs, closes recordings, and waits until they are verified: up to `limit`, or until `hurry` is told
@@ -349,6 +369,7 @@ impl Host {
             recordings: stats.recordings.into_iter().map(recorded).collect(),
             unwritten: stats.unwritten.into(),
             rooms_failed: stats.rooms_failed,
+            rooms_stuck: stats.rooms_stuck,
             packets: stats.packets,
         }
     }
@@ -381,6 +402,21 @@ impl arbiter_replay::Assets for Replaying {
     ) -> Result<Simulation, BuildError> {
         Simulation::with_plugins(rules, map, seed, settings, &*self.plugins)
     }
+}
+
+/// Where Agones' sidecar is, if the server is to talk to it.
+fn agones(fleet: config::Fleet) -> Result<Option<Agones>> {
+    let said = std::env::var(AGONES_PORT).ok();
+    let port = said.as_deref().map(|port| {
+        port.parse::<u16>().map_err(|_| anyhow!("{AGONES_PORT}: expected a port, found {port:?}; or use --agones off"))
+    });
+    Ok(match (fleet, port.transpose()?) {
+        (config::Fleet::Off, _) | (config::Fleet::Auto, None) => None,
+        (config::Fleet::Auto, Some(port)) => Some(Agones { port, answers_within: None }),
+        (config::Fleet::On, port) => {
+            Some(Agones { port: port.unwrap_or(sidecar::PORT), answers_within: Some(AGONES_WITHIN) })
+        }
+    })
 }
 
 fn verify(path: &Path, play: &Play) -> Verification {

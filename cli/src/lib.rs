@@ -16,6 +16,7 @@ pub mod leaks;
 pub mod lobby;
 pub mod log_command;
 pub mod mint;
+pub mod operate_command;
 pub mod plugins;
 pub mod reconcile_command;
 pub mod replay_command;
@@ -65,6 +66,8 @@ pub fn run(arguments: Arguments, plugins: Plugins) -> Result<ExitCode> {
     match arguments.command.unwrap_or_else(|| Command::Demo(DemoArguments::default())) {
         Command::Demo(arguments) => demo::run(&arguments, plugins, &Stop::listen()?),
         Command::Server(arguments) => server_command::run(arguments, plugins, &Stop::listen()?),
+        Command::Drain(arguments) => operate_command::drain(&arguments),
+        Command::Reserve(arguments) => operate_command::reserve(&arguments),
         Command::Services(arguments) => services_command::run(&arguments, &Stop::listen()?),
         Command::Bots(arguments) => bots_command::run(&arguments, plugins, &Stop::listen()?),
         Command::Spectate(arguments) => spectate::run(&arguments, plugins, &Stop::listen()?),

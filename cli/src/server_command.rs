@@ -56,16 +56,22 @@ pub fn run(arguments: ServerArguments, plugins: Plugins, stop: &Stop) -> Result<
     }
 
     let mut told = Instant::now();
+    let mut drains = false;
     while !stop.asked() && !host.finished() {
         stop.wait(LOOK);
+        if let Some(reason) = host.draining().filter(|_| !drains) {
+            drains = true;
+            println!("draining, since {reason}: {}", grace(&settings));
+        }
         if told.elapsed().as_secs() >= PROGRESS_S {
             told = Instant::now();
             println!("{}", host.progress());
         }
     }
+    // Whoever tells a server to stop that drains already is not in a hurry.
     if stop.asked() && settings.on_stop == OnStop::Finish {
-        println!("stopping: running matches are played to their end; once more stops at once");
-        host.finish();
+        println!("stopping: {}; once more stops at once", grace(&settings));
+        host.drain();
         while stop.times() < 2 && !host.finished() {
             stop.wait(LOOK);
         }
@@ -85,4 +91,12 @@ pub fn run(arguments: ServerArguments, plugins: Plugins, stop: &Stop) -> Result<
     println!("datagrams: {}", packets.join(", "));
     println!("stopped");
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What happens to running matches, for people.
+fn grace(settings: &Settings) -> String {
+    match settings.drain_grace {
+        0 => "running matches are played to their end".to_owned(),
+        seconds => format!("running matches are played to their end, for up to {seconds} s"),
+    }
 }

@@ -11,15 +11,19 @@
 //! | room to socket | snapshots are dropped as a network would; a client that missed a message is disconnected |
 //! | room to recorder | the recording ends there and the match goes on unrecorded: the Tick never waits |
 
+pub mod agones;
 mod broadcast;
 pub mod buffer;
 mod convert;
 mod directory;
+pub mod drain;
 pub mod histogram;
 pub mod interest;
 mod operate;
+pub mod order;
 pub mod outbox;
 pub mod pool;
+mod pulse;
 mod recorder;
 pub mod room;
 pub mod services;
@@ -35,21 +39,26 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use arbiter_eventlog::OpenError;
 use arbiter_sim::{BuildError, Map, MatchSettings, Rules, Simulation};
 use arbiter_transport::{CLIENTS_MAX, Key, NoRandomness, ServerTransport, ServerTransportConfig, TokenHistory};
-use crossbeam::channel::Receiver;
+use crossbeam::channel::{Receiver, Sender};
 use thiserror::Error;
 
+use crate::agones::sidecar::SidecarError;
+use crate::agones::{Agones, AgonesStats, Fleet};
 use crate::directory::Directory;
+use crate::drain::{Drain, Reason, Watch};
 use crate::interest::InterestSettings;
 use crate::operate::Operate;
+use crate::order::Orders;
 use crate::outbox::{Outbox, OutboxStats};
 use crate::pool::Pool;
+use crate::pulse::Pulse;
 use crate::recorder::Recorder;
 use crate::room::{FromSocket, Room, RoomLink, Scripted};
 use crate::services::{RegisterStats, Registering, Services, ShipStats, Shipping};
@@ -91,6 +100,10 @@ pub const SPECTATOR_DELAY_MAX: Duration = Duration::from_secs(120);
 /// The longest kill cam: nobody stays dead for longer.
 pub const KILL_CAM_MAX: Duration = Duration::from_secs(15);
 
+/// How long running matches may take when the server is drained, unless told otherwise: Kubernetes kills after 30 s unless told
+/// otherwise, and what was earned must be told before.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(20);
+
 /// The system is asked at most this often what sockets have lost.
 const OVERFLOWS_EVERY: Duration = Duration::from_secs(1);
 
@@ -124,7 +137,7 @@ pub enum OnStop {
 pub struct ServerConfig {
     /// Where to listen; port 0 takes any.
     pub bind: SocketAddr,
-    /// Under which addresses tokens name this server; empty means the bound one.
+    /// Under which addresses tokens name this server; empty means the bound one, or what Agones says if that is any.
     pub public_addresses: Vec<SocketAddr>,
     /// The key that tokens are sealed with.
     pub key: Key,
@@ -166,6 +179,12 @@ pub struct ServerConfig {
     pub outbox_dir: Option<PathBuf>,
     /// Where the services are, which are brought what is in the outbox and told what this server hosts; `None` tells them nothing.
     pub services: Option<Services>,
+    /// The sidecar of Agones; `None` is a server of its own.
+    pub agones: Option<Agones>,
+    /// What stands behind `Bearer ` in requests that change something at [`Self::operate`]; a secret. `None` lets nobody.
+    pub operate_bearer: Option<String>,
+    /// How long running matches may take once the server is drained; they are abandoned then. Zero is as long as they take.
+    pub drain_grace: Duration,
     /// Stop after so many matches in all; 0 goes on.
     pub matches: u32,
     /// Between the end of a match and the start of the next.
@@ -219,6 +238,9 @@ impl ServerConfig {
             record_dir: None,
             outbox_dir: None,
             services: None,
+            agones: None,
+            operate_bearer: None,
+            drain_grace: DRAIN_GRACE,
             matches: 0,
             intermission: Duration::from_secs(3),
             plugins: Arc::new(|_| ()),
@@ -283,6 +305,12 @@ pub enum StartError {
         "there is nothing to bring to the services without a log of events: set a folder for it with --outbox-dir, or no --services"
     )]
     ServicesWithoutOutbox,
+    /// Agones was wished for and is not there.
+    #[error("Agones does not answer: {0}; start without it with --agones off")]
+    Agones(SidecarError),
+    /// Agones does not say where players reach this server.
+    #[error("Agones does not say where players reach this server: {0}; or say it with --public-addresses")]
+    AgonesAddress(String),
     /// Players cannot be sent here.
     #[error("the services cannot send players to {address}: say where they reach this server with --public-addresses")]
     Unreachable {
@@ -316,6 +344,10 @@ pub(crate) struct Shared {
     /// When the system was last asked what the sockets have lost.
     asked: Mutex<Option<Instant>>,
     pub rooms: Vec<RoomLink>,
+    pub pulse: Pulse,
+    pub drain: Drain,
+    /// Matches that were ordered and wait for a room.
+    pub orders: Orders,
     pub directory: Directory,
     pub shards: Vec<ShardLink>,
     /// How the outbox does, if there is one.
@@ -324,6 +356,10 @@ pub(crate) struct Shared {
     pub shipped: Option<Arc<ShipStats>>,
     /// How telling them of this server does.
     pub registering: RegisterStats,
+    /// How telling Agones of it does.
+    pub agones: AgonesStats,
+    /// Words for the thread that does, if it runs.
+    pub agones_words: OnceLock<Sender<agones::Word>>,
 }
 
 impl Shared {
@@ -346,7 +382,12 @@ impl Shared {
             stats: Mutex::default(),
             asked: Mutex::default(),
             rooms: links,
+            pulse: Pulse::new(rooms),
+            drain: Drain::default(),
+            orders: Orders::default(),
             directory: Directory::default(),
+            agones: AgonesStats::default(),
+            agones_words: OnceLock::new(),
             shards,
             outbox,
             shipped,
@@ -361,6 +402,26 @@ impl Shared {
             0 => None,
             1 => Some(OnStop::Finish),
             _ => Some(OnStop::Abandon),
+        }
+    }
+
+    /// Nobody gets it back to go on.
+    pub fn tell_to_stop(&self, how: OnStop) {
+        self.stop.fetch_max(if how == OnStop::Finish { 1 } else { 2 }, Ordering::Relaxed);
+    }
+
+    /// Whether players may be sent here now; why not, otherwise, as operators are told.
+    pub fn takes_players(&self) -> Result<(), &'static str> {
+        if self.stopping().is_some() {
+            Err("the server stops\n")
+        } else if !self.pulse.feel(&self.rooms).lives() {
+            Err("no room advances\n")
+        } else if self.outbox_is_stuck() {
+            Err("the outbox takes nothing\n")
+        } else if !self.rooms.iter().any(RoomLink::has_place) {
+            Err("all rooms are full\n")
+        } else {
+            Ok(())
         }
     }
 
@@ -410,6 +471,9 @@ pub struct Server;
 impl Server {
     /// Binds, builds the rooms and starts the threads. The server runs until its matches are over or it is told to stop.
     pub fn start(config: ServerConfig) -> Result<ServerHandle, StartError> {
+        if let Some(agones) = config.agones {
+            agones::wait_for(agones).map_err(StartError::Agones)?;
+        }
         let address = config.bind;
         let bind = |error| StartError::Bind { address, error };
         let sockets = socket::bind::bind(address, socket_threads(&config), config.socket_buffer).map_err(bind)?;
@@ -419,6 +483,11 @@ impl Server {
         }
 
         let mut public_addresses = config.public_addresses.clone();
+        if let Some(agones) =
+            config.agones.filter(|_| public_addresses.is_empty() && local_address.ip().is_unspecified())
+        {
+            public_addresses = agones::public_addresses(agones).map_err(StartError::AgonesAddress)?;
+        }
         if public_addresses.is_empty() {
             public_addresses.push(local_address);
         }
@@ -459,11 +528,14 @@ impl Server {
         });
         let operate = operate.transpose()?;
         let pool = start_rooms(&shared, queues, recorder)?;
+        let watch = Watch::start(Arc::clone(&shared)).map_err(StartError::Thread)?;
         let services = shared.config.services.as_ref();
         let registering = services.map(|services| Registering::start(&shared, services, public_addresses));
         let registering = registering.transpose()?;
+        let fleet = shared.config.agones.map(|agones| Fleet::start(&shared, agones)).transpose()?;
         tracing::info!(address = %local_address, rooms, sockets = shared.shards.len(), "server started");
-        Ok(ServerHandle { shared, local_address, operate, pool: Some(pool), threads, shipping, registering })
+        let (pool, watch) = (Some(pool), Some(watch));
+        Ok(ServerHandle { shared, local_address, operate, pool, watch, threads, shipping, registering, fleet })
     }
 }
 
@@ -527,9 +599,11 @@ pub struct ServerHandle {
     local_address: SocketAddr,
     operate: Option<Operate>,
     pool: Option<Pool>,
+    watch: Option<Watch>,
     threads: Vec<JoinHandle<()>>,
     shipping: Option<Shipping>,
     registering: Option<Registering>,
+    fleet: Option<Fleet>,
 }
 
 impl core::fmt::Debug for ServerHandle {
@@ -567,14 +641,30 @@ impl ServerHandle {
         self.shared.rooms.get(usize::from(room)).map(RoomLink::stats)
     }
 
-    /// Whether any room still runs.
+    /// Whether any room still runs that could end by itself.
     pub fn is_running(&self) -> bool {
-        self.shared.rooms_running.load(Ordering::Acquire) > 0
+        self.shared.rooms_running.load(Ordering::Acquire) > 0 && !self.shared.is_over()
+    }
+
+    /// Begins to drain the server and returns at once: no match begins, those that run are played to their end or to the end of
+    /// [`ServerConfig::drain_grace`].
+    pub fn drain(&self) {
+        self.shared.begin_drain(Reason::Told);
+        self.look();
+    }
+
+    /// Why the server is drained, if it is.
+    pub fn draining(&self) -> Option<Reason> {
+        self.shared.drain.reason()
     }
 
     /// Tells it to stop and returns at once. May be called again to abandon what was to be finished.
     pub fn stop(&self, how: OnStop) {
-        self.shared.stop.fetch_max(if how == OnStop::Finish { 1 } else { 2 }, Ordering::Relaxed);
+        self.shared.tell_to_stop(how);
+        self.look();
+    }
+
+    fn look(&self) {
         if let Some(registering) = &self.registering {
             registering.look();
         }
@@ -588,7 +678,8 @@ impl ServerHandle {
 
     fn wait(&mut self) {
         if let Some(pool) = self.pool.take() {
-            pool.join();
+            pool.join(|| self.shared.is_over());
+            drop(self.watch.take());
             drop(self.registering.take());
             // For the last time: the sockets close.
             self.shared.ask_for_overflows(Duration::ZERO);
@@ -602,6 +693,8 @@ impl ServerHandle {
         }
         // Behind the thread that wrote the last results.
         drop(self.shipping.take());
+        // Last: behind this word the pod is deleted.
+        drop(self.fleet.take());
     }
 }
 

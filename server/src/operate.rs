@@ -6,41 +6,31 @@
 //! | `/healthz` | 200 while any room advances, 503 when none has for five seconds |
 //! | `/readyz` | 200 while players may be sent here, 503 when the server stops, is full or does not live |
 //! | `/metrics` | figures as OpenMetrics text ([`metrics`]) |
+//! | `POST /reserve?seconds=N` | 202, and Agones keeps this server for so long ([`crate::agones`]); 401 without the secret |
+//! | `POST /drain` | 202, and the process drains ([`crate::drain`]); 401 without the secret |
 
 mod metrics;
 
 use core::net::SocketAddr;
-use core::time::Duration;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::sync::oneshot;
 
 use crate::Shared;
-use crate::room::RoomLink;
-
-/// A room that has not turned for so long is stuck: 50 ticks at the lowest rate.
-pub(crate) const STUCK: Duration = Duration::from_secs(5);
+use crate::drain::Reason;
 
 /// A running HTTP server.
 pub(crate) struct Operate {
     pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// What the handlers share.
-struct Asked {
-    shared: Arc<Shared>,
-    /// Of each room: its turns when it was last seen to advance, and when that was.
-    turns: Mutex<Vec<(u64, Instant)>>,
 }
 
 impl Operate {
@@ -51,14 +41,12 @@ impl Operate {
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = oneshot::channel();
-        let turns = Mutex::new(vec![(0, Instant::now()); shared.rooms.len()]);
-        let asked = Arc::new(Asked { shared, turns });
         let serve = move || {
             let served = runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
                 // Whoever stops does not wait for a slow reader.
                 tokio::select! {
-                    served = axum::serve(listener, router(asked)) => served,
+                    served = axum::serve(listener, router(shared)) => served,
                     _ = stopped => Ok(()),
                 }
             });
@@ -79,55 +67,76 @@ impl Drop for Operate {
     }
 }
 
-fn router(asked: Arc<Asked>) -> Router {
+fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(figures))
-        .with_state(asked)
+        .route("/drain", post(drain))
+        .route("/reserve", post(reserve))
+        .with_state(shared)
 }
 
-async fn healthz(State(asked): State<Arc<Asked>>) -> impl IntoResponse {
-    if asked.lives() {
+async fn healthz(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    if shared.pulse.feel(&shared.rooms).lives() {
         (StatusCode::OK, "ok\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "no room has advanced for five seconds\n")
     }
 }
 
-async fn readyz(State(asked): State<Arc<Asked>>) -> impl IntoResponse {
-    let unready = |why| (StatusCode::SERVICE_UNAVAILABLE, why);
-    if asked.shared.stopping().is_some() {
-        unready("the server stops\n")
-    } else if !asked.lives() {
-        unready("no room advances\n")
-    } else if asked.shared.outbox_is_stuck() {
-        unready("the outbox takes nothing\n")
-    } else if !asked.shared.rooms.iter().any(RoomLink::has_place) {
-        unready("all rooms are full\n")
-    } else {
-        (StatusCode::OK, "ready\n")
+async fn readyz(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    match shared.takes_players() {
+        Ok(()) => (StatusCode::OK, "ready\n"),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
     }
 }
 
-async fn figures(State(asked): State<Arc<Asked>>) -> impl IntoResponse {
-    asked.shared.ask_for_overflows(crate::OVERFLOWS_EVERY);
-    let text = metrics::text(&asked.shared);
+async fn figures(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    shared.ask_for_overflows(crate::OVERFLOWS_EVERY);
+    let text = metrics::text(&shared);
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
 }
 
-impl Asked {
-    /// Whether any room has advanced a moment ago, or none has to any more.
-    fn lives(&self) -> bool {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut lives = self.shared.rooms_running.load(Ordering::Acquire) == 0;
-        for (room, (seen, since)) in self.shared.rooms.iter().zip(turns.iter_mut()) {
-            let now = room.turns();
-            if now != *seen {
-                (*seen, *since) = (now, Instant::now());
-            }
-            lives |= since.elapsed() < STUCK;
-        }
-        lives
+async fn drain(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> impl IntoResponse {
+    if !may_change(&shared, &headers) {
+        return DENIED;
     }
+    shared.begin_drain(Reason::Operator);
+    (StatusCode::ACCEPTED, "no match begins any more; running ones are played to their end\n")
+}
+
+async fn reserve(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Query(asked): Query<HashMap<String, String>>,
+) -> impl IntoResponse {
+    if !may_change(&shared, &headers) {
+        return DENIED;
+    }
+    let seconds = asked.get("seconds").and_then(|text| text.parse().ok());
+    let Some(seconds) = seconds.filter(|seconds| (1..=RESERVE_SECONDS_MAX).contains(seconds)) else {
+        return (StatusCode::BAD_REQUEST, "say for how long: /reserve?seconds=30, from 1 to 3600\n");
+    };
+    if shared.reserve(seconds) {
+        (StatusCode::ACCEPTED, "Agones is asked to keep this server\n")
+    } else {
+        (StatusCode::CONFLICT, "this server does not talk to Agones: start it with --agones on\n")
+    }
+}
+
+/// The longest reservation: a party that takes longer should ask again.
+const RESERVE_SECONDS_MAX: u32 = 3_600;
+
+/// What whoever may not change anything is told.
+const DENIED: (StatusCode, &str) =
+    (StatusCode::UNAUTHORIZED, "send Authorization: Bearer and what is derived from the server's key file\n");
+
+/// Whether a request brings the secret of this server.
+fn may_change(shared: &Shared, headers: &HeaderMap) -> bool {
+    let brought = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let (Some(brought), Some(wanted)) = (brought, &shared.config.operate_bearer) else { return false };
+    // Takes the same time wherever they differ.
+    let differences = brought.bytes().zip(wanted.bytes()).fold(0, |sum, (brought, wanted)| sum | (brought ^ wanted));
+    brought.len() == wanted.len() && differences == 0
 }

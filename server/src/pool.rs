@@ -26,6 +26,12 @@ pub fn next_deadline(deadline: Instant, period: Duration, now: Instant) -> (Inst
     (next + period * missed, u64::from(missed))
 }
 
+/// How often it is looked whether threads have ended.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Behind the end of all rooms a thread has nothing left to do but to find that out.
+const LAST_STEPS: Duration = Duration::from_secs(5);
+
 struct Due {
     deadline: Instant,
     room: Box<Room>,
@@ -104,9 +110,20 @@ impl Pool {
         Ok(Self { threads: threads.collect::<Result<_, _>>()? })
     }
 
-    pub fn join(self) {
+    /// Waits for the threads. One that a stuck room holds is left to itself once it `is_over` for all others.
+    pub fn join(self, is_over: impl Fn() -> bool) {
+        while self.threads.iter().any(|thread| !thread.is_finished()) && !is_over() {
+            std::thread::sleep(LOOK);
+        }
+        // A thread whose rooms have all ended may still be on its last steps.
+        let until = Instant::now() + LAST_STEPS;
+        while self.threads.iter().any(|thread| !thread.is_finished()) && Instant::now() < until {
+            std::thread::sleep(LOOK);
+        }
         for thread in self.threads {
-            if thread.join().is_err() {
+            if !thread.is_finished() {
+                tracing::error!("a thread of the pool is held by a stuck room and is left behind");
+            } else if thread.join().is_err() {
                 tracing::error!("a thread of the pool panicked");
             }
         }

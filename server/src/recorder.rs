@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -187,6 +188,8 @@ impl<'a> Writing<'a> {
         loop {
             match entries.recv_timeout(FLUSH_EVERY) {
                 Ok((room, entry)) => self.take(room, entry),
+                // A stuck room never lets go of its end of the queue.
+                Err(RecvTimeoutError::Timeout) if self.shared.closing.load(Ordering::Acquire) => break,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }

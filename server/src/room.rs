@@ -23,7 +23,7 @@ use std::time::Instant;
 use arbiter_protocol::{GoodbyeReason, InputPacket};
 use arbiter_recording::End;
 use arbiter_schema::StableId;
-use arbiter_sim::{BuildError, Command, LeaveReason, Loadout, Outcome, Simulation};
+use arbiter_sim::{BuildError, Command, LeaveReason, Loadout, MatchSettings, Outcome, Simulation};
 use arbiter_snapshot::{History, Peer};
 use crossbeam::channel::Receiver;
 
@@ -59,8 +59,13 @@ fn random<const N: usize>() -> [u8; N] {
 
 /// Builds a match.
 pub(crate) fn build(config: &ServerConfig, seed: u64) -> Result<Simulation, BuildError> {
+    build_with(config, seed, config.settings.clone())
+}
+
+/// Builds a match with other settings.
+pub(crate) fn build_with(config: &ServerConfig, seed: u64, settings: MatchSettings) -> Result<Simulation, BuildError> {
     let (rules, map) = (Arc::clone(&config.rules), Arc::clone(&config.map));
-    Simulation::with_plugins(rules, map, seed, config.settings.clone(), &*config.plugins)
+    Simulation::with_plugins(rules, map, seed, settings, &*config.plugins)
 }
 
 enum Entering {
@@ -244,7 +249,7 @@ impl Room {
         room.gallery = Gallery::new(&room.shared.config, registry, ladder);
         room.kill_cams = KillCams::new(&room.shared.config, registry, ladder);
         if !ended {
-            room.begin();
+            room.begin(random());
         }
         Ok(room)
     }
@@ -266,10 +271,11 @@ impl Room {
     }
 
     /// Starts what a fresh simulation needs.
-    fn begin(&mut self) {
+    fn begin(&mut self, match_id: [u8; 16]) {
         self.matches += 1;
-        self.match_id = random();
-        self.link().set_match_id(u128::from_be_bytes(self.match_id));
+        self.match_id = match_id;
+        self.link().set_match_id(u128::from_be_bytes(match_id));
+        self.link().set_mode(&self.simulation.settings().mode);
         self.begin_recording();
         self.announce();
     }
@@ -300,6 +306,10 @@ impl Room {
                     self.end(GoodbyeReason::Stopping);
                     return false;
                 }
+                if let Some(order) = self.take_order() {
+                    self.close_recording(End::Abandoned);
+                    return self.next_match(Some(order));
+                }
                 let step_us = self.play(now);
                 self.show_kills();
                 self.show();
@@ -311,8 +321,11 @@ impl Room {
                     self.end(GoodbyeReason::Stopping);
                     return false;
                 }
+                if let Some(order) = self.take_order() {
+                    return self.next_match(Some(order));
+                }
                 // What players earned could not be told.
-                if now >= until && !self.shared.outbox_is_stuck() && !self.next_match() {
+                if now >= until && !self.shared.outbox_is_stuck() && !self.next_match(None) {
                     return false;
                 }
             }

@@ -54,6 +54,8 @@ pub struct ServerStats {
     pub unwritten: VecDeque<UnwrittenRecording>,
     /// Rooms that panicked. Their matches are lost, their recordings end with the tick before.
     pub rooms_failed: u32,
+    /// Rooms that do not advance any more; the process drains because of them.
+    pub rooms_stuck: u32,
 }
 
 /// What was dropped, each time once.

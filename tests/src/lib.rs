@@ -75,8 +75,12 @@ pub struct Running {
 impl Running {
     /// Starts it.
     pub fn start(arguments: &[&str]) -> Self {
-        let mut child =
-            arbiter(arguments).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("arbiter runs");
+        Self::of(arbiter(arguments))
+    }
+
+    /// Starts a command.
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("arbiter runs");
         let out = child.stdout.take().expect("its output is piped");
         let (tell, lines) = channel();
         std::thread::spawn(move || {

@@ -237,7 +237,7 @@ fn a_player_who_comes_back_is_sent_to_the_same_place() {
 }
 
 #[test]
-fn a_server_that_stops_is_chosen_no_more() {
+fn a_server_that_drains_is_chosen_by_those_who_play_there_and_by_nobody_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let key = Key::generate().expect("randomness");
     let services = Services::start(folder.path(), here(), &key);
@@ -251,15 +251,35 @@ fn a_server_that_stops_is_chosen_no_more() {
     // She plays there, so that it does not end at once.
     let mut client = Client::new(&joined);
     client.welcome();
-    chosen.finish();
-    wait_for("farewell", || {
+    wait_for("her place", || {
         client.step();
-        (services.servers().len() == 1).then_some(())
+        let servers = services.servers();
+        servers.iter().any(|server| server["rooms"][0]["players"] == 1).then_some(())
+    });
+    chosen.drain();
+    wait_for("closed", || {
+        client.step();
+        let servers = services.servers();
+        servers.iter().any(|server| server["rooms"][0]["open"] == false).then_some(())
     });
     assert!(!chosen.finished(), "its match goes on");
-    for name in ["anna", "bert"] {
-        assert_eq!(services.join(&services.log_in(name).0)["addresses"], address(other), "{name}");
-    }
+    assert_eq!(services.join(&services.log_in("bert").0)["addresses"], address(other));
+    let again = services.join(&access);
+    assert_eq!((&again["addresses"], &again["returned"]), (&address(chosen), &json!(true)));
+    drop(client);
+}
+
+#[test]
+fn a_server_that_has_drained_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = Key::generate().expect("randomness");
+    let services = Services::start(folder.path(), here(), &key);
+    let host = host(folder.path(), "a", &services.url(), &key);
+    wait_for("a server", || (services.servers().len() == 1).then_some(()));
+    host.drain();
+    wait_for("its end", || host.finished().then_some(()));
+    drop(host);
+    assert_eq!(services.servers().len(), 0);
 }
 
 #[test]

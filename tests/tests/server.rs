@@ -33,9 +33,9 @@ fn verified(paths: &[PathBuf]) -> String {
 }
 
 #[test]
-fn a_server_told_to_stop_abandons_its_match_and_closes_its_recording() {
+fn a_server_told_to_abandon_its_match_closes_its_recording() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut game = begin(folder.path(), "4", &[]);
+    let mut game = begin(folder.path(), "4", &["--on-stop", "abandon"]);
     let recording = wait_for_recording(&folder.path().join("recordings"), MID_MATCH_BYTES);
     game.server.terminate();
     game.server.wait_for_line(": verified");
@@ -49,7 +49,7 @@ fn a_server_told_to_stop_abandons_its_match_and_closes_its_recording() {
 #[test]
 fn a_server_may_finish_its_matches_when_told_to_stop_and_its_rooms_share_the_players() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let flags = ["--rooms", "2", "--on-stop", "finish", "--match-seconds", "10", "--tick-rate", "128"];
+    let flags = ["--rooms", "2", "--drain-grace", "60", "--match-seconds", "10", "--tick-rate", "128"];
     let mut game = begin(folder.path(), "8", &flags);
     wait_for_recording(&folder.path().join("recordings"), 10_000);
     game.server.terminate();
@@ -66,7 +66,7 @@ fn a_server_may_finish_its_matches_when_told_to_stop_and_its_rooms_share_the_pla
 #[test]
 fn who_presses_control_c_twice_does_not_wait_for_the_end_of_the_match() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut game = begin(folder.path(), "4", &["--on-stop", "finish"]);
+    let mut game = begin(folder.path(), "4", &[]);
     let recording = wait_for_recording(&folder.path().join("recordings"), 10_000);
     game.server.interrupt();
     game.server.wait_for_line("once more stops at once");

@@ -4,6 +4,7 @@
 //! A chore installs what it needs, says what it does as it goes, and fails on a part that is missing: it never skips one.
 
 mod advisories;
+mod agones;
 mod chaos;
 mod contracts;
 mod crash;
@@ -37,6 +38,8 @@ enum Chore {
     Crash(crash::Args),
     /// Kill real processes at random, and compare what was told and answered with the wallets
     Chaos(chaos::Args),
+    /// Plays servers of an Agones fleet under load, from ready to drained, and counts the results that are lost
+    Agones(agones::Args),
     /// Lets libFuzzer look for bytes that break a decoder.
     Fuzz(fuzz::Args),
     /// Floods a server with hostile packets while bots play on it, and tells what the players lose.
@@ -53,6 +56,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Determinism(args) => determinism::run(&args),
         Chore::Crash(args) => crash::run(&args),
         Chore::Chaos(args) => chaos::run(&args),
+        Chore::Agones(args) => agones::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Flood(args) => flood::run(&args),
         Chore::Manifests(args) => manifests::run(&args),

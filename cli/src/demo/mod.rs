@@ -24,7 +24,7 @@ use arbiter_transport::Key;
 
 use crate::arguments::{DemoArguments, SummaryForm};
 use crate::assets::Assets;
-use crate::config::{OnStop, Settings};
+use crate::config::{Fleet, OnStop, Settings};
 use crate::host::{Bots, Host, HostStats, Play, Recorded, Verification};
 use crate::keys::random_seed;
 use crate::plugins::Plugins;
@@ -61,6 +61,7 @@ pub fn run(arguments: &DemoArguments, plugins: Plugins, stop: &Stop) -> Result<E
         seed: Some(seed),
         record_dir: arguments.record_dir.clone(),
         assets: arguments.assets.clone(),
+        agones: Fleet::Off,
         on_stop: OnStop::Abandon,
         // The one match is verified before the demo ends if that is quick; the replay command does it again.
         verify: true,

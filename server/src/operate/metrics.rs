@@ -12,6 +12,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::Shared;
+use crate::agones::AgonesStats;
+use crate::agones::sidecar::State;
+use crate::drain::Reason;
 use crate::histogram::{BOUNDS_US, Histogram};
 use crate::outbox::OutboxStats;
 use crate::room::RoomLink;
@@ -87,6 +90,23 @@ impl Writer<'_> {
         })
     }
 
+    /// The same of what goes up and down.
+    fn gauges(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        values: impl Iterator<Item = (&'static str, u64)>,
+    ) -> fmt::Result {
+        self.with((name, help, None), MetricType::Gauge, |mut to| {
+            for (value, count) in values {
+                let label: Label = [(label, Cow::Borrowed(value))];
+                to.encode_family(&label)?.encode_gauge(&i64::try_from(count).unwrap_or(i64::MAX))?;
+            }
+            Ok(())
+        })
+    }
+
     fn histogram(&mut self, name: &str, help: &str, label: Option<Label>, histogram: &Histogram) -> fmt::Result {
         self.with((name, help, Some(&Unit::Seconds)), MetricType::Histogram, |mut to| {
             let bounds = BOUNDS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::MAX]);
@@ -118,6 +138,9 @@ impl Collector for Figures {
         if shared.config.services.is_some() {
             registering(&mut to, &shared.registering)?;
         }
+        if shared.config.agones.is_some() {
+            agones(&mut to, &shared.agones)?;
+        }
         network(&mut to, &stats)
     }
 }
@@ -134,6 +157,10 @@ impl Figures {
         to.counter("matches_started", "Matches that began", rooms.iter().map(|room| u64::from(room.matches)).sum())?;
         to.counter("matches_ended", "Matches that came to their end", u64::from(stats.matches_ended))?;
         to.counter("rooms_failed", "Rooms that panicked; their matches are lost", u64::from(stats.rooms_failed))?;
+        to.counter("rooms_stuck", "Rooms that did not advance any more", u64::from(stats.rooms_stuck))?;
+        let reason = self.0.drain.reason();
+        let reasons = Reason::ALL.into_iter().map(|known| (known.name(), u64::from(reason == Some(known))));
+        to.gauges("draining", "1 at the reason why no match begins any more", "reason", reasons)?;
         to.gauge("recordings_unwritten", "Recordings that are not what was played", stats.unwritten.len() as u64)?;
         to.histogram("tick", "CPU time of a room's thread for a whole tick", Some(rate), &ticks)?;
         let overruns = rooms.iter().map(|room| room.overruns).sum();
@@ -171,6 +198,20 @@ fn registering(to: &mut Writer<'_>, stats: &RegisterStats) -> fmt::Result {
     to.gauge("services_registered", "1 while the services know what this server hosts", registered.into())?;
     let failures = stats.failures.load(Ordering::Relaxed);
     to.counter("services_register_failures", "Calls that did not tell the services of this server", failures)
+}
+
+fn agones(to: &mut Writer<'_>, stats: &AgonesStats) -> fmt::Result {
+    let figure = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+    let connected = stats.connected.load(Ordering::Relaxed);
+    to.gauge("agones_connected", "1 while Agones tells what it holds of this server", connected.into())?;
+    let state = stats.state();
+    let states = State::ALL.into_iter().map(|known| (known.name(), u64::from(state == Some(known))));
+    to.gauges("agones_state", "1 at the state that Agones told last", "state", states)?;
+    to.counter("agones_pings", "Health pings that Agones took", figure(&stats.pings))?;
+    to.counter("agones_watches", "Times that Agones began to tell of this server", figure(&stats.watches))?;
+    to.counter("agones_failures", "Calls to Agones that failed, ends of the watch too", figure(&stats.failures))?;
+    let orders = [("taken", figure(&stats.orders)), ("refused", figure(&stats.orders_refused))];
+    to.counters("agones_orders", "Matches that allocations ordered", "outcome", orders.into_iter())
 }
 
 fn inputs_and_snapshots(to: &mut Writer<'_>, rooms: &[RoomStats]) -> fmt::Result {

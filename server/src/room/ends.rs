@@ -10,8 +10,9 @@ use arbiter_snapshot::History;
 
 use super::sight::Sight;
 use super::suspicion;
-use super::{Arrival, Entering, FromSocket, Phase, Room, build, seed};
+use super::{Arrival, Entering, FromSocket, Phase, Room, build_with, random, seed};
 use crate::interest::Interest;
+use crate::order::Order;
 use crate::suspicion::Suspicion;
 
 impl Room {
@@ -23,8 +24,17 @@ impl Room {
         self.publish();
     }
 
-    /// Starts the next match with whoever is still there; false when there is none.
-    pub(super) fn next_match(&mut self) -> bool {
+    /// A match that was ordered, if this room has nobody and nobody is on the way.
+    pub(super) fn take_order(&self) -> Option<Order> {
+        let may = self.shared.orders.waiting() > 0 && self.slots.is_empty() && !self.link().is_in_use();
+        if !may || self.shared.stopping().is_some() || self.shared.outbox_is_stuck() {
+            return None;
+        }
+        self.shared.orders.take()
+    }
+
+    /// Starts the next match, the ordered one if there is an order, with whoever is still there; false when there is none.
+    pub(super) fn next_match(&mut self, order: Option<Order>) -> bool {
         if !self.shared.may_start_match() {
             if self.is_watched() {
                 self.end_for_players();
@@ -38,7 +48,16 @@ impl Room {
         self.give_up_lost(|_| true);
         let rooms = u32::from(self.shared.config.rooms.max(1));
         let number = u32::from(self.number) + rooms * self.matches;
-        match build(&self.shared.config, seed(&self.shared.config, number)) {
+        let config = &self.shared.config;
+        let (match_id, seed, settings) = match order {
+            Some(order) => {
+                self.link().order();
+                let seed = order.seed.unwrap_or_else(|| u64::from_le_bytes(random()));
+                (order.match_id.to_be_bytes(), seed, order.settings)
+            }
+            None => (random(), seed(config, number), config.settings.clone()),
+        };
+        match build_with(config, seed, settings) {
             Ok(simulation) => self.simulation = simulation,
             Err(error) => {
                 tracing::error!(room = self.number, %error, "the next match cannot be built");
@@ -57,7 +76,7 @@ impl Room {
             seat.start_over(self.simulation.settings().tick_rate);
         }
         self.phase = Phase::Playing;
-        self.begin();
+        self.begin(match_id);
         true
     }
 

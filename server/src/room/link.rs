@@ -2,12 +2,14 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use arbiter_protocol::{InputPacket, Target};
 use arbiter_sim::{LeaveReason, Loadout};
 use arrayvec::ArrayVec;
 use crossbeam::channel::{Receiver, Sender, bounded};
 
+use crate::order::PLAYERS_WITHIN;
 use crate::shard::Remote;
 use crate::stats::RoomStats;
 use crate::{ROOM_QUEUE_MAX, SPECTATORS_MAX, ServerConfig};
@@ -100,6 +102,10 @@ pub(crate) struct RoomLink {
     turns: AtomicU64,
     /// The match that is played, or was last; `None` before the first.
     match_id: Mutex<Option<u128>>,
+    /// Its mode.
+    mode: Mutex<String>,
+    /// When a match that was ordered began here.
+    ordered: Mutex<Option<Instant>>,
 }
 
 impl RoomLink {
@@ -114,12 +120,19 @@ impl RoomLink {
             spectators_max: u32::from(config.spectators_max.min(SPECTATORS_MAX)),
             turns: AtomicU64::new(0),
             match_id: Mutex::default(),
+            mode: Mutex::new(config.settings.mode.clone()),
+            ordered: Mutex::default(),
         };
         (link, inbox)
     }
 
     pub fn stats(&self) -> RoomStats {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether it has no turn any more.
+    pub fn has_ended(&self) -> bool {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).ended
     }
 
     pub fn reserved(&self) -> u32 {
@@ -138,6 +151,27 @@ impl RoomLink {
 
     pub(super) fn set_match_id(&self, match_id: u128) {
         *self.match_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(match_id);
+    }
+
+    /// The mode of that match.
+    pub fn mode(&self) -> String {
+        self.mode.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_mode(&self, mode: &str) {
+        mode.clone_into(&mut self.mode.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// A match that was ordered begins here.
+    pub(super) fn order(&self) {
+        *self.ordered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether there are players or some are on their way, or a match that was ordered waits for them.
+    pub fn is_in_use(&self) -> bool {
+        let ordered = *self.ordered.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = ordered.is_some_and(|since| since.elapsed() < PLAYERS_WITHIN);
+        !self.is_shut() && (waits || self.reserved() > 0)
     }
 
     pub fn spectators(&self) -> u32 {

@@ -50,6 +50,7 @@ impl Scripted {
         let part: Vec<u8> = (0..self.bytes).map(|at| (at * 151) as u8).collect();
         while self.shared.stopping().is_none() {
             self.tick += 1;
+            self.shared.rooms[0].turn();
             self.read_inbox();
             self.tell(&part);
             if self.tick.is_multiple_of(PUBLISH_EVERY) {

@@ -8,16 +8,14 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 use arbiter_contracts::servers::{Registration, RoomState};
 use arbiter_transport::NoRandomness;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::{Client, Patience, Services};
-use crate::operate::STUCK;
 use crate::room::RoomLink;
-use crate::{Shared, StartError};
+use crate::{OnStop, Shared, StartError};
 
 /// Between two registrations: who is silent for five of them is sent nobody any more.
 const EVERY: Duration = Duration::from_secs(1);
@@ -39,7 +37,7 @@ pub(crate) struct RegisterStats {
     pub failures: AtomicU64,
 }
 
-/// The thread; it ends once it is told to, or when the server stops, after a last word to the services.
+/// The thread; it ends once it is told to, or when matches are abandoned, after a last word to the services.
 #[derive(Debug)]
 pub(crate) struct Registering {
     stop: Option<Sender<()>>,
@@ -51,14 +49,12 @@ impl Registering {
     pub fn start(shared: &Arc<Shared>, services: &Services, addresses: Vec<SocketAddr>) -> Result<Self, StartError> {
         // Another one for each process: what a server of the same name said before it died is not this one's.
         let id = getrandom::u64().map_err(|_| NoRandomness)?;
-        let now = Instant::now();
         let (stop, stopped) = bounded(1);
         let register = Register {
             shared: Arc::clone(shared),
             client: Client::new(services),
             path: format!("/servers/server-{id:016x}"),
             addresses,
-            turns: vec![(0, now); shared.rooms.len()],
             patience: Patience::default(),
         };
         let run = move || register.run(&stopped);
@@ -86,14 +82,13 @@ struct Register {
     client: Client,
     path: String,
     addresses: Vec<SocketAddr>,
-    /// Of each room: its turns when it was last seen to advance, and when that was.
-    turns: Vec<(u64, Instant)>,
     patience: Patience,
 }
 
 impl Register {
     fn run(mut self, stopped: &Receiver<()>) {
-        while self.shared.stopping().is_none() {
+        // Matches that are played to their end keep the places of those whose connection is lost: they must find back.
+        while self.shared.stopping() != Some(OnStop::Abandon) {
             let wait = self.tell();
             if stopped.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected) {
                 break;
@@ -136,7 +131,7 @@ impl Register {
         wait
     }
 
-    fn registration(&mut self) -> Registration {
+    fn registration(&self) -> Registration {
         // Before the rooms are asked for their figures: whoever takes a place in between is counted rather than told twice.
         let mut holders: Vec<Vec<u64>> = vec![Vec::new(); self.shared.rooms.len()];
         for (player, room) in self.shared.directory.places() {
@@ -144,15 +139,11 @@ impl Register {
                 holders.push(player);
             }
         }
-        let now = Instant::now();
+        let beat = self.shared.pulse.feel(&self.shared.rooms);
         let mut rooms = Vec::with_capacity(holders.len());
-        for ((room, number), (turns, holders)) in
-            self.shared.rooms.iter().zip(0..).zip(self.turns.iter_mut().zip(holders))
+        for ((room, number), (lives, holders)) in
+            self.shared.rooms.iter().zip(0..).zip(beat.advances.into_iter().zip(holders))
         {
-            if room.turns() != turns.0 {
-                *turns = (room.turns(), now);
-            }
-            let lives = now.saturating_duration_since(turns.1) < STUCK;
             if let Some(match_id) = room.match_id().filter(|_| !room.is_shut()) {
                 rooms.push(self.shared.room_state(room, number, match_id, lives, holders));
             }
@@ -175,7 +166,7 @@ impl Shared {
             match_id,
             // No match is taken up again yet.
             epoch: 0,
-            mode: settings.mode.clone(),
+            mode: room.mode(),
             map: self.config.map.name.clone(),
             tick_rate: settings.tick_rate,
             players: small(room.reserved()),
@@ -183,7 +174,7 @@ impl Shared {
             spectators: small(room.spectators()),
             spectators_max: small(room.spectators_max()),
             // What players earn could not be told while the outbox is stuck.
-            open: lives && room.has_place() && !self.outbox_is_stuck(),
+            open: lives && room.has_place() && !self.outbox_is_stuck() && self.stopping().is_none(),
             holders,
         }
     }

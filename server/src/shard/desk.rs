@@ -157,9 +157,6 @@ impl Desk<'_> {
         if join.protocol_hash != server {
             return self.refuse(client, RefusedReason::ProtocolHash { server, client: join.protocol_hash });
         }
-        if self.shared.stopping().is_some() {
-            return self.refuse(client, RefusedReason::Stopping);
-        }
         let Some(user) = self.places.get(&client).and_then(|place| place.user.clone()) else {
             return self.refuse(client, RefusedReason::Token);
         };
@@ -167,11 +164,18 @@ impl Desk<'_> {
             return self.refuse(client, RefusedReason::Role);
         }
         if let Some(target) = join.watch {
+            if self.shared.stopping().is_some() {
+                return self.refuse(client, RefusedReason::Stopping);
+            }
             return self.join_spectators(client, &user, target);
         }
         // Whoever has a place gets it, whatever room the token names.
         let held = self.shared.directory.room_of(user.player).map(usize::from);
         let held = held.filter(|at| !self.shared.rooms[*at].is_shut());
+        // A match that is played to its end is played by those who have a place in it.
+        if held.is_none() && self.shared.stopping().is_some() {
+            return self.refuse(client, RefusedReason::Stopping);
+        }
         let wished = user.room.map(usize::from);
         if held.is_none() && wished.is_some_and(|at| at >= self.shared.rooms.len()) {
             return self.refuse(client, RefusedReason::NoRoom);

@@ -21,13 +21,10 @@ const FOREIGN: [(&str, &str); 5] = [
 /// Rows that the table will have when what serves them is merged. A row that is there already wins.
 const AHEAD: &str = "\
 | `arbiter_room_recoveries_total` | counter | `how`: `rebuilt`, `blanked`, `resumed`, `abandoned` | |
-| `arbiter_rooms_stuck_total` | counter | | |
-| `arbiter_draining` | gauge | `reason`: `told`, `operator`, `stuck_room`, `unhealthy`, `deleted` | |
-| `arbiter_agones_connected` | gauge | | |
 ";
 
 /// Settings that servers will have, as environment variables, when what reads them is merged.
-const SETTINGS_AHEAD: [&str; 3] = ["ARBITER_AGONES", "ARBITER_DRAIN_GRACE", "ARBITER_SUPERVISE"];
+const SETTINGS_AHEAD: [&str; 1] = ["ARBITER_SUPERVISE"];
 
 /// Labels that Prometheus and the chart's PodMonitor give to everything, and that of histograms.
 const TARGET_LABELS: [&str; 8] =
