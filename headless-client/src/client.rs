@@ -79,6 +79,8 @@ pub struct ClientCore {
     discarded: Option<(u32, u32)>,
     clock: ServerClock,
     welcome: Option<Welcome>,
+    /// Welcomes so far.
+    beginnings: u32,
     messages: VecDeque<Vec<u8>>,
     inputs: VecDeque<WireInput>,
     unsent: bool,
@@ -130,6 +132,7 @@ impl ClientCore {
             discarded: None,
             clock: ServerClock::new(60),
             welcome: None,
+            beginnings: 0,
             messages: VecDeque::new(),
             inputs: VecDeque::with_capacity(INPUTS_PER_PACKET_MAX),
             unsent: false,
@@ -203,6 +206,11 @@ impl ClientCore {
         self.welcome.as_ref()
     }
 
+    /// How often the server began to tell everything anew: with each match, with each connection, and when it recovered a match.
+    pub fn beginnings(&self) -> u32 {
+        self.beginnings
+    }
+
     /// What was counted so far.
     pub fn counts(&self) -> Counts {
         self.counts
@@ -270,7 +278,7 @@ impl ClientCore {
         Ok(())
     }
 
-    /// A welcome begins a match; what was known of the one before is void.
+    /// A welcome begins a match, or takes one up again; what was known before is void.
     fn enter(&mut self, welcome: Welcome) {
         self.receiver.begin(welcome.tick);
         self.frames.clear();
@@ -281,6 +289,7 @@ impl ClientCore {
         self.newest_tick = 0;
         self.view = ViewClock::new(self.clock.tick_s());
         self.stage = Stage::Playing;
+        self.beginnings += 1;
         self.welcome = Some(welcome);
     }
 

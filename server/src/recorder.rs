@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use arbiter_contracts::{Envelope, Event};
-use arbiter_recording::{End, Header, WriteError, Writer};
+use arbiter_recording::{End, Header, Mark, WriteError, Writer};
 use arbiter_sim::Command;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
@@ -33,7 +33,7 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct Begin {
     pub path: PathBuf,
     pub header: Header,
-    pub tick0: Vec<u8>,
+    pub tick0: Arc<Vec<u8>>,
 }
 
 pub(crate) enum Entry {
@@ -42,12 +42,15 @@ pub(crate) enum Entry {
         tick: u32,
         commands: Vec<Command>,
         hash: u64,
+        /// What happened in it; told once it is on disk.
+        events: Vec<Envelope>,
     },
     Checkpoint {
         tick: u32,
-        bytes: Vec<u8>,
+        state: Arc<Vec<u8>>,
     },
-    /// What happened in the tick that was handed over last; told once that tick is on disk.
+    Mark(Mark),
+    /// What else happened in the tick that was handed over last; told once that tick is on disk.
     Happened {
         tick: u32,
         events: Vec<Envelope>,
@@ -236,15 +239,19 @@ impl<'a> Writing<'a> {
                 }
                 return;
             }
-            Entry::Tick { tick, commands, hash } => {
+            Entry::Tick { tick, commands, hash, events } => {
                 let pushed = self.open.get_mut(&room).map(|open| open.writer.push_tick(tick, &commands, hash));
                 self.spare.give(commands);
+                if !events.is_empty() {
+                    self.happened(room, tick, events);
+                }
                 pushed
             }
             Entry::Happened { tick, events } => return self.happened(room, tick, events),
-            Entry::Checkpoint { tick, bytes } => {
-                self.open.get_mut(&room).map(|open| open.writer.push_checkpoint(tick, &bytes))
+            Entry::Checkpoint { tick, state } => {
+                self.open.get_mut(&room).map(|open| open.writer.push_checkpoint(tick, &state))
             }
+            Entry::Mark(mark) => self.open.get_mut(&room).map(|open| open.writer.push_mark(mark)),
         };
         match pushed {
             // What could not be written now is kept by the writer and tried again; anything else leaves a hole, and a
@@ -265,7 +272,7 @@ impl<'a> Writing<'a> {
     }
 
     fn begin(&mut self, room: u16, Begin { path, header, tick0 }: Begin) {
-        match Writer::create(&path, header, tick0) {
+        match Writer::create(&path, header, tick0.to_vec()) {
             Ok(writer) => {
                 self.open.insert(room, Open { writer, path, told: None, happened: VecDeque::new() });
             }

@@ -5,11 +5,13 @@
 
 mod ends;
 mod gallery;
+mod journal;
 mod kill_cam;
 mod link;
 mod messages;
 mod places;
 mod recording;
+mod recovery;
 mod replication;
 mod scripted;
 mod sight;
@@ -28,7 +30,9 @@ use arbiter_snapshot::{History, Peer};
 use crossbeam::channel::Receiver;
 
 use self::gallery::Gallery;
+use self::journal::Journal;
 use self::kill_cam::KillCams;
+use self::recovery::{Rebuild, Recovery, Work};
 use self::replication::Teller;
 use self::sight::Sight;
 use crate::buffer::InputBuffer;
@@ -133,8 +137,23 @@ impl Seat {
     }
 }
 
+/// How a turn of a room ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The next one is due with the next tick.
+    Next,
+    /// It has more to do, once whoever is due had their turn.
+    Again,
+    /// The room has ended.
+    Over,
+    /// It panicked, and cannot go on.
+    Failed,
+}
+
 enum Phase {
     Playing,
+    /// Being made again, behind a panic.
+    Rebuilding(Rebuild),
     /// Between two matches.
     Waiting(Instant),
     /// Behind the last match: those who watch see its end.
@@ -154,6 +173,13 @@ pub(crate) struct Room {
     recording_breaks: bool,
     simulation: Simulation,
     phase: Phase,
+    /// What it can be made again from.
+    journal: Journal,
+    recovery: Recovery,
+    /// How often the match was taken up again.
+    epoch: u32,
+    /// Matches of this room and recoveries of them: the lowest bits are on the wire.
+    eras: u32,
     history: History,
     interest: Interest,
     sight: Sight,
@@ -213,6 +239,10 @@ impl Room {
             recording_breaks: false,
             simulation,
             phase: Phase::Playing,
+            journal: Journal::default(),
+            recovery: Recovery::default(),
+            epoch: 0,
+            eras: 0,
             history,
             interest,
             sight,
@@ -269,19 +299,36 @@ impl Room {
     fn begin(&mut self) {
         self.matches += 1;
         self.match_id = random();
+        self.recovery.reset();
+        self.epoch = 0;
+        self.link().set_epoch(0);
+        self.number_again();
         self.link().set_match_id(u128::from_be_bytes(self.match_id));
+        self.journal.checkpoint(&self.simulation, None);
         self.begin_recording();
         self.announce();
     }
 
-    /// Does what is due; false when the room has ended for good.
-    pub fn tick(&mut self, now: Instant) -> bool {
-        let goes_on = self.work(now);
-        self.link().turn();
-        self.shared.wake_shards();
-        goes_on
+    /// What tells datagrams of now from those of before.
+    fn number_again(&mut self) {
+        self.eras = self.eras.wrapping_add(1);
     }
 
+    /// Does what is due.
+    pub fn tick(&mut self, now: Instant) -> Turn {
+        let turn = if matches!(self.phase, Phase::Rebuilding(_)) {
+            self.rebuild(now)
+        } else if self.work(now) {
+            Turn::Next
+        } else {
+            Turn::Over
+        };
+        self.link().turn();
+        self.shared.wake_shards();
+        turn
+    }
+
+    /// False when the room has ended for good.
     fn work(&mut self, now: Instant) -> bool {
         if self.ended {
             self.end(GoodbyeReason::MatchOver);
@@ -305,6 +352,7 @@ impl Room {
                 self.show();
                 self.times.note(timer.elapsed_us(), step_us);
             }
+            Phase::Rebuilding(_) => {}
             Phase::Waiting(until) => {
                 self.show();
                 if self.shared.stopping().is_some() {
@@ -414,6 +462,36 @@ impl Room {
     /// One tick of the match; returns the thread CPU of the simulation in microseconds.
     fn play(&mut self, now: Instant) -> u64 {
         let tick = self.simulation.tick() + 1;
+        if !core::mem::take(&mut self.recovery.is_composed) {
+            self.compose(tick);
+        }
+        self.recovery.work = Work::Stepping;
+        if let Some(story) = &mut self.story {
+            story.before(&self.commands, &self.simulation);
+        }
+        let timer = CpuTimer::start();
+        self.simulation.step(&self.commands);
+        let step_us = timer.elapsed_us();
+        self.recovery.work = Work::Recording;
+        self.record(tick);
+        self.recovery.work = Work::Telling;
+        if let Some(observer) = &self.shared.config.observer {
+            observer(self.number, &self.simulation);
+        }
+        self.tell_events(tick);
+        self.welcome(tick);
+        self.replicate(tick);
+        self.keep_tick(tick);
+        self.suspect(tick);
+        if let Some(outcome) = self.simulation.ended() {
+            self.finish_match(outcome, now);
+        }
+        self.recovery.work = Work::Between;
+        step_us
+    }
+
+    /// What a tick is stepped with.
+    fn compose(&mut self, tick: u32) {
         self.commands.clear();
         self.commands.extend_from_slice(self.sight.changes());
         for (slot, reason) in self.leaving.drain(..) {
@@ -426,6 +504,7 @@ impl Room {
             match seat.entering {
                 Entering::Joining => {
                     self.commands.push(Command::Join { slot, loadout: seat.loadout });
+                    self.journal.join(tick, slot, seat.player);
                     self.sight.join(slot);
                     seat.entering = Entering::Since(tick);
                 }
@@ -437,24 +516,5 @@ impl Room {
                 }
             }
         }
-        if let Some(story) = &mut self.story {
-            story.before(&self.commands, &self.simulation);
-        }
-        let timer = CpuTimer::start();
-        self.simulation.step(&self.commands);
-        let step_us = timer.elapsed_us();
-        self.record(tick);
-        if let Some(observer) = &self.shared.config.observer {
-            observer(self.number, &self.simulation);
-        }
-        self.tell_events(tick);
-        self.welcome(tick);
-        self.replicate(tick);
-        self.keep_tick(tick);
-        self.suspect(tick);
-        if let Some(outcome) = self.simulation.ended() {
-            self.finish_match(outcome, now);
-        }
-        step_us
     }
 }

@@ -12,7 +12,7 @@ use arbiter_transport::ServerTransport;
 use crossbeam::channel::Receiver;
 
 use crate::recorder::Recorder;
-use crate::room::Room;
+use crate::room::{Room, Turn};
 use crate::shard::{Out, Shard, ShardLink, ToSocket};
 use crate::socket::wait::waiting;
 use crate::stats::{RoomStats, ServerStats};
@@ -95,7 +95,7 @@ impl Staged {
 
     /// The room does a tick: inputs, simulation, recording, replication. False once it has ended.
     pub fn tick(&mut self, now: Duration) -> bool {
-        self.room.tick(self.began + now.saturating_sub(self.epoch))
+        matches!(self.room.tick(self.began + now.saturating_sub(self.epoch)), Turn::Next | Turn::Again)
     }
 
     /// The socket thread packs and seals what the room has for its clients.

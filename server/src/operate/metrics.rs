@@ -133,7 +133,19 @@ impl Figures {
         to.gauge("spectators", "Who watches", rooms.iter().map(|room| u64::from(room.spectators)).sum())?;
         to.counter("matches_started", "Matches that began", rooms.iter().map(|room| u64::from(room.matches)).sum())?;
         to.counter("matches_ended", "Matches that came to their end", u64::from(stats.matches_ended))?;
-        to.counter("rooms_failed", "Rooms that panicked; their matches are lost", u64::from(stats.rooms_failed))?;
+        to.counter(
+            "rooms_failed",
+            "Rooms that panicked for good; their matches are lost",
+            u64::from(stats.rooms_failed),
+        )?;
+        let recoveries = stats.recoveries;
+        let recoveries = [
+            ("rebuilt", recoveries.rebuilt),
+            ("blanked", recoveries.blanked),
+            ("resumed", recoveries.resumed),
+            ("abandoned", recoveries.abandoned),
+        ];
+        to.counters("room_recoveries", "Matches that were taken up again, and how", "how", recoveries.into_iter())?;
         to.gauge("recordings_unwritten", "Recordings that are not what was played", stats.unwritten.len() as u64)?;
         to.histogram("tick", "CPU time of a room's thread for a whole tick", Some(rate), &ticks)?;
         let overruns = rooms.iter().map(|room| room.overruns).sum();

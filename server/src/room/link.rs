@@ -100,6 +100,8 @@ pub(crate) struct RoomLink {
     turns: AtomicU64,
     /// The match that is played, or was last; `None` before the first.
     match_id: Mutex<Option<u128>>,
+    /// How often it was taken up again.
+    epoch: AtomicU32,
 }
 
 impl RoomLink {
@@ -114,6 +116,7 @@ impl RoomLink {
             spectators_max: u32::from(config.spectators_max.min(SPECTATORS_MAX)),
             turns: AtomicU64::new(0),
             match_id: Mutex::default(),
+            epoch: AtomicU32::new(0),
         };
         (link, inbox)
     }
@@ -138,6 +141,15 @@ impl RoomLink {
 
     pub(super) fn set_match_id(&self, match_id: u128) {
         *self.match_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(match_id);
+    }
+
+    /// How often the match was taken up again after a failure.
+    pub fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_epoch(&self, epoch: u32) {
+        self.epoch.store(epoch, Ordering::Relaxed);
     }
 
     pub fn spectators(&self) -> u32 {
