@@ -13,6 +13,7 @@ mod places;
 mod recording;
 mod recovery;
 mod replication;
+mod resumption;
 mod scripted;
 mod sight;
 mod suspicion;
@@ -30,7 +31,6 @@ use arbiter_snapshot::{History, Peer};
 use crossbeam::channel::Receiver;
 
 use self::gallery::Gallery;
-use self::journal::Journal;
 use self::kill_cam::KillCams;
 use self::recovery::{Rebuild, Recovery, Work};
 use self::replication::Teller;
@@ -39,12 +39,14 @@ use crate::buffer::InputBuffer;
 use crate::interest::{Interest, News};
 use crate::outbox::Story;
 use crate::recorder::Recorder;
+use crate::resume::Resumed;
 use crate::shard::Remote;
 use crate::stats::{CpuTimer, TickTimes};
 use crate::suspicion::conduct::Conduct;
 use crate::suspicion::{DETECTORS, Suspicion};
 use crate::{OnStop, ROOM_QUEUE_MAX, ServerConfig, Shared};
 
+pub(crate) use journal::Journal;
 pub(crate) use link::{Arrival, FromSocket, Landed, Line, RoomLink};
 pub(crate) use scripted::Scripted;
 
@@ -220,15 +222,18 @@ impl Room {
         shared: Arc<Shared>,
         inbox: Receiver<FromSocket>,
         recorder: Recorder,
+        resumed: Option<Resumed>,
     ) -> Result<Self, BuildError> {
-        let simulation = build(&shared.config, seed(&shared.config, u32::from(number)))?;
+        let seed = || seed(&shared.config, u32::from(number));
+        let simulation = build(&shared.config, resumed.as_ref().map_or_else(seed, |it| it.seed))?;
         let history = History::new(simulation.registry());
         let interest = Interest::new(&simulation, shared.config.interest);
         let (sight, suspicion) = (Sight::new(&simulation), Suspicion::new(&simulation));
         let tellers = Self::tellers(&shared);
         let seats = (0..shared.config.settings.players_max).map(|_| None).collect();
         // A limit of matches may be below the number of rooms: a room without a match ends with its first tick.
-        let ended = !shared.may_start_match();
+        // What another process began goes on in any case.
+        let ended = !shared.may_start_match() && resumed.is_none();
         let mut room = Self {
             number,
             shared,
@@ -273,8 +278,10 @@ impl Room {
         let (registry, ladder) = (room.simulation.registry(), room.ladder());
         room.gallery = Gallery::new(&room.shared.config, registry, ladder);
         room.kill_cams = KillCams::new(&room.shared.config, registry, ladder);
-        if !ended {
-            room.begin();
+        match resumed {
+            Some(resumed) => room.take_up(resumed),
+            None if !ended => room.begin(),
+            None => {}
         }
         Ok(room)
     }

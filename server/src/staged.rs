@@ -75,7 +75,7 @@ impl Staged {
         let server = ServerTransport::new(transport(&config, vec![address])?, epoch)?;
         let (shared, queues) = Shared::new(ServerConfig { rooms: 1, ..config }, vec![link], None, None)?;
         let (recorder, _) = Recorder::start(Arc::clone(&shared), None).map_err(StartError::Thread)?;
-        let rooms = queues.into_iter().map(|queue| Room::new(0, Arc::clone(&shared), queue, recorder.clone()));
+        let rooms = queues.into_iter().map(|queue| Room::new(0, Arc::clone(&shared), queue, recorder.clone(), None));
         let mut rooms = rooms.collect::<Result<Vec<Room>, BuildError>>()?;
         let room = rooms.remove(0);
         let shared: &'static Shared = Box::leak(Box::new(shared));

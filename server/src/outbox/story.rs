@@ -12,6 +12,7 @@ use arbiter_contracts::{Attributes, Envelope, Event, MatchEventId, v1};
 use arbiter_sim::index::Identity;
 use arbiter_sim::players::{Player, Tally};
 use arbiter_sim::{Cause, Command, DomainEvent, LeaveReason, Outcome, Simulation};
+use serde::{Deserialize, Serialize};
 
 /// Number of the event that ends a match which the simulation did not end: behind all that a tick can have.
 const ABANDONED_INDEX: u32 = u32::MAX;
@@ -27,7 +28,7 @@ const FOUND_BITS: u32 = 20;
 const EPOCHS: u32 = 1 << (31 - FOUND_BITS);
 
 /// One match, as it is told.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Story {
     match_id: u128,
     /// When tick 0 was, since 1970.
@@ -38,9 +39,29 @@ pub struct Story {
     epoch: u32,
     found: u32,
     playing: BTreeMap<u16, u64>,
+    #[serde(with = "results")]
     left: Vec<v1::PlayerResult>,
-    /// Results of those who leave in the tick that is to come: they are gone when it was simulated.
+    /// Results of those who leave in the tick that is to come: they are gone when it was simulated. None between two ticks.
+    #[serde(skip)]
     leaving: BTreeMap<u16, v1::PlayerResult>,
+}
+
+/// Results as the contracts write them, in text.
+mod results {
+    use arbiter_contracts::v1::PlayerResult;
+    use prost::Message as _;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub fn serialize<S: Serializer>(results: &[PlayerResult], to: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<Vec<u8>> = results.iter().map(|result| result.encode_to_vec()).collect();
+        bytes.serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PlayerResult>, D::Error> {
+        let bytes = Vec::<Vec<u8>>::deserialize(from)?;
+        bytes.iter().map(|bytes| PlayerResult::decode(&bytes[..]).map_err(D::Error::custom)).collect()
+    }
 }
 
 /// Whether an event is never dropped: results, and what others are told again with.

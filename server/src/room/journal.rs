@@ -61,6 +61,11 @@ impl Journal {
         self.joined.push((tick, slot, player));
     }
 
+    /// Who joined with a tick: slot and player.
+    pub fn joined(&self, tick: u32) -> impl Iterator<Item = (u16, u64)> + '_ {
+        self.joined.iter().filter(move |(at, _, _)| *at == tick).map(|(_, slot, player)| (*slot, *player))
+    }
+
     /// Who joined in a slot with a tick; 0 for nobody that is known.
     pub fn player(&self, tick: u32, slot: u16) -> u64 {
         let mut joined = self.joined.iter().rev();

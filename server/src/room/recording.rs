@@ -30,15 +30,15 @@ impl Room {
             Ok(header) => header,
             Err(error) => return self.unrecorded(path, &error.to_string()),
         };
-        let begin = Begin { path: path.clone(), header, tick0: Arc::clone(&self.journal.state) };
+        // The time of the world goes into the story once: everything behind it follows from the tick.
+        let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (tells, rate) = (self.shared.outbox.is_some(), self.simulation.settings().tick_rate);
+        let story = tells.then(|| Story::new(u128::from_be_bytes(self.match_id), began, rate));
+        self.journal.story = story.clone().map(Arc::new);
+        let (tick0, told) = (Arc::clone(&self.journal.state), self.journal.story.clone());
+        let begin = Begin { path: path.clone(), header, tick0, story: told };
         if self.break_recording() && self.recorder.put(self.number, Entry::Begin(Box::new(begin))) {
-            self.recording = Some(path);
-            // The time of the world goes into the story once: everything behind it follows from the tick.
-            let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let tells = self.shared.outbox.is_some();
-            self.story = tells
-                .then(|| Story::new(u128::from_be_bytes(self.match_id), began, self.simulation.settings().tick_rate));
-            self.journal.story = self.story.clone().map(Arc::new);
+            (self.recording, self.story) = (Some(path), story);
         } else {
             self.unrecorded(path, BEHIND);
         }
@@ -68,7 +68,8 @@ impl Room {
             let told =
                 self.story.as_mut().map(|story| story.after(&self.simulation, |slot| journal.player(tick, slot)));
             let (commands, events) = (self.recorder.copy(&self.commands), told.unwrap_or_default());
-            taken = self.recorder.put(self.number, Entry::Tick { tick, commands, hash, events });
+            let joined = journal.joined(tick).collect();
+            taken = self.recorder.put(self.number, Entry::Tick { tick, commands, hash, joined, events });
         }
         self.journal.push(&self.commands, hash);
         let every = u32::from(self.simulation.settings().tick_rate) * CHECKPOINT_SECONDS;
@@ -76,8 +77,8 @@ impl Room {
         if tick % every == (u32::from(self.number) * 37) % every {
             self.journal.checkpoint(&self.simulation, self.story.as_ref());
             if self.recording.is_some() && taken {
-                let state = Arc::clone(&self.journal.state);
-                taken = self.recorder.put(self.number, Entry::Checkpoint { tick, state });
+                let (state, story) = (Arc::clone(&self.journal.state), self.journal.story.clone());
+                taken = self.recorder.put(self.number, Entry::Checkpoint { tick, state, story });
             }
         }
         if !taken && let Some(path) = self.recording.take() {

@@ -58,6 +58,8 @@ pub(super) enum Then {
     Retry,
     /// The tick that failed, without what players did.
     Blank,
+    /// The next tick, in another process than the one before.
+    Resume,
     /// The end of the match.
     Abandon,
 }
@@ -68,6 +70,8 @@ pub(super) struct Rebuild {
     then: Then,
     /// The last tick that is simulated again.
     target: u32,
+    /// What happened is told again: another process may not have come to it.
+    retells: bool,
     began: Instant,
 }
 
@@ -81,6 +85,8 @@ pub(super) struct Recovery {
     failing: (u32, u32),
     /// The commands of the next tick are there already.
     pub is_composed: bool,
+    /// Ticks that players had seen in another process and that are played again.
+    pub lost: u32,
 }
 
 impl Recovery {
@@ -156,13 +162,17 @@ impl Room {
             }
         }
         self.story = self.journal.story.as_deref().cloned().filter(|_| self.recording.is_some());
-        self.phase = Phase::Rebuilding(Rebuild { then, target, began: Instant::now() });
+        let (retells, began) = match &self.phase {
+            Phase::Rebuilding(before) => (before.retells, before.began),
+            _ => (then == Then::Resume, Instant::now()),
+        };
+        self.phase = Phase::Rebuilding(Rebuild { then, target, retells, began });
         Turn::Again
     }
 
     /// Goes on with it for a slice.
     pub(super) fn rebuild(&mut self, now: Instant) -> Turn {
-        let Phase::Rebuilding(Rebuild { then, target, began }) = self.phase else { return Turn::Next };
+        let Phase::Rebuilding(Rebuild { then, target, retells, began }) = self.phase else { return Turn::Next };
         self.recovery.work = Work::Rebuilding;
         let until = Instant::now() + SLICE;
         while self.simulation.tick() < target {
@@ -170,7 +180,7 @@ impl Room {
                 return Turn::Again;
             }
             let tick = self.simulation.tick() + 1;
-            if !self.simulate_again(tick) {
+            if !self.simulate_again(tick, retells) {
                 tracing::error!(
                     room = self.number,
                     tick,
@@ -188,16 +198,18 @@ impl Room {
     }
 
     /// Whether a tick of the journal came out as it was.
-    fn simulate_again(&mut self, tick: u32) -> bool {
-        let Self { journal, simulation, story, .. } = self;
+    fn simulate_again(&mut self, tick: u32, retells: bool) -> bool {
+        let Self { journal, simulation, story, recorder, number, .. } = self;
         let Some((commands, hash)) = journal.tick(tick) else { return false };
         if let Some(story) = story {
             story.before(commands, simulation);
         }
         simulation.step(commands);
         if let Some(story) = story {
-            // It was told already.
-            drop(story.after(simulation, |slot| journal.player(tick, slot)));
+            let events = story.after(simulation, |slot| journal.player(tick, slot));
+            if retells && !events.is_empty() && simulation.hash() == hash {
+                recorder.hand(*number, Entry::Happened { tick, events });
+            }
         }
         simulation.hash() == hash
     }
@@ -213,7 +225,11 @@ impl Room {
             self.shared.note(|stats| stats.recoveries.abandoned += 1);
             return self.abandon(now);
         }
-        self.mark(Mark::Rebuilt { tick });
+        let lost = core::mem::take(&mut self.recovery.lost);
+        self.mark(if then == Then::Resume { Mark::Resumed { tick } } else { Mark::Rebuilt { tick } });
+        if then == Then::Resume {
+            self.know_holders();
+        }
         self.recovery.is_composed = matches!(then, Then::Retry | Then::Blank);
         if then == Then::Blank {
             self.mark(Mark::Blanked { tick: tick + 1 });
@@ -225,9 +241,13 @@ impl Room {
         }
         self.shared.note(|stats| {
             let recoveries = &mut stats.recoveries;
-            *(if then == Then::Blank { &mut recoveries.blanked } else { &mut recoveries.rebuilt }) += 1;
+            *match then {
+                Then::Blank => &mut recoveries.blanked,
+                Then::Resume => &mut recoveries.resumed,
+                _ => &mut recoveries.rebuilt,
+            } += 1;
         });
-        self.tell_recovered(tick, 0);
+        self.tell_recovered(tick, lost);
         self.renew();
         if let Some(outcome) = self.simulation.ended() {
             self.finish_match(outcome, now);
@@ -235,7 +255,7 @@ impl Room {
     }
 
     fn mark(&mut self, mark: Mark) {
-        if self.recording.is_some() && !self.recorder.put(self.number, Entry::Mark(mark)) {
+        if self.recording.is_some() && !self.recorder.put(self.number, Entry::Mark(mark, self.epoch)) {
             // The tick that follows finds the queue full as well, and says so.
             tracing::debug!(room = self.number, ?mark, "the recording does not say it");
         }
