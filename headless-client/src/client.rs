@@ -19,6 +19,7 @@ use arbiter_snapshot::{Frame, Receiver, SnapshotError};
 use thiserror::Error;
 
 use crate::clock::ServerClock;
+use crate::freezes::{Freeze, Freezes};
 use crate::interpolation::ViewClock;
 
 /// Facts of the match that wait to be read; older ones go first, since only the newest interest somebody who reads so late.
@@ -89,6 +90,7 @@ pub struct ClientCore {
     view: ViewClock,
     inputs_sent: usize,
     notices: VecDeque<MatchMessage>,
+    freezes: Freezes,
     counts: Counts,
 }
 
@@ -141,6 +143,7 @@ impl ClientCore {
             view: ViewClock::new(1.0 / 60.0),
             inputs_sent: INPUTS_PER_PACKET_MAX,
             notices: VecDeque::new(),
+            freezes: Freezes::default(),
             counts: Counts::default(),
         }
     }
@@ -204,6 +207,11 @@ impl ClientCore {
     /// What the server said on entering.
     pub fn welcome(&self) -> Option<&Welcome> {
         self.welcome.as_ref()
+    }
+
+    /// When nothing new was shown for a while, oldest first.
+    pub fn freezes(&self) -> &[Freeze] {
+        self.freezes.list()
     }
 
     /// How often the server began to tell everything anew: with each match, with each connection, and when it recovered a match.
@@ -280,6 +288,9 @@ impl ClientCore {
 
     /// A welcome begins a match, or takes one up again; what was known before is void.
     fn enter(&mut self, welcome: Welcome) {
+        if self.welcome.as_ref().is_none_or(|before| before.match_id != welcome.match_id) {
+            self.freezes.pause();
+        }
         self.receiver.begin(welcome.tick);
         self.frames.clear();
         self.kill_cam.number = None;
@@ -405,6 +416,7 @@ impl ClientCore {
                 self.view.snapshot_arrived(self.newest_tick, tick, self.clock.arriving(now));
             }
             self.newest_tick = tick;
+            self.freezes.note(now);
         }
         if let Some(margin) = header.input_margin {
             self.counts.late_inputs += u64::from(margin < 0);
