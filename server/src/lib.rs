@@ -271,7 +271,8 @@ pub enum StartError {
     },
     /// The folder for copies of recordings cannot be made.
     #[error(
-        "cannot copy recordings to the folder {path}: {error}; give this user the right to write there, or choose another with --ship-recordings"
+        "cannot copy recordings to the folder {path}: {error}; give this user the right to write there, or choose another \
+         with --ship-recordings"
     )]
     ShipRecordings {
         /// Which.
