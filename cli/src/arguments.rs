@@ -106,6 +106,10 @@ pub struct ServerArguments {
     /// Print what the server would run with, as such a file, and stop
     #[arg(long)]
     pub print_config: bool,
+    /// Start the server again when it dies, as a container's first process does: its matches are taken up again from their
+    /// recordings. Needs a port that is not 0
+    #[arg(long, env = "ARBITER_SUPERVISE")]
+    pub supervise: bool,
     /// Settings
     #[command(flatten)]
     pub settings: Layer,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use arbiter_headless_client::bots::cheat::Cheat;
+use arbiter_headless_client::freezes::{FREEZE_MIN, Freeze};
 use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, Door, run_bots};
 use arbiter_transport::conditioner::{Loss, Profile};
 use clap::{Args, ValueEnum};
@@ -149,6 +150,18 @@ pub(crate) fn run_until_told(config: &BotsConfig, stop: &Stop) -> Result<BotsRep
     })
 }
 
+/// How often and for how long bots were shown nothing new.
+fn frozen(freezes: &[Vec<Freeze>]) -> Option<String> {
+    let mut ms: Vec<u128> = freezes.iter().flatten().map(|freeze| freeze.lasted.as_millis()).collect();
+    ms.sort_unstable();
+    let at = |percent: usize| ms.get((ms.len() * percent / 100).min(ms.len().saturating_sub(1)));
+    let (p50, p99, max) = (at(50)?, at(99)?, ms.last()?);
+    let (count, least) = (ms.len(), FREEZE_MIN.as_millis());
+    Some(format!(
+        "{count} times a bot was shown nothing new for {least} ms or more: p50 {p50} ms, p99 {p99} ms, at most {max} ms"
+    ))
+}
+
 fn tell(report: &BotsReport) {
     let counts = report.counts;
     println!(
@@ -161,6 +174,9 @@ fn tell(report: &BotsReport) {
     }
     if report.comebacks > 0 {
         println!("{} times a bot came back over a new connection", report.comebacks);
+    }
+    if let Some(line) = frozen(&report.freezes) {
+        println!("{line}");
     }
     for failure in &report.failed {
         eprintln!("{failure}");

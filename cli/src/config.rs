@@ -126,6 +126,10 @@ pub struct Layer {
     /// Folder that recordings go to; made if it is missing [default: recordings]
     #[arg(long, env = "ARBITER_RECORD_DIR", value_name = "DIR")]
     pub record_dir: Option<PathBuf>,
+    /// Folder that running recordings are copied to, block by block: a disk of another machine, where a server that is started with it
+    /// as its folder of recordings goes on with their matches if this machine is lost; made if it is missing. Left out, none are
+    #[arg(long, env = "ARBITER_SHIP_RECORDINGS", value_name = "DIR")]
+    pub ship_recordings: Option<PathBuf>,
     /// Folder of the log of domain events (docs/events.md); made if it is missing. Left out, none are kept, or in the folder outbox if
     /// services are to be told
     #[arg(long, env = "ARBITER_OUTBOX_DIR", value_name = "DIR")]
@@ -205,6 +209,9 @@ pub struct Settings {
     pub key_file: PathBuf,
     /// See [`Layer::record_dir`].
     pub record_dir: PathBuf,
+    /// See [`Layer::ship_recordings`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ship_recordings: Option<PathBuf>,
     /// See [`Layer::outbox_dir`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outbox_dir: Option<PathBuf>,
@@ -251,6 +258,7 @@ impl Default for Settings {
             seed: None,
             key_file: PathBuf::from("arbiter.key"),
             record_dir: PathBuf::from("recordings"),
+            ship_recordings: None,
             outbox_dir: None,
             services: None,
             assets: None,
@@ -424,6 +432,7 @@ impl Settings {
             seed,
             key_file,
             record_dir,
+            ship_recordings,
             outbox_dir,
             services,
             assets,
@@ -464,6 +473,7 @@ impl Settings {
         set_some(&mut self.seed, seed);
         set(&mut self.key_file, key_file);
         set(&mut self.record_dir, record_dir);
+        set_some(&mut self.ship_recordings, ship_recordings);
         set_some(&mut self.outbox_dir, outbox_dir);
         set_some(&mut self.services, services);
         if self.services.is_some() {

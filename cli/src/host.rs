@@ -237,6 +237,7 @@ impl Host {
         config.socket_buffer = settings.socket_buffer as usize * 1024;
         config.seed = settings.seed;
         config.record_dir = Some(settings.record_dir.clone());
+        config.ship_recordings.clone_from(&settings.ship_recordings);
         config.outbox_dir.clone_from(&settings.outbox_dir);
         config.services = settings
             .services

@@ -26,6 +26,7 @@ pub mod services;
 pub mod services_command;
 pub mod spectate;
 pub mod stop;
+pub mod supervise;
 pub mod token_command;
 pub mod views_command;
 
@@ -65,7 +66,11 @@ pub fn main_with(plugins: Plugins) -> ExitCode {
 pub fn run(arguments: Arguments, plugins: Plugins) -> Result<ExitCode> {
     match arguments.command.unwrap_or_else(|| Command::Demo(DemoArguments::default())) {
         Command::Demo(arguments) => demo::run(&arguments, plugins, &Stop::listen()?),
-        Command::Server(arguments) => server_command::run(arguments, plugins, &Stop::listen()?),
+        Command::Server(arguments) if supervise::is_parent(arguments.supervise) => supervise::run(&Stop::listen()?),
+        Command::Server(arguments) => {
+            supervise::end_with_parent();
+            server_command::run(arguments, plugins, &Stop::listen()?)
+        }
         Command::Drain(arguments) => operate_command::drain(&arguments),
         Command::Reserve(arguments) => operate_command::reserve(&arguments),
         Command::Services(arguments) => services_command::run(&arguments, &Stop::listen()?),

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use arbiter_recording::{End, Reader, Stamp};
+use arbiter_recording::{End, Mark, Reader, Stamp};
 use arbiter_replay::{Assets, Difference, Options, Replay, VerifyReport};
 use arbiter_schema::StableId;
 use arbiter_sim::EntityDump;
@@ -322,6 +322,9 @@ fn info(file: &Path, out: &mut dyn Write) -> Result<Verdict> {
     let per_minute = info.bytes as f64 / 1_000.0 / (seconds / 60.0).max(1e-9);
     line("size", format!("{:.1} KB, {per_minute:.0} KB a minute", info.bytes as f64 / 1_000.0))?;
     line("checkpoints", list_of(&info.checkpoints))?;
+    for mark in &info.marks {
+        line("recovery", mark_text(*mark))?;
+    }
     let end = info
         .end
         .map_or("never finished: the server that wrote it was stopped".to_owned(), |end| EndText(end).to_string());
@@ -333,6 +336,16 @@ fn info(file: &Path, out: &mut dyn Write) -> Result<Verdict> {
         line("damage", damage.to_string())?;
     }
     Ok(Verdict::of(damage.damages.is_empty()))
+}
+
+fn mark_text(mark: Mark) -> String {
+    match mark {
+        Mark::Rebuilt { tick } => format!("behind tick {tick} the room panicked, and was rebuilt"),
+        Mark::Blanked { tick } => {
+            format!("tick {tick} was played without what players did, since the room panicked twice with it")
+        }
+        Mark::Resumed { tick } => format!("behind tick {tick} the process ended, and another one went on"),
+    }
 }
 
 /// The first few of many ticks.

@@ -19,6 +19,7 @@ use arbiter_snapshot::{Frame, Receiver, SnapshotError};
 use thiserror::Error;
 
 use crate::clock::ServerClock;
+use crate::freezes::{Freeze, Freezes};
 use crate::interpolation::ViewClock;
 
 /// Facts of the match that wait to be read; older ones go first, since only the newest interest somebody who reads so late.
@@ -79,6 +80,8 @@ pub struct ClientCore {
     discarded: Option<(u32, u32)>,
     clock: ServerClock,
     welcome: Option<Welcome>,
+    /// Welcomes so far.
+    beginnings: u32,
     messages: VecDeque<Vec<u8>>,
     inputs: VecDeque<WireInput>,
     unsent: bool,
@@ -87,6 +90,7 @@ pub struct ClientCore {
     view: ViewClock,
     inputs_sent: usize,
     notices: VecDeque<MatchMessage>,
+    freezes: Freezes,
     counts: Counts,
 }
 
@@ -130,6 +134,7 @@ impl ClientCore {
             discarded: None,
             clock: ServerClock::new(60),
             welcome: None,
+            beginnings: 0,
             messages: VecDeque::new(),
             inputs: VecDeque::with_capacity(INPUTS_PER_PACKET_MAX),
             unsent: false,
@@ -138,6 +143,7 @@ impl ClientCore {
             view: ViewClock::new(1.0 / 60.0),
             inputs_sent: INPUTS_PER_PACKET_MAX,
             notices: VecDeque::new(),
+            freezes: Freezes::default(),
             counts: Counts::default(),
         }
     }
@@ -201,6 +207,16 @@ impl ClientCore {
     /// What the server said on entering.
     pub fn welcome(&self) -> Option<&Welcome> {
         self.welcome.as_ref()
+    }
+
+    /// When nothing new was shown for a while, oldest first.
+    pub fn freezes(&self) -> &[Freeze] {
+        self.freezes.list()
+    }
+
+    /// How often the server began to tell everything anew: with each match, with each connection, and when it recovered a match.
+    pub fn beginnings(&self) -> u32 {
+        self.beginnings
     }
 
     /// What was counted so far.
@@ -270,8 +286,11 @@ impl ClientCore {
         Ok(())
     }
 
-    /// A welcome begins a match; what was known of the one before is void.
+    /// A welcome begins a match, or takes one up again; what was known before is void.
     fn enter(&mut self, welcome: Welcome) {
+        if self.welcome.as_ref().is_none_or(|before| before.match_id != welcome.match_id) {
+            self.freezes.pause();
+        }
         self.receiver.begin(welcome.tick);
         self.frames.clear();
         self.kill_cam.number = None;
@@ -281,6 +300,7 @@ impl ClientCore {
         self.newest_tick = 0;
         self.view = ViewClock::new(self.clock.tick_s());
         self.stage = Stage::Playing;
+        self.beginnings += 1;
         self.welcome = Some(welcome);
     }
 
@@ -396,6 +416,7 @@ impl ClientCore {
                 self.view.snapshot_arrived(self.newest_tick, tick, self.clock.arriving(now));
             }
             self.newest_tick = tick;
+            self.freezes.note(now);
         }
         if let Some(margin) = header.input_margin {
             self.counts.late_inputs += u64::from(margin < 0);

@@ -7,6 +7,7 @@ pub mod bots;
 pub mod client;
 pub mod clock;
 pub mod comeback;
+pub mod freezes;
 pub mod interpolation;
 pub mod prediction;
 pub mod prespawn;

@@ -116,6 +116,8 @@ pub struct OwnHero {
     prediction: Option<Box<Prediction>>,
     past: Vec<Past>,
     compared: u32,
+    /// See [`ClientCore::beginnings`].
+    beginnings: u32,
     offset: Vec3,
     prespawned: Prespawned,
     shots: VecDeque<Shot>,
@@ -156,6 +158,7 @@ impl OwnHero {
             prediction: None,
             past: Vec::new(),
             compared: 0,
+            beginnings: 0,
             offset: Vec3::ZERO,
             prespawned: Prespawned::new(registry),
             shots: VecDeque::new(),
@@ -211,6 +214,9 @@ impl OwnHero {
             if !self.make(mine, settings) {
                 return;
             }
+        }
+        if core::mem::replace(&mut self.beginnings, client.beginnings()) != client.beginnings() {
+            self.forget();
         }
         let tick = frame.tick();
         // The part that tells of oneself may be lost, or still be under way.
@@ -278,10 +284,15 @@ impl OwnHero {
                 return false;
             }
         }
+        self.forget();
+        true
+    }
+
+    /// What was predicted is of another match, or of a clock that starts anew.
+    fn forget(&mut self) {
         self.past.iter_mut().for_each(|past| past.tick = 0);
         (self.compared, self.offset) = (0, Vec3::ZERO);
         self.prespawned.forget();
-        true
     }
 
     /// The first watched component that is not as it was predicted.

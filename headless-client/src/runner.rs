@@ -30,6 +30,7 @@ use crate::bots::Bot;
 use crate::bots::brain::Surroundings;
 use crate::bots::cheat::Cheat;
 use crate::client::Counts;
+use crate::freezes::Freeze;
 use crate::prediction::Plugins;
 
 /// Bots of one run: the most players that a match may have.
@@ -161,6 +162,8 @@ pub struct BotsReport {
     pub outcome: Option<Outcome>,
     /// The slot of each bot by its number, if it ever had one.
     pub slots: Vec<Option<u16>>,
+    /// By bot, when it was shown nothing new for a while: since the Unix epoch.
+    pub freezes: Vec<Vec<Freeze>>,
 }
 
 /// Why bots could not start.
@@ -334,6 +337,7 @@ fn report(seats: &[Seat]) -> BotsReport {
         report.comebacks += seat.comebacks;
         report.deaths = report.deaths.max(seat.deaths);
         report.outcome = report.outcome.or(seat.outcome);
+        report.freezes.push(seat.bot.client.freezes().to_vec());
         report.slots.push(seat.bot.client.welcome().map(|welcome| welcome.slot));
         round_trips.extend(seat.bot.client.round_trip());
         let unplayed = || (!seat.played).then(|| "never got in; is a server running there?".to_owned());

@@ -25,6 +25,7 @@ pub mod outbox;
 pub mod pool;
 mod pulse;
 mod recorder;
+mod resume;
 pub mod room;
 pub mod services;
 mod shard;
@@ -37,6 +38,7 @@ pub mod suspicion;
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -59,7 +61,9 @@ use crate::order::Orders;
 use crate::outbox::{Outbox, OutboxStats};
 use crate::pool::Pool;
 use crate::pulse::Pulse;
-use crate::recorder::Recorder;
+use crate::recorder::{Entry, Recorder};
+use crate::resume::freight::Freight;
+use crate::resume::{Misfit, Resumed, Unfinished};
 use crate::room::{FromSocket, Room, RoomLink, Scripted};
 use crate::services::{RegisterStats, Registering, Services, ShipStats, Shipping};
 use crate::shard::ShardLink;
@@ -174,6 +178,8 @@ pub struct ServerConfig {
     pub seed: Option<u64>,
     /// Where recordings go; `None` records nothing.
     pub record_dir: Option<PathBuf>,
+    /// Where copies of running recordings go, for another machine to go on with; `None` copies nothing. Needs [`Self::record_dir`].
+    pub ship_recordings: Option<PathBuf>,
     /// Where the log of domain events is kept; `None` tells nobody. Needs [`Self::record_dir`]: nothing is told of a tick whose
     /// inputs are not on disk.
     pub outbox_dir: Option<PathBuf>,
@@ -236,6 +242,7 @@ impl ServerConfig {
             kill_cam: Duration::ZERO,
             seed: None,
             record_dir: None,
+            ship_recordings: None,
             outbox_dir: None,
             services: None,
             agones: None,
@@ -279,6 +286,17 @@ pub enum StartError {
          with --record-dir"
     )]
     RecordDir {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The folder for copies of recordings cannot be made.
+    #[error(
+        "cannot copy recordings to the folder {path}: {error}; give this user the right to write there, or choose another \
+         with --ship-recordings"
+    )]
+    ShipRecordings {
         /// Which.
         path: PathBuf,
         /// What the system says.
@@ -527,15 +545,19 @@ impl Server {
             Operate::start(Arc::clone(&shared), address).map_err(error)
         });
         let operate = operate.transpose()?;
-        let pool = start_rooms(&shared, queues, recorder)?;
+        let unfinished = shared.config.record_dir.as_deref().map(resume::find).unwrap_or_default();
+        let (resumed, left) = sort_unfinished(&shared, unfinished);
+        threads.extend(settle(&shared, &recorder, left)?);
+        let pool = start_rooms(&shared, queues, recorder, resumed)?;
         let watch = Watch::start(Arc::clone(&shared)).map_err(StartError::Thread)?;
         let services = shared.config.services.as_ref();
         let registering = services.map(|services| Registering::start(&shared, services, public_addresses));
         let registering = registering.transpose()?;
+        let freight = freight(&shared.config)?;
         let fleet = shared.config.agones.map(|agones| Fleet::start(&shared, agones)).transpose()?;
         tracing::info!(address = %local_address, rooms, sockets = shared.shards.len(), "server started");
         let (pool, watch) = (Some(pool), Some(watch));
-        Ok(ServerHandle { shared, local_address, operate, pool, watch, threads, shipping, registering, fleet })
+        Ok(ServerHandle { shared, local_address, operate, pool, watch, threads, freight, shipping, registering, fleet })
     }
 }
 
@@ -547,6 +569,13 @@ fn outbox(config: &ServerConfig) -> Result<Option<(Outbox, JoinHandle<()>)>, Sta
     }
     let error = |error| StartError::Outbox { path: path.clone(), error };
     Outbox::start(path).map(Some).map_err(error)
+}
+
+/// Begins to copy recordings, if it is wished.
+fn freight(config: &ServerConfig) -> Result<Option<Freight>, StartError> {
+    let (Some(from), Some(to)) = (&config.record_dir, &config.ship_recordings) else { return Ok(None) };
+    let error = |error| StartError::ShipRecordings { path: to.clone(), error };
+    Freight::start(from, to).map(Some).map_err(error)
 }
 
 /// Begins to bring events to the services, if it is wished.
@@ -563,17 +592,63 @@ fn transport(config: &ServerConfig, addresses: Vec<SocketAddr>) -> Result<Server
     Ok(ServerTransportConfig::new(config.key.clone(), addresses, CLIENTS_MAX, history))
 }
 
+/// Which room goes on with which match that another process began, and those that none goes on with.
+fn sort_unfinished(shared: &Shared, unfinished: Vec<Unfinished>) -> (BTreeMap<u16, Resumed>, Vec<Unfinished>) {
+    let (mut resumed, mut left) = (BTreeMap::new(), Vec::new());
+    for mut found in unfinished {
+        let room = found.room().filter(|room| usize::from(*room) < shared.rooms.len());
+        let result = match room {
+            Some(room) if !resumed.contains_key(&room) => found.resume(&shared.config).map(|it| (room, it)),
+            _ => Err(Misfit::Taken),
+        };
+        match result {
+            Ok((room, it)) => {
+                resumed.insert(room, it);
+            }
+            Err(why) => {
+                tracing::warn!("{}: the match is not taken up again: {why}", found.path.display());
+                left.push(found);
+            }
+        }
+    }
+    (resumed, left)
+}
+
+/// Tells what can be proved of matches that no room goes on with, on a thread of its own.
+fn settle(
+    shared: &Arc<Shared>,
+    recorder: &Recorder,
+    left: Vec<Unfinished>,
+) -> Result<Option<JoinHandle<()>>, StartError> {
+    if left.is_empty() {
+        return Ok(None);
+    }
+    let (shared, recorder) = (Arc::clone(shared), recorder.clone());
+    let run = move || {
+        for unfinished in left {
+            let path = unfinished.path.clone();
+            match resume::settle::settle(unfinished, &shared.config) {
+                Ok(remains) => recorder.hand(0, Entry::Settle(path, Box::new(remains))),
+                Err(why) => tracing::error!("{}: nothing of the match can be told: {why}", path.display()),
+            }
+        }
+    };
+    std::thread::Builder::new().name("settle".to_owned()).spawn(run).map(Some).map_err(StartError::Thread)
+}
+
 fn start_rooms(
     shared: &Arc<Shared>,
     queues: Vec<Receiver<FromSocket>>,
     recorder: Recorder,
+    mut resumed: BTreeMap<u16, Resumed>,
 ) -> Result<Pool, StartError> {
     let queues = queues.into_iter().zip(0..);
     if let Some(bytes) = shared.config.scripted_bytes {
         let rooms = queues.take(1).map(|(queue, _)| Scripted::new(Arc::clone(shared), queue, bytes));
         return Pool::of_scripted(rooms).map_err(StartError::Thread);
     }
-    let made = queues.map(|(queue, number)| Room::new(number, Arc::clone(shared), queue, recorder.clone()));
+    let made = queues
+        .map(|(queue, number)| Room::new(number, Arc::clone(shared), queue, recorder.clone(), resumed.remove(&number)));
     let made = made.collect::<Result<Vec<Room>, BuildError>>()?;
     Pool::start(Arc::clone(shared), made).map_err(StartError::Thread)
 }
@@ -601,6 +676,7 @@ pub struct ServerHandle {
     pool: Option<Pool>,
     watch: Option<Watch>,
     threads: Vec<JoinHandle<()>>,
+    freight: Option<Freight>,
     shipping: Option<Shipping>,
     registering: Option<Registering>,
     fleet: Option<Fleet>,
@@ -691,6 +767,8 @@ impl ServerHandle {
                 tracing::error!("a thread of the server panicked; its work is lost");
             }
         }
+        // Behind the thread that closed the last recordings.
+        drop(self.freight.take());
         // Behind the thread that wrote the last results.
         drop(self.shipping.take());
         // Last: behind this word the pod is deleted.

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crate::Shared;
-use crate::room::{Room, Scripted};
+use crate::room::{Room, Scripted, Turn};
 
 /// The next deadline of a room that ticks every `period`, and how many were missed.
 pub fn next_deadline(deadline: Instant, period: Duration, now: Instant) -> (Instant, u64) {
@@ -155,31 +155,40 @@ fn take(work: &Work) -> Option<Due> {
 
 fn run(work: &Work, shared: &Shared, period: Duration) {
     while let Some(mut due) = take(work) {
-        // A room that panics is lost, the others are not. It is dropped at once, so that nothing broken is looked at.
-        let goes_on = match catch_unwind(AssertUnwindSafe(|| due.room.tick(Instant::now()))) {
-            Ok(goes_on) => goes_on,
-            Err(_) => {
-                tracing::error!(room = due.room.number(), "the room panicked; its match is lost");
-                shared.note(|stats| stats.rooms_failed += 1);
-                due.room.fail();
-                false
-            }
-        };
+        let turn = turn(&mut due.room, shared);
         let mut queue = work.queue();
-        if goes_on {
-            let (deadline, missed) = next_deadline(due.deadline, period, Instant::now());
-            due.deadline = deadline;
-            due.room.note_overruns(missed);
-            queue.due.push(Reverse(due));
-            drop(queue);
-            work.changed.notify_one();
-        } else {
-            queue.running -= 1;
-            drop(queue);
-            shared.rooms_running.fetch_sub(1, Ordering::Release);
-            work.changed.notify_all();
+        match turn {
+            Turn::Next => {
+                let (deadline, missed) = next_deadline(due.deadline, period, Instant::now());
+                due.deadline = deadline;
+                due.room.note_overruns(missed);
+            }
+            // Behind whoever is due already.
+            Turn::Again => due.deadline = Instant::now(),
+            Turn::Over | Turn::Failed => {
+                queue.running -= 1;
+                drop(queue);
+                shared.rooms_running.fetch_sub(1, Ordering::Release);
+                work.changed.notify_all();
+                continue;
+            }
         }
+        queue.due.push(Reverse(due));
+        drop(queue);
+        work.changed.notify_one();
     }
+}
+
+/// A room that panics is made again. One that panics while that begins is lost, the others are not.
+fn turn(room: &mut Room, shared: &Shared) -> Turn {
+    let turn = catch_unwind(AssertUnwindSafe(|| room.tick(Instant::now())));
+    let turn = turn.or_else(|_| catch_unwind(AssertUnwindSafe(|| room.recover()))).unwrap_or(Turn::Failed);
+    if turn == Turn::Failed {
+        tracing::error!(room = room.number(), "the room panicked; its match is lost");
+        shared.note(|stats| stats.rooms_failed += 1);
+        room.fail();
+    }
+    turn
 }
 
 #[cfg(test)]

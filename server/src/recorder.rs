@@ -9,12 +9,14 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use arbiter_contracts::{Envelope, Event};
-use arbiter_recording::{End, Header, WriteError, Writer};
+use arbiter_recording::{End, Header, Mark, WriteError, Writer};
 use arbiter_sim::Command;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::Shared;
-use crate::outbox::{Outbox, is_kept};
+use crate::outbox::{Outbox, Story, is_kept};
+use crate::resume::companion::Companion;
+use crate::resume::settle::Remains;
 use crate::spare::Spare;
 use crate::stats::UnwrittenRecording;
 
@@ -34,21 +36,41 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct Begin {
     pub path: PathBuf,
     pub header: Header,
-    pub tick0: Vec<u8>,
+    pub tick0: Arc<Vec<u8>>,
+    /// What was told so far: nothing.
+    pub story: Option<Arc<Story>>,
+}
+
+/// What a recording goes on with.
+pub(crate) struct Resume {
+    pub path: PathBuf,
+    pub writer: Writer,
+    pub companion: Companion,
 }
 
 pub(crate) enum Entry {
     Begin(Box<Begin>),
+    Resume(Box<Resume>),
+    /// A match that no room goes on with.
+    Settle(PathBuf, Box<Remains>),
     Tick {
         tick: u32,
         commands: Vec<Command>,
         hash: u64,
+        /// Who joined with it: slot and player.
+        joined: Vec<(u16, u64)>,
+        /// What happened in it; told once it is on disk.
+        events: Vec<Envelope>,
     },
     Checkpoint {
         tick: u32,
-        bytes: Vec<u8>,
+        state: Arc<Vec<u8>>,
+        /// What was told until there.
+        story: Option<Arc<Story>>,
     },
-    /// What happened in the tick that was handed over last; told once that tick is on disk.
+    /// What became of the room, and how often the match was taken up again.
+    Mark(Mark, u32),
+    /// What else happened in the tick that was handed over last; told once that tick is on disk.
     Happened {
         tick: u32,
         events: Vec<Envelope>,
@@ -88,9 +110,15 @@ impl Recorder {
         self.queue.try_send((room, entry)).is_ok()
     }
 
-    /// Hands over the end of a match that is abandoned; waits for a place in the queue, as the end of the recording does.
+    /// Hands over what cannot be left out; waits for a place in the queue, since the room has no tick to miss.
+    pub fn hand(&self, room: u16, entry: Entry) {
+        // Without the thread nothing is recorded.
+        let _ = self.queue.send((room, entry));
+    }
+
+    /// Hands over the end of a match that is abandoned; waits as the end of the recording does.
     pub fn happened(&self, room: u16, tick: u32, event: Envelope) {
-        let _ = self.queue.send((room, Entry::Happened { tick, events: vec![event] }));
+        self.hand(room, Entry::Happened { tick, events: vec![event] });
     }
 
     /// Ends a recording; waits for a place in the queue, since the room has no tick to miss any more.
@@ -108,9 +136,56 @@ struct Open {
     told: Option<Instant>,
     /// What happened in ticks that are not on disk yet, in order.
     happened: VecDeque<(u32, Envelope)>,
+    /// `None` if it could not be written: then the match cannot be taken up again.
+    companion: Option<Companion>,
+    /// Checkpoints up to which not everything is known to be told, the oldest first.
+    checkpoints: VecDeque<(u32, Option<Arc<Story>>)>,
+    /// When it was last noted which tick was played.
+    noted: Option<Instant>,
 }
 
 impl Open {
+    fn new(path: PathBuf, writer: Writer, companion: Option<Companion>) -> Self {
+        let (happened, checkpoints) = (VecDeque::new(), VecDeque::new());
+        Self { writer, path, told: None, happened, companion, checkpoints, noted: None }
+    }
+
+    /// Writes beside the recording; if that fails the match goes on, and cannot be taken up again.
+    fn beside(&mut self, write: impl FnOnce(&mut Companion) -> std::io::Result<()>) {
+        let Some(companion) = &mut self.companion else { return };
+        if let Err(error) = write(companion) {
+            tracing::error!("{}: the match could not be taken up again: {error}", self.path.display());
+            self.give_up_resuming();
+        }
+    }
+
+    fn give_up_resuming(&mut self) {
+        if let Some(companion) = self.companion.take() {
+            remove(companion);
+        }
+    }
+
+    /// Notes now and then what was played, and up to which checkpoint everything was told.
+    fn note_progress(&mut self, outbox: Option<&Outbox>) {
+        if self.noted.is_none_or(|noted| noted.elapsed() >= FLUSH_EVERY) {
+            self.noted = Some(Instant::now());
+            let played = self.writer.next_tick() - 1;
+            self.beside(|companion| companion.played(played));
+        }
+        while let Some((tick, _)) = self.checkpoints.front() {
+            let told = self.happened.front().is_none_or(|(next, _)| next > tick)
+                && outbox.is_none_or(|it| it.stats.waiting() == 0);
+            if !told || *tick > self.writer.durable_tick() {
+                break;
+            }
+            if let Some((tick, story)) = self.checkpoints.pop_front() {
+                self.beside(|companion| companion.told(tick, story.as_deref()));
+            }
+        }
+        // Before the ticks that it is about.
+        self.beside(Companion::sync);
+    }
+
     /// Keeps an event until its tick is on disk. Of too many those that may be left out are.
     fn keep(&mut self, tick: u32, mut event: Envelope, outbox: &Outbox) {
         if self.happened.len() >= HAPPENED_MAX && !is_kept(&event.event) {
@@ -154,6 +229,15 @@ impl Open {
     }
 }
 
+fn remove(companion: Companion) {
+    if let Err(error) = companion.remove() {
+        tracing::warn!("what is beside a recording cannot be removed: {error}");
+    }
+}
+
+/// Checkpoints that wait until everything before them is told: ten seconds. Older ones are of no use.
+const CHECKPOINTS_MAX: usize = 2;
+
 /// So often the last events are offered to the outbox when the server ends: some seconds.
 const LAST_TRIES: u32 = 50;
 
@@ -166,6 +250,8 @@ struct Writing<'a> {
     outbox: Option<Outbox>,
     /// Events of matches that are over, for which the outbox had no place.
     late: VecDeque<Envelope>,
+    /// Beside recordings of matches that are over, until all of them is told.
+    over: Vec<Companion>,
     started: Instant,
     open: HashMap<u16, Open>,
     finished: Option<Sender<PathBuf>>,
@@ -181,7 +267,16 @@ impl<'a> Writing<'a> {
             let run = move || to_take.iter().for_each(|path| on_recorded(&path));
             std::thread::Builder::new().name("verifier".to_owned()).spawn(run).ok().map(|_| finished)
         });
-        Self { shared, outbox, late: VecDeque::new(), started: Instant::now(), open: HashMap::new(), finished, spare }
+        Self {
+            shared,
+            outbox,
+            late: VecDeque::new(),
+            over: Vec::new(),
+            started: Instant::now(),
+            open: HashMap::new(),
+            finished,
+            spare,
+        }
     }
 
     fn run(mut self, entries: &Receiver<(u16, Entry)>) {
@@ -194,6 +289,7 @@ impl<'a> Writing<'a> {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             for (room, open) in &mut self.open {
+                open.note_progress(self.outbox.as_ref());
                 let result = open.writer.sync(self.started.elapsed());
                 open.note(*room, result.as_ref().copied());
                 if let Some(outbox) = &self.outbox {
@@ -208,11 +304,12 @@ impl<'a> Writing<'a> {
         }
         for _ in 0..LAST_TRIES {
             self.tell_late();
-            if self.late.is_empty() {
+            if self.late.is_empty() && self.over.is_empty() {
                 return;
             }
             std::thread::sleep(FLUSH_EVERY);
         }
+        // Those matches are told again by the next process, from their recordings.
         self.leave_out(self.late.len());
     }
 
@@ -222,32 +319,62 @@ impl<'a> Writing<'a> {
     }
 
     fn tell_late(&mut self) {
-        let Some(outbox) = &self.outbox else { return };
+        let Some(outbox) = &self.outbox else { return self.forget_told() };
         while let Some(event) = self.late.pop_front() {
             if let Some(event) = outbox.post(event) {
                 return self.late.push_front(event);
             }
+        }
+        self.forget_told();
+    }
+
+    /// A match that is over and told needs nothing beside its recording.
+    fn forget_told(&mut self) {
+        if self.late.is_empty() && self.outbox.as_ref().is_none_or(|outbox| outbox.stats.waiting() == 0) {
+            self.over.drain(..).for_each(remove);
         }
     }
 
     fn take(&mut self, room: u16, entry: Entry) {
         let pushed = match entry {
             Entry::Begin(begin) => return self.begin(room, *begin),
+            Entry::Resume(resume) => {
+                let Resume { path, writer, companion } = *resume;
+                self.open.insert(room, Open::new(path, writer, Some(companion)));
+                return;
+            }
+            Entry::Settle(path, remains) => return self.settle(path, *remains),
             Entry::Finish(end) => {
                 if let Some(open) = self.open.remove(&room) {
                     self.finish(open, end);
                 }
                 return;
             }
-            Entry::Tick { tick, commands, hash } => {
+            Entry::Tick { tick, commands, hash, joined, events } => {
+                if let Some(open) = self.open.get_mut(&room) {
+                    for (slot, player) in joined {
+                        open.beside(|companion| companion.join(tick, slot, player));
+                    }
+                }
                 let pushed = self.open.get_mut(&room).map(|open| open.writer.push_tick(tick, &commands, hash));
                 self.spare.give(commands);
+                if !events.is_empty() {
+                    self.happened(room, tick, events);
+                }
                 pushed
             }
             Entry::Happened { tick, events } => return self.happened(room, tick, events),
-            Entry::Checkpoint { tick, bytes } => {
-                self.open.get_mut(&room).map(|open| open.writer.push_checkpoint(tick, &bytes))
-            }
+            Entry::Checkpoint { tick, state, story } => self.open.get_mut(&room).map(|open| {
+                if open.checkpoints.len() == CHECKPOINTS_MAX {
+                    open.checkpoints.pop_front();
+                }
+                open.checkpoints.push_back((tick, story));
+                open.writer.push_checkpoint(tick, &state)
+            }),
+            Entry::Mark(mark, epoch) => self.open.get_mut(&room).map(|open| {
+                open.beside(|companion| companion.epoch(epoch));
+                open.writer.push_mark(mark)
+            }),
         };
         match pushed {
             // What could not be written now is kept by the writer and tried again; anything else leaves a hole, and a
@@ -258,7 +385,8 @@ impl<'a> Writing<'a> {
                 }
             }
             Some(Err(error)) => {
-                if let Some(open) = self.open.remove(&room) {
+                if let Some(mut open) = self.open.remove(&room) {
+                    open.give_up_resuming();
                     self.leave_out(open.happened.len());
                     self.unwritten(open.path, &error);
                 }
@@ -267,10 +395,33 @@ impl<'a> Writing<'a> {
         }
     }
 
-    fn begin(&mut self, room: u16, Begin { path, header, tick0 }: Begin) {
-        match Writer::create(&path, header, tick0) {
+    /// What is left of a match that no room goes on with.
+    fn settle(&mut self, path: PathBuf, Remains { writer, events, companion, is_abandoned }: Remains) {
+        if let Some(mut writer) = writer
+            && let Err(error) = writer.finish(End::Abandoned)
+        {
+            return self.unwritten(path, &error);
+        }
+        if is_abandoned {
+            self.shared.note(|stats| {
+                stats.recoveries.abandoned += 1;
+                stats.note_recording(path);
+            });
+        }
+        if self.outbox.is_some() {
+            self.late.extend(events);
+        }
+        self.over.push(companion);
+    }
+
+    fn begin(&mut self, room: u16, Begin { path, header, tick0, story }: Begin) {
+        match Writer::create(&path, header, tick0.to_vec()) {
             Ok(writer) => {
-                self.open.insert(room, Open { writer, path, told: None, happened: VecDeque::new() });
+                let companion = Companion::create(&path, room, story.as_deref());
+                let companion = companion.inspect_err(|error| {
+                    tracing::error!("{}: the match could not be taken up again: {error}", path.display());
+                });
+                self.open.insert(room, Open::new(path, writer, companion.ok()));
             }
             Err(error) => self.unwritten(path, &error),
         }
@@ -291,10 +442,12 @@ impl<'a> Writing<'a> {
             open.tell(outbox);
         }
         if let Err(error) = finished {
+            open.give_up_resuming();
             self.leave_out(open.happened.len());
             return self.unwritten(open.path, &error);
         }
         self.late.extend(open.happened.into_iter().map(|(_, event)| event));
+        self.over.extend(open.companion);
         let path = open.path;
         if self.finished.as_ref().is_some_and(|finished| finished.try_send(path.clone()).is_err()) {
             tracing::warn!("{}: not verified, too many recordings wait for it", path.display());

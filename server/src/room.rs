@@ -5,12 +5,15 @@
 
 mod ends;
 mod gallery;
+mod journal;
 mod kill_cam;
 mod link;
 mod messages;
 mod places;
 mod recording;
+mod recovery;
 mod replication;
+mod resumption;
 mod scripted;
 mod sight;
 mod suspicion;
@@ -29,18 +32,21 @@ use crossbeam::channel::Receiver;
 
 use self::gallery::Gallery;
 use self::kill_cam::KillCams;
+use self::recovery::{Rebuild, Recovery, Work};
 use self::replication::Teller;
 use self::sight::Sight;
 use crate::buffer::InputBuffer;
 use crate::interest::{Interest, News};
 use crate::outbox::Story;
 use crate::recorder::Recorder;
+use crate::resume::Resumed;
 use crate::shard::Remote;
 use crate::stats::{CpuTimer, TickTimes};
 use crate::suspicion::conduct::Conduct;
 use crate::suspicion::{DETECTORS, Suspicion};
 use crate::{OnStop, ROOM_QUEUE_MAX, ServerConfig, Shared};
 
+pub(crate) use journal::Journal;
 pub(crate) use link::{Arrival, FromSocket, Landed, Line, RoomLink};
 pub(crate) use scripted::Scripted;
 
@@ -138,8 +144,23 @@ impl Seat {
     }
 }
 
+/// How a turn of a room ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The next one is due with the next tick.
+    Next,
+    /// It has more to do, once whoever is due had their turn.
+    Again,
+    /// The room has ended.
+    Over,
+    /// It panicked, and cannot go on.
+    Failed,
+}
+
 enum Phase {
     Playing,
+    /// Being made again, behind a panic.
+    Rebuilding(Rebuild),
     /// Between two matches.
     Waiting(Instant),
     /// Behind the last match: those who watch see its end.
@@ -159,6 +180,13 @@ pub(crate) struct Room {
     recording_breaks: bool,
     simulation: Simulation,
     phase: Phase,
+    /// What it can be made again from.
+    journal: Journal,
+    recovery: Recovery,
+    /// How often the match was taken up again.
+    epoch: u32,
+    /// Matches of this room and recoveries of them: the lowest bits are on the wire.
+    eras: u32,
     history: History,
     interest: Interest,
     sight: Sight,
@@ -199,15 +227,21 @@ impl Room {
         shared: Arc<Shared>,
         inbox: Receiver<FromSocket>,
         recorder: Recorder,
+        resumed: Option<Resumed>,
     ) -> Result<Self, BuildError> {
-        let simulation = build(&shared.config, seed(&shared.config, u32::from(number)))?;
+        let seed = || seed(&shared.config, u32::from(number));
+        let simulation = match &resumed {
+            Some(resumed) => build_with(&shared.config, resumed.seed, resumed.settings.clone())?,
+            None => build(&shared.config, seed())?,
+        };
         let history = History::new(simulation.registry());
         let interest = Interest::new(&simulation, shared.config.interest);
         let (sight, suspicion) = (Sight::new(&simulation), Suspicion::new(&simulation));
         let tellers = Self::tellers(&shared);
         let seats = (0..shared.config.settings.players_max).map(|_| None).collect();
         // A limit of matches may be below the number of rooms: a room without a match ends with its first tick.
-        let ended = !shared.may_start_match();
+        // What another process began goes on in any case.
+        let ended = !shared.may_start_match() && resumed.is_none();
         let mut room = Self {
             number,
             shared,
@@ -218,6 +252,10 @@ impl Room {
             recording_breaks: false,
             simulation,
             phase: Phase::Playing,
+            journal: Journal::default(),
+            recovery: Recovery::default(),
+            epoch: 0,
+            eras: 0,
             history,
             interest,
             sight,
@@ -248,8 +286,10 @@ impl Room {
         let (registry, ladder) = (room.simulation.registry(), room.ladder());
         room.gallery = Gallery::new(&room.shared.config, registry, ladder);
         room.kill_cams = KillCams::new(&room.shared.config, registry, ladder);
-        if !ended {
-            room.begin(random());
+        match resumed {
+            Some(resumed) => room.take_up(resumed),
+            None if !ended => room.begin(random()),
+            None => {}
         }
         Ok(room)
     }
@@ -274,20 +314,37 @@ impl Room {
     fn begin(&mut self, match_id: [u8; 16]) {
         self.matches += 1;
         self.match_id = match_id;
+        self.recovery.reset();
+        self.epoch = 0;
+        self.link().set_epoch(0);
+        self.number_again();
         self.link().set_match_id(u128::from_be_bytes(match_id));
         self.link().set_mode(&self.simulation.settings().mode);
+        self.journal.checkpoint(&self.simulation, None);
         self.begin_recording();
         self.announce();
     }
 
-    /// Does what is due; false when the room has ended for good.
-    pub fn tick(&mut self, now: Instant) -> bool {
-        let goes_on = self.work(now);
-        self.link().turn();
-        self.shared.wake_shards();
-        goes_on
+    /// What tells datagrams of now from those of before.
+    fn number_again(&mut self) {
+        self.eras = self.eras.wrapping_add(1);
     }
 
+    /// Does what is due.
+    pub fn tick(&mut self, now: Instant) -> Turn {
+        let turn = if matches!(self.phase, Phase::Rebuilding(_)) {
+            self.rebuild(now)
+        } else if self.work(now) {
+            Turn::Next
+        } else {
+            Turn::Over
+        };
+        self.link().turn();
+        self.shared.wake_shards();
+        turn
+    }
+
+    /// False when the room has ended for good.
     fn work(&mut self, now: Instant) -> bool {
         if self.ended {
             self.end(GoodbyeReason::MatchOver);
@@ -315,6 +372,7 @@ impl Room {
                 self.show();
                 self.times.note(timer.elapsed_us(), step_us);
             }
+            Phase::Rebuilding(_) => {}
             Phase::Waiting(until) => {
                 self.show();
                 if self.shared.stopping().is_some() {
@@ -427,6 +485,36 @@ impl Room {
     /// One tick of the match; returns the thread CPU of the simulation in microseconds.
     fn play(&mut self, now: Instant) -> u64 {
         let tick = self.simulation.tick() + 1;
+        if !core::mem::take(&mut self.recovery.is_composed) {
+            self.compose(tick);
+        }
+        self.recovery.work = Work::Stepping;
+        if let Some(story) = &mut self.story {
+            story.before(&self.commands, &self.simulation);
+        }
+        let timer = CpuTimer::start();
+        self.simulation.step(&self.commands);
+        let step_us = timer.elapsed_us();
+        self.recovery.work = Work::Recording;
+        self.record(tick);
+        self.recovery.work = Work::Telling;
+        if let Some(observer) = &self.shared.config.observer {
+            observer(self.number, &self.simulation);
+        }
+        self.tell_events(tick);
+        self.welcome(tick);
+        self.replicate(tick);
+        self.keep_tick(tick);
+        self.suspect(tick);
+        if let Some(outcome) = self.simulation.ended() {
+            self.finish_match(outcome, now);
+        }
+        self.recovery.work = Work::Between;
+        step_us
+    }
+
+    /// What a tick is stepped with.
+    fn compose(&mut self, tick: u32) {
         self.commands.clear();
         self.commands.extend_from_slice(self.sight.changes());
         for (slot, reason) in self.leaving.drain(..) {
@@ -439,6 +527,7 @@ impl Room {
             match seat.entering {
                 Entering::Joining => {
                     self.commands.push(Command::Join { slot, loadout: seat.loadout });
+                    self.journal.join(tick, slot, seat.player);
                     self.sight.join(slot);
                     seat.entering = Entering::Since(tick);
                 }
@@ -450,24 +539,5 @@ impl Room {
                 }
             }
         }
-        if let Some(story) = &mut self.story {
-            story.before(&self.commands, &self.simulation);
-        }
-        let timer = CpuTimer::start();
-        self.simulation.step(&self.commands);
-        let step_us = timer.elapsed_us();
-        self.record(tick);
-        if let Some(observer) = &self.shared.config.observer {
-            observer(self.number, &self.simulation);
-        }
-        self.tell_events(tick);
-        self.welcome(tick);
-        self.replicate(tick);
-        self.keep_tick(tick);
-        self.suspect(tick);
-        if let Some(outcome) = self.simulation.ended() {
-            self.finish_match(outcome, now);
-        }
-        step_us
     }
 }

@@ -12,7 +12,7 @@ use arbiter_transport::ServerTransport;
 use crossbeam::channel::Receiver;
 
 use crate::recorder::Recorder;
-use crate::room::Room;
+use crate::room::{Room, Turn};
 use crate::shard::{Out, Shard, ShardLink, ToSocket};
 use crate::socket::wait::waiting;
 use crate::stats::{RoomStats, ServerStats};
@@ -75,7 +75,7 @@ impl Staged {
         let server = ServerTransport::new(transport(&config, vec![address])?, epoch)?;
         let (shared, queues) = Shared::new(ServerConfig { rooms: 1, ..config }, vec![link], None, None)?;
         let (recorder, _) = Recorder::start(Arc::clone(&shared), None).map_err(StartError::Thread)?;
-        let rooms = queues.into_iter().map(|queue| Room::new(0, Arc::clone(&shared), queue, recorder.clone()));
+        let rooms = queues.into_iter().map(|queue| Room::new(0, Arc::clone(&shared), queue, recorder.clone(), None));
         let mut rooms = rooms.collect::<Result<Vec<Room>, BuildError>>()?;
         let room = rooms.remove(0);
         let shared: &'static Shared = Box::leak(Box::new(shared));
@@ -95,7 +95,7 @@ impl Staged {
 
     /// The room does a tick: inputs, simulation, recording, replication. False once it has ended.
     pub fn tick(&mut self, now: Duration) -> bool {
-        self.room.tick(self.began + now.saturating_sub(self.epoch))
+        matches!(self.room.tick(self.began + now.saturating_sub(self.epoch)), Turn::Next | Turn::Again)
     }
 
     /// The socket thread packs and seals what the room has for its clients.

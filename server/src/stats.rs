@@ -52,10 +52,25 @@ pub struct ServerStats {
     pub recordings: VecDeque<PathBuf>,
     /// Recordings that are not what was played, oldest first; the last 1,000.
     pub unwritten: VecDeque<UnwrittenRecording>,
-    /// Rooms that panicked. Their matches are lost, their recordings end with the tick before.
+    /// Rooms that panicked and could not be made again. Their matches are lost, their recordings end with the tick before.
     pub rooms_failed: u32,
     /// Rooms that do not advance any more; the process drains because of them.
     pub rooms_stuck: u32,
+    /// Rooms that were made again.
+    pub recoveries: Recoveries,
+}
+
+/// How matches were taken up again, each time once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recoveries {
+    /// Rooms that panicked and went on as if nothing had been.
+    pub rebuilt: u64,
+    /// Rooms that panicked twice in a tick and went on without its inputs.
+    pub blanked: u64,
+    /// Matches that another process had begun.
+    pub resumed: u64,
+    /// Matches that could not go on, and ended with the scores of the last tick that can be proved.
+    pub abandoned: u64,
 }
 
 /// What was dropped, each time once.

@@ -5,8 +5,7 @@ mod common;
 
 use std::sync::Arc;
 
-use arbiter_protocol::{GoodbyeReason, RefusedReason};
-use arbiter_recording::Reader;
+use arbiter_protocol::{GoodbyeReason, Notice, Outcome, RefusedReason, ServerMessage};
 use arbiter_server::{OnStop, ServerConfig};
 use arbiter_sim::Rules;
 
@@ -41,22 +40,19 @@ fn a_room_that_panics_takes_nobody_else_with_it() {
     }));
     let server = start(&config);
     let mut clients = clients(&config, &server, 2);
-    until("one of them is told that its room failed", &mut clients, |clients| {
-        clients.iter().any(|client| client.goodbye.is_some())
-    });
-    let (failed, well): (Vec<&Client>, Vec<&Client>) = clients.iter().partition(|client| client.goodbye.is_some());
-    assert_eq!(failed[0].goodbye, Some(GoodbyeReason::Failed));
-    let before = well[0].snapshots;
-    until("the other one plays on", &mut clients, |clients| {
-        clients.iter().any(|client| client.goodbye.is_none() && client.snapshots > before + 30)
-    });
-    assert!(server.is_running() && server.room_stats(1).expect("a room").ended);
+    let abandoned = Notice::MatchEnded { outcome: Outcome::Abandoned };
+    let is_told = |client: &Client| {
+        let tells = |message: &ServerMessage| matches!(message, ServerMessage::Match(it) if it.notice == abandoned);
+        client.messages.iter().any(tells)
+    };
+    until("one of them is told that its match was abandoned", &mut clients, |clients| clients.iter().any(is_told));
+    let well = clients.iter().position(|client| !is_told(client)).expect("the other one plays");
+    let before = clients[well].snapshots;
+    until("the other one plays on", &mut clients, |clients| clients[well].snapshots > before + 30);
+    assert_eq!(clients[well].welcomes.len(), 1, "nobody began anew there");
     server.stop(OnStop::Abandon);
     let stats = server.join();
-    assert_eq!((stats.rooms_failed, stats.recordings.len()), (1, 2), "{stats:?}");
-    let ticks: Vec<u32> =
-        stats.recordings.iter().map(|path| Reader::open(path).expect("a recording").info().ticks).collect();
-    assert!(ticks.contains(&90), "the lost match is recorded through its last tick: {ticks:?}");
+    assert_eq!((stats.rooms_failed, stats.recoveries.abandoned), (0, 1), "{stats:?}");
 }
 
 #[test]

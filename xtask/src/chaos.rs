@@ -1,5 +1,6 @@
-//! `cargo xtask chaos`: real processes under load, killed at random, and every result and purchase in the wallets once. What is
-//! played and compared is the package `tests/chaos`; this builds it and plays as many rounds as are wanted.
+//! `cargo xtask chaos`: real processes under load, killed at random, and every result and purchase in the wallets once; with
+//! `--rooms`, rooms that panic and processes that are killed in the midst of matches, which go on. What is played and compared
+//! is the package `tests/chaos`; this builds it and plays as many rounds as are wanted.
 
 use std::path::PathBuf;
 
@@ -14,7 +15,13 @@ pub struct Args {
     /// Rounds: one kill each, of a server, of the services, or of both; a round takes some 4 seconds.
     #[arg(long, default_value_t = 200)]
     runs: u32,
-    /// Seed of who is killed and when.
+    /// Instead fails rooms in the midst of matches: 100 panics and 40 kills on the arena, a few on the field; some 15 minutes.
+    #[arg(long)]
+    rooms: bool,
+    /// With `--rooms`: what else `rooms --help` tells.
+    #[arg(last = true, requires = "rooms")]
+    more: Vec<String>,
+    /// Seed of who fails and when.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Keeps everything in this folder, which must be empty, rather than in a temporary one.
@@ -26,8 +33,14 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let packages = ["-p", "arbiter-chaos", "-p", "arbiter-cli"];
     shell::run(&mut shell::cargo(&[&["build", "--quiet", "--locked", "--release"], &packages[..]].concat()))?;
-    let mut chaos = shell::program(shell::target_dir().join("release").join("chaos"));
-    chaos.args(["--rounds", &args.runs.to_string(), "--seed", &args.seed.to_string()]);
+    let program = if args.rooms { "rooms" } else { "chaos" };
+    let mut chaos = shell::program(shell::target_dir().join("release").join(program));
+    chaos.args(["--seed", &args.seed.to_string()]);
+    if args.rooms {
+        chaos.args(&args.more);
+    } else {
+        chaos.args(["--rounds", &args.runs.to_string()]);
+    }
     if let Some(folder) = &args.keep {
         chaos.arg("--keep").arg(folder);
     }

@@ -156,7 +156,19 @@ impl Figures {
         to.gauge("spectators", "Who watches", rooms.iter().map(|room| u64::from(room.spectators)).sum())?;
         to.counter("matches_started", "Matches that began", rooms.iter().map(|room| u64::from(room.matches)).sum())?;
         to.counter("matches_ended", "Matches that came to their end", u64::from(stats.matches_ended))?;
-        to.counter("rooms_failed", "Rooms that panicked; their matches are lost", u64::from(stats.rooms_failed))?;
+        to.counter(
+            "rooms_failed",
+            "Rooms that panicked for good; their matches are lost",
+            u64::from(stats.rooms_failed),
+        )?;
+        let recoveries = stats.recoveries;
+        let recoveries = [
+            ("rebuilt", recoveries.rebuilt),
+            ("blanked", recoveries.blanked),
+            ("resumed", recoveries.resumed),
+            ("abandoned", recoveries.abandoned),
+        ];
+        to.counters("room_recoveries", "Matches that were taken up again, and how", "how", recoveries.into_iter())?;
         to.counter("rooms_stuck", "Rooms that did not advance any more", u64::from(stats.rooms_stuck))?;
         let reason = self.0.drain.reason();
         let reasons = Reason::ALL.into_iter().map(|known| (known.name(), u64::from(reason == Some(known))));

@@ -12,6 +12,7 @@ use arbiter_contracts::{Attributes, Envelope, Event, MatchEventId, v1};
 use arbiter_sim::index::Identity;
 use arbiter_sim::players::{Player, Tally};
 use arbiter_sim::{Cause, Command, DomainEvent, LeaveReason, Outcome, Simulation};
+use serde::{Deserialize, Serialize};
 
 /// Number of the event that ends a match which the simulation did not end: behind all that a tick can have.
 const ABANDONED_INDEX: u32 = u32::MAX;
@@ -19,19 +20,48 @@ const ABANDONED_INDEX: u32 = u32::MAX;
 /// Numbers of what the room found rather than the simulation begin here; no replay tells these again.
 const FOUND_INDEX: u32 = 1 << 31;
 
+/// Bits of such a number that count within an epoch of the match; those above say which epoch, so that no two are the same when a
+/// tick is played again.
+const FOUND_BITS: u32 = 20;
+
+/// Epochs that are told apart by it: far more than a match has.
+const EPOCHS: u32 = 1 << (31 - FOUND_BITS);
+
 /// One match, as it is told.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Story {
     match_id: u128,
     /// When tick 0 was, since 1970.
     began: Duration,
     tick_rate: u16,
     next: u64,
+    /// How often the match was taken up again, and what was found since.
+    epoch: u32,
     found: u32,
     playing: BTreeMap<u16, u64>,
+    #[serde(with = "results")]
     left: Vec<v1::PlayerResult>,
-    /// Results of those who leave in the tick that is to come: they are gone when it was simulated.
+    /// Results of those who leave in the tick that is to come: they are gone when it was simulated. None between two ticks.
+    #[serde(skip)]
     leaving: BTreeMap<u16, v1::PlayerResult>,
+}
+
+/// Results as the contracts write them, in text.
+mod results {
+    use arbiter_contracts::v1::PlayerResult;
+    use prost::Message as _;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub fn serialize<S: Serializer>(results: &[PlayerResult], to: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<Vec<u8>> = results.iter().map(|result| result.encode_to_vec()).collect();
+        bytes.serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PlayerResult>, D::Error> {
+        let bytes = Vec::<Vec<u8>>::deserialize(from)?;
+        bytes.iter().map(|bytes| PlayerResult::decode(&bytes[..]).map_err(D::Error::custom)).collect()
+    }
 }
 
 /// Whether an event is never dropped: results, and what others are told again with.
@@ -47,6 +77,7 @@ impl Story {
             began,
             tick_rate,
             next: 0,
+            epoch: 0,
             found: 0,
             playing: BTreeMap::new(),
             left: Vec::new(),
@@ -90,19 +121,48 @@ impl Story {
 
     /// A player plays as nobody honest plays.
     pub fn anomaly(&mut self, tick: u32, slot: u16, kind: &str, amount: i64) -> Envelope {
-        let (player, index) = (self.player(slot), FOUND_INDEX + self.found);
-        self.found += 1;
+        let player = self.player(slot);
         let event = v1::AnomalyDetected { r#match: self.id(), player, kind: kind.to_owned(), amount };
-        self.envelope(tick, index, Some(player), event.into())
+        self.found(tick, Some(player), event.into())
+    }
+
+    /// The match was taken up again behind a tick. `lost` is how many ticks players had seen that are played again.
+    pub fn recovered(&mut self, tick: u32, lost: u32) -> Envelope {
+        let event = v1::RoomRecovered { r#match: self.id(), resumed_at_tick: tick, ticks_replayed: lost };
+        self.found(tick, None, event.into())
+    }
+
+    /// The match was taken up again so often: what is found from now on has names of its own.
+    pub fn begin_epoch(&mut self, epoch: u32) {
+        (self.epoch, self.found) = (epoch, 0);
+    }
+
+    /// Of a source of its own: the numbers of what the simulation tells must not depend on what was found beside it.
+    fn found(&mut self, tick: u32, player: Option<u64>, event: Event) -> Envelope {
+        let (match_id, epoch, found) = (self.match_id, self.epoch, self.found);
+        self.found = (found + 1) % (1 << FOUND_BITS);
+        let index = FOUND_INDEX | (epoch % EPOCHS) << FOUND_BITS | found;
+        self.sealed(format!("/matches/{match_id:032x}/epochs/{epoch}"), found.into(), (tick, index), player, event)
     }
 
     fn envelope(&mut self, tick: u32, index: u32, player: Option<u64>, event: Event) -> Envelope {
-        let match_id = self.match_id;
         let sequence = self.next;
         self.next += 1;
+        self.sealed(format!("/matches/{:032x}", self.match_id), sequence, (tick, index), player, event)
+    }
+
+    fn sealed(
+        &self,
+        source: String,
+        sequence: u64,
+        (tick, index): (u32, u32),
+        player: Option<u64>,
+        event: Event,
+    ) -> Envelope {
+        let match_id = self.match_id;
         let attributes = Attributes {
             id: MatchEventId { match_id, tick, index }.to_string(),
-            source: format!("/matches/{match_id:032x}"),
+            source,
             subject: match player {
                 Some(player) => format!("players/{player}"),
                 None => format!("matches/{match_id:032x}"),

@@ -107,6 +107,17 @@ impl Gallery {
         }
     }
 
+    /// Shows the same spectators what another one has for them.
+    pub fn renew(&mut self, fresh: Self) {
+        let mut spectators = core::mem::take(&mut self.spectators);
+        for spectator in &mut spectators {
+            spectator.leave_match();
+            // Turns are counted anew.
+            spectator.change_from = 0;
+        }
+        *self = Self { spectators, ..fresh };
+    }
+
     fn turn(&mut self, shared: &Shared, room: u16) {
         if self.play(shared, room) {
             // Players do not wait for those who watch.

@@ -106,6 +106,8 @@ pub(crate) struct RoomLink {
     mode: Mutex<String>,
     /// When a match that was ordered began here.
     ordered: Mutex<Option<Instant>>,
+    /// How often it was taken up again.
+    epoch: AtomicU32,
 }
 
 impl RoomLink {
@@ -122,6 +124,7 @@ impl RoomLink {
             match_id: Mutex::default(),
             mode: Mutex::new(config.settings.mode.clone()),
             ordered: Mutex::default(),
+            epoch: AtomicU32::new(0),
         };
         (link, inbox)
     }
@@ -172,6 +175,15 @@ impl RoomLink {
         let ordered = *self.ordered.lock().unwrap_or_else(PoisonError::into_inner);
         let waits = ordered.is_some_and(|since| since.elapsed() < PLAYERS_WITHIN);
         !self.is_shut() && (waits || self.reserved() > 0)
+    }
+
+    /// How often the match was taken up again after a failure.
+    pub fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_epoch(&self, epoch: u32) {
+        self.epoch.store(epoch, Ordering::Relaxed);
     }
 
     pub fn spectators(&self) -> u32 {

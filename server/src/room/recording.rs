@@ -1,6 +1,7 @@
 //! What a room hands to the recorder. Nothing here waits for a disk but the end of a match.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arbiter_contracts::Envelope;
@@ -11,7 +12,8 @@ use crate::outbox::Story;
 use crate::recorder::{Begin, Entry};
 use crate::stats::UnwrittenRecording;
 
-/// Seconds between two checkpoints: what a replay has to simulate again at most to reach a tick.
+/// Seconds between two checkpoints: what a replay has to simulate again at most to reach a tick, and a room that panicked. Five
+/// seconds of ten players take some 50 ms.
 const CHECKPOINT_SECONDS: u32 = 5;
 
 /// Why a match is not recorded, or not to its end.
@@ -24,20 +26,19 @@ impl Room {
         let Some(folder) = &self.shared.config.record_dir else { return };
         let name: String = self.match_id.iter().map(|byte| format!("{byte:02x}")).collect();
         let path = folder.join(format!("{name}.{}", arbiter_recording::EXTENSION));
-        let mut tick0 = Vec::new();
-        self.simulation.checkpoint(&mut tick0);
         let header = match Header::of(&self.simulation, u128::from_be_bytes(self.match_id)) {
             Ok(header) => header,
             Err(error) => return self.unrecorded(path, &error.to_string()),
         };
-        let begin = Begin { path: path.clone(), header, tick0 };
+        // The time of the world goes into the story once: everything behind it follows from the tick.
+        let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (tells, rate) = (self.shared.outbox.is_some(), self.simulation.settings().tick_rate);
+        let story = tells.then(|| Story::new(u128::from_be_bytes(self.match_id), began, rate));
+        self.journal.story = story.clone().map(Arc::new);
+        let (tick0, told) = (Arc::clone(&self.journal.state), self.journal.story.clone());
+        let begin = Begin { path: path.clone(), header, tick0, story: told };
         if self.break_recording() && self.recorder.put(self.number, Entry::Begin(Box::new(begin))) {
-            self.recording = Some(path);
-            // The time of the world goes into the story once: everything behind it follows from the tick.
-            let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let tells = self.shared.outbox.is_some();
-            self.story = tells
-                .then(|| Story::new(u128::from_be_bytes(self.match_id), began, self.simulation.settings().tick_rate));
+            (self.recording, self.story) = (Some(path), story);
         } else {
             self.unrecorded(path, BEHIND);
         }
@@ -57,27 +58,28 @@ impl Room {
         !self.recording_breaks
     }
 
+    /// Keeps a tick, in memory and in the recording.
     pub(super) fn record(&mut self, tick: u32) {
         self.break_recording();
-        if self.recording.is_none() {
-            return;
-        }
         let hash = self.simulation.hash();
-        let mut taken =
-            self.recorder.put(self.number, Entry::Tick { tick, commands: self.recorder.copy(&self.commands), hash });
-        if let Some(story) = &mut self.story {
-            let seats = &self.seats;
-            let player_in =
-                |slot: u16| seats.get(usize::from(slot)).and_then(Option::as_ref).map_or(0, |seat| seat.player);
-            let events = story.after(&self.simulation, player_in);
-            taken = taken && (events.is_empty() || self.recorder.put(self.number, Entry::Happened { tick, events }));
+        let mut taken = true;
+        if self.recording.is_some() {
+            let journal = &self.journal;
+            let told =
+                self.story.as_mut().map(|story| story.after(&self.simulation, |slot| journal.player(tick, slot)));
+            let (commands, events) = (self.recorder.copy(&self.commands), told.unwrap_or_default());
+            let joined = journal.joined(tick).collect();
+            taken = self.recorder.put(self.number, Entry::Tick { tick, commands, hash, joined, events });
         }
+        self.journal.push(&self.commands, hash);
         let every = u32::from(self.simulation.settings().tick_rate) * CHECKPOINT_SECONDS;
         // Rooms take turns, so that they do not all write at once.
-        if taken && tick % every == (u32::from(self.number) * 37) % every {
-            let mut bytes = Vec::new();
-            self.simulation.checkpoint(&mut bytes);
-            taken = self.recorder.put(self.number, Entry::Checkpoint { tick, bytes });
+        if tick % every == (u32::from(self.number) * 37) % every {
+            self.journal.checkpoint(&self.simulation, self.story.as_ref());
+            if self.recording.is_some() && taken {
+                let (state, story) = (Arc::clone(&self.journal.state), self.journal.story.clone());
+                taken = self.recorder.put(self.number, Entry::Checkpoint { tick, state, story });
+            }
         }
         if !taken && let Some(path) = self.recording.take() {
             (self.recording_breaks, self.story) = (true, None);

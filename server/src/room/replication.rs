@@ -62,9 +62,9 @@ impl Room {
         if self.shared.config.settings.players_max > SMALL_ROOM { 2 } else { 1 }
     }
 
-    /// Number of the match in this room, as it goes on the wire.
+    /// Number of the match in this room, or of its recovery, as it goes on the wire.
     pub(super) fn match_number(&self) -> u8 {
-        (self.matches % 4) as u8
+        (self.eras % 4) as u8
     }
 
     /// Threads that this room may use: its share of the cores.

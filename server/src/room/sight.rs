@@ -52,6 +52,20 @@ impl Sight {
         }
     }
 
+    /// Of a match that has gone on for a while: everybody knows nothing, and keeps the right to hit what the screen may show.
+    pub fn of(simulation: &Simulation) -> Self {
+        let mut sight = Self::new(simulation);
+        let (tick, view) = (simulation.tick(), simulation.view());
+        let Some(told) = view.resource::<Told>() else { return sight };
+        for (slot, row) in (0..).zip(&mut sight.rows) {
+            for (group, bits) in (0..).zip(&mut row.hits) {
+                *bits = told.group(slot, group);
+            }
+            row.forget_all(slot, tick);
+        }
+        sight
+    }
+
     /// What is to be told to the simulation first in the next tick.
     pub fn changes(&self) -> &[Command] {
         &self.changes

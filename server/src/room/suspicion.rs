@@ -24,6 +24,14 @@ pub(super) struct Told {
     unlogged: u64,
 }
 
+impl Told {
+    /// What clients make of the next seconds is not held against them.
+    pub fn excuse(&mut self, tick: u32, tick_rate: u16) {
+        self.excused_until = tick + EXCUSED_S * u32::from(tick_rate);
+        self.found.clear();
+    }
+}
+
 impl Room {
     /// Looks at all players behind a tick.
     pub(super) fn suspect(&mut self, tick: u32) {

@@ -164,8 +164,7 @@ impl Shared {
         RoomState {
             room: number,
             match_id,
-            // No match is taken up again yet.
-            epoch: 0,
+            epoch: room.epoch(),
             mode: room.mode(),
             map: self.config.map.name.clone(),
             tick_rate: settings.tick_rate,

@@ -39,6 +39,8 @@ pub enum Kind {
     Checkpoint,
     /// How it ended and where the blocks are; the last block, and only that.
     End,
+    /// What became of the room that played it.
+    Mark,
 }
 
 impl Kind {
@@ -48,11 +50,14 @@ impl Kind {
             Kind::Ticks => 2,
             Kind::Checkpoint => 3,
             Kind::End => 4,
+            Kind::Mark => 5,
         }
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        [Kind::Header, Kind::Ticks, Kind::Checkpoint, Kind::End].into_iter().find(|kind| kind.to_byte() == byte)
+        [Kind::Header, Kind::Ticks, Kind::Checkpoint, Kind::End, Kind::Mark]
+            .into_iter()
+            .find(|kind| kind.to_byte() == byte)
     }
 }
 
@@ -63,7 +68,7 @@ pub struct BlockHeader {
     pub kind: Kind,
     /// Counted from 0, the header.
     pub number: u32,
-    /// First tick that it holds, or the tick of a checkpoint; 0 for header and end.
+    /// First tick that it holds, or the tick of a checkpoint, or the one before a mark; 0 for header and end.
     pub first_tick: u32,
     /// How many ticks it holds; 0 for other kinds.
     pub ticks: u32,

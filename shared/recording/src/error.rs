@@ -78,12 +78,14 @@ pub enum ReadError {
     NotARecording,
     /// Another format.
     #[error(
-        "the recording has format version {found} and this build reads version {expected}; \
+        "the recording has format version {found} and this build reads versions {oldest} to {expected}; \
          use the release of arbiter that wrote it"
     )]
     Format {
         /// The file's.
         found: u32,
+        /// The oldest that we read.
+        oldest: u32,
         /// Ours.
         expected: u32,
     },
@@ -104,6 +106,9 @@ pub enum ReadError {
          use the same release, rules and map (see `arbiter replay info`)"
     )]
     OtherTick0,
+    /// Nothing can be added.
+    #[error("the recording was finished; its match cannot go on")]
+    Finished,
     /// A tick that is not in the recording.
     #[error("tick {wanted} is not in the recording, which holds ticks {first} to {last}")]
     NoSuchTick {

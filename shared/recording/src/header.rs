@@ -229,9 +229,38 @@ impl From<arbiter_sim::Outcome> for End {
     }
 }
 
+/// What became of the room that played the match, beside what it played: nothing that a replay has to know to get the same
+/// states, and what somebody who asks why has to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mark {
+    /// A panic; the room was rebuilt and went on behind this tick.
+    Rebuilt {
+        /// The last tick before.
+        tick: u32,
+    },
+    /// The inputs of this tick were replaced by neutral ones, since the room panicked twice with those that came.
+    Blanked {
+        /// Which.
+        tick: u32,
+    },
+    /// The process ended; another one went on behind this tick.
+    Resumed {
+        /// The last tick before.
+        tick: u32,
+    },
+}
+
 /// The index at the end of a finished recording: what a scan would find.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Footer {
+    pub end: End,
+    pub entries: Vec<Entry>,
+    pub marks: Vec<Mark>,
+}
+
+/// The same in version 2, which had no marks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Footer2 {
     pub end: End,
     pub entries: Vec<Entry>,
 }
@@ -248,6 +277,8 @@ pub(crate) struct Entry {
 impl Footer {
     /// Blocks of a recording: a week at a block a second and a checkpoint a second.
     pub const ENTRIES_MAX: usize = 1 << 20;
+    /// Marks of a recording: a room is rebuilt a few times at most before its match is given up, and a process some times more.
+    pub const MARKS_MAX: usize = 1 << 10;
 }
 
 #[cfg(test)]

@@ -20,12 +20,15 @@ pub mod writer;
 pub use block::{BlockHeader, Kind};
 pub use columns::TickBlock;
 pub use error::{Damage, Fault, ReadError, WriteError};
-pub use header::{End, Header, Stamp};
-pub use reader::{DamageReport, Info, Reader, RecordedTick};
+pub use header::{End, Header, Mark, Stamp};
+pub use reader::{DamageReport, Info, Reader, RecordedTick, Tail};
 pub use writer::{Store, Writer};
 
 /// What a recording's file name ends in.
 pub const EXTENSION: &str = "arbrec";
 
-/// Version of the format that this build writes and reads. It changes when the meaning of a byte does.
-pub const FORMAT_VERSION: u32 = 2;
+/// Version of the format that this build writes. It changes when the meaning of a byte does.
+pub const FORMAT_VERSION: u32 = 3;
+
+/// The oldest version that it reads: version 2 had no marks.
+pub const FORMAT_VERSION_MIN: u32 = 2;

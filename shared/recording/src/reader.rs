@@ -13,7 +13,7 @@ use crate::block::{self, BlockHeader, Chain, FRAME_BYTES, Kind, PREAMBLE_BYTES, 
 use crate::checkpoint;
 use crate::columns::TickBlock;
 use crate::error::{Damage, Fault, ReadError};
-use crate::header::{End, Entry, Footer, HEADER_BYTES_MAX, Header};
+use crate::header::{End, Entry, Footer, Footer2, HEADER_BYTES_MAX, Header, Mark};
 
 /// Bytes that are searched at a time for the next block behind damage.
 const SEARCH_BYTES: usize = 64 << 10;
@@ -38,6 +38,8 @@ pub struct Info {
     pub range: Option<(u32, u32)>,
     /// Ticks of the checkpoints.
     pub checkpoints: Vec<u32>,
+    /// What became of the rooms that played it, in order.
+    pub marks: Vec<Mark>,
     /// How the match ended; `None` if the recording was never finished.
     pub end: Option<End>,
     /// Bytes of the file.
@@ -57,14 +59,31 @@ pub struct DamageReport {
     pub chain: Chain,
 }
 
+/// Where a recording that was never finished goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tail {
+    /// Bytes of the file through the last whole block.
+    pub length: u64,
+    /// The last whole tick; 0 if there is none.
+    pub last_tick: u32,
+    /// Chain through the last whole block, and through the last one with ticks.
+    pub chain: Chain,
+    pub(crate) ticks_chain: Chain,
+    pub(crate) next_block: u32,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) marks: Vec<Mark>,
+}
+
 /// Reads one recording.
 #[derive(Debug)]
 pub struct Reader<S: Read + Seek = File> {
     source: S,
     length: u64,
     header: Header,
+    version: u32,
     first_chain: Chain,
     entries: Vec<Entry>,
+    marks: Vec<Mark>,
     end: Option<End>,
     indexed: bool,
 }
@@ -88,8 +107,9 @@ impl<S: Read + Seek> Reader<S> {
         if preamble != block::preamble(version) {
             return Err(ReadError::Header(lost(0, 0, PREAMBLE_BYTES as u64, Fault::Frame)));
         }
-        if version != crate::FORMAT_VERSION {
-            return Err(ReadError::Format { found: version, expected: crate::FORMAT_VERSION });
+        if !(crate::FORMAT_VERSION_MIN..=crate::FORMAT_VERSION).contains(&version) {
+            let (oldest, expected) = (crate::FORMAT_VERSION_MIN, crate::FORMAT_VERSION);
+            return Err(ReadError::Format { found: version, oldest, expected });
         }
         let first_chain = block::first_chain(&preamble);
         let at = PREAMBLE_BYTES as u64;
@@ -105,22 +125,33 @@ impl<S: Read + Seek> Reader<S> {
             return Err(ReadError::Header(lost(0, at, whole, fault)));
         }
         let header = Header::decode(&payload)?;
-        let mut reader = Self { source, length, header, first_chain, entries: Vec::new(), end: None, indexed: false };
+        let mut reader = Self {
+            source,
+            length,
+            header,
+            version,
+            first_chain,
+            entries: Vec::new(),
+            marks: Vec::new(),
+            end: None,
+            indexed: false,
+        };
         match reader.read_footer()? {
             Some(footer) => {
-                reader.entries = footer.entries;
+                (reader.entries, reader.marks) = (footer.entries, footer.marks);
                 reader.end = Some(footer.end);
                 reader.indexed = true;
             }
             None => {
-                let mut entries = Vec::new();
+                let (mut entries, mut marks) = (Vec::new(), Vec::new());
                 let mut end = None;
                 reader.walk(&mut |found| match found {
                     Found::Block(entry) => entries.push(entry),
+                    Found::Mark(mark) => marks.push(mark),
                     Found::End(how) => end = Some(how),
-                    Found::Damage(_) => {}
+                    Found::Damage(_) | Found::Whole(..) => {}
                 })?;
-                reader.entries = entries;
+                (reader.entries, reader.marks) = (entries, marks);
                 reader.end = end;
             }
         }
@@ -140,6 +171,7 @@ impl<S: Read + Seek> Reader<S> {
             ticks: blocks().map(|entry| entry.ticks).fold(0, u32::saturating_add),
             range: blocks().map(|entry| entry.first_tick).min().zip(last),
             checkpoints: self.entries.iter().filter(|entry| entry.ticks == 0).map(|entry| entry.first_tick).collect(),
+            marks: self.marks.clone(),
             end: self.end,
             bytes: self.length,
             indexed: self.indexed,
@@ -238,11 +270,52 @@ impl<S: Read + Seek> Reader<S> {
         let (chain, blocks) = self.walk(&mut |found| match found {
             Found::Damage(damage) => report.damages.push(damage),
             Found::Block(entry) => indexed.push(entry),
-            Found::End(_) => {}
+            Found::End(_) | Found::Mark(_) | Found::Whole(..) => {}
         })?;
         report.chain = chain;
         report.blocks = blocks;
         Ok(report)
+    }
+
+    /// Where it goes on, if it was never finished.
+    ///
+    /// # Errors
+    /// [`ReadError::Finished`], [`ReadError::Format`] for another version than the one that is written, and
+    /// [`ReadError::Damaged`] if whole blocks follow what is damaged: to cut those off would destroy them.
+    pub fn tail(&mut self) -> Result<Tail, ReadError> {
+        if self.end.is_some() {
+            return Err(ReadError::Finished);
+        }
+        if self.version != crate::FORMAT_VERSION {
+            let (oldest, expected) = (crate::FORMAT_VERSION, crate::FORMAT_VERSION);
+            return Err(ReadError::Format { found: self.version, oldest, expected });
+        }
+        let mut tail = Tail {
+            length: PREAMBLE_BYTES as u64,
+            last_tick: 0,
+            chain: self.first_chain,
+            ticks_chain: self.first_chain,
+            next_block: 0,
+            entries: Vec::new(),
+            marks: Vec::new(),
+        };
+        let mut damaged = None;
+        let mut follows = None;
+        self.walk(&mut |found| match found {
+            Found::Damage(damage) => damaged = damaged.take().or(Some(damage)),
+            _ if damaged.is_some() => follows = follows.take().or_else(|| damaged.clone()),
+            Found::Whole(frame, end) => {
+                (tail.length, tail.chain, tail.next_block) = (end, frame.chain, frame.number.saturating_add(1));
+                if frame.kind == Kind::Ticks {
+                    tail.ticks_chain = frame.chain;
+                    tail.last_tick = frame.tick_range().end.saturating_sub(1);
+                }
+            }
+            Found::Block(entry) => tail.entries.push(entry),
+            Found::Mark(mark) => tail.marks.push(mark),
+            Found::End(_) => {}
+        })?;
+        follows.map_or(Ok(tail), |damage| Err(ReadError::Damaged(damage)))
     }
 
     fn tick_block(&mut self, entry: Entry) -> Result<TickBlock, ReadError> {
@@ -293,8 +366,9 @@ impl<S: Read + Seek> Reader<S> {
             return Ok(None);
         }
         // The number of entries must be that of the blocks: an index that was left out is rebuilt by a scan.
-        let footer = decode_footer(&payload);
-        Ok(footer.filter(|footer| footer.entries.len() as u64 + 1 == u64::from(frame.number)))
+        let footer = decode_footer(self.version, &payload);
+        let blocks = |footer: &Footer| footer.entries.len() as u64 + footer.marks.len() as u64 + 1;
+        Ok(footer.filter(|footer| blocks(footer) == u64::from(frame.number)))
     }
 
     /// Walks over all blocks and tells what it finds. Returns the chain through the last whole block and how many are whole.
@@ -366,6 +440,7 @@ impl<S: Read + Seek> Reader<S> {
                 None => {
                     whole += 1;
                     last_chain = frame.chain;
+                    found(Found::Whole(frame, at + length));
                 }
             }
             // A block that is whole but out of its chain is told of, and still of use.
@@ -374,7 +449,11 @@ impl<S: Read + Seek> Reader<S> {
                     Kind::Ticks | Kind::Checkpoint => {
                         found(Found::Block(Entry { offset: at, first_tick: frame.first_tick, ticks: frame.ticks }));
                     }
-                    Kind::End => match decode_footer(&payload) {
+                    Kind::Mark => match decode(&payload) {
+                        Some(mark) => found(Found::Mark(mark)),
+                        None => found(damage(Fault::Content)),
+                    },
+                    Kind::End => match decode_footer(self.version, &payload) {
                         Some(footer) => found(Found::End(footer.end)),
                         None => found(damage(Fault::Content)),
                     },
@@ -421,14 +500,17 @@ impl BlockHeader {
     fn resumes_at(&self) -> Option<u32> {
         match self.kind {
             Kind::Ticks => Some(self.first_tick),
-            Kind::Checkpoint => Some(self.first_tick.saturating_add(1)),
+            Kind::Checkpoint | Kind::Mark => Some(self.first_tick.saturating_add(1)),
             Kind::Header | Kind::End => None,
         }
     }
 }
 
 enum Found {
+    /// A block that is whole and in its place, and where it ends; before what is in it.
+    Whole(BlockHeader, u64),
     Block(Entry),
+    Mark(Mark),
     End(End),
     Damage(Damage),
 }
@@ -447,11 +529,19 @@ fn fault_of(frame: &BlockHeader, payload: &[u8], number: u32, before: Option<&Ch
     }
 }
 
-fn decode_footer(payload: &[u8]) -> Option<Footer> {
-    // Three varints a block, of at most 9 + 5 + 5 bytes.
+fn decode_footer(version: u32, payload: &[u8]) -> Option<Footer> {
+    if version < 3 {
+        let Footer2 { end, entries } = decode(payload)?;
+        return Some(Footer { end, entries, marks: Vec::new() });
+    }
+    decode(payload)
+}
+
+fn decode<T: serde::de::DeserializeOwned>(payload: &[u8]) -> Option<T> {
+    // Three varints a block, of at most 9 + 5 + 5 bytes; marks are smaller and fewer.
     let config = bincode::config::standard().with_limit::<{ Footer::ENTRIES_MAX * 24 }>();
-    let (footer, used) = bincode::serde::decode_from_slice::<Footer, _>(payload, config).ok()?;
-    (used == payload.len()).then_some(footer)
+    let (value, used) = bincode::serde::decode_from_slice::<T, _>(payload, config).ok()?;
+    (used == payload.len()).then_some(value)
 }
 
 /// Bytes at an offset, or `None` if the file ends before.

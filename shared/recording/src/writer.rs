@@ -5,7 +5,7 @@
 //! this room has no clock; the caller runs the writer away from the tick's thread and calls [`Writer::sync`] as it goes.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek as _, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,8 +14,9 @@ use arbiter_sim::Command;
 use crate::block::{self, BlockHeader, Chain, FRAME_BYTES, Kind};
 use crate::checkpoint::{self, CHECKPOINT_BYTES_MAX};
 use crate::columns::{TICK_COMMANDS_MAX, TickBlock};
-use crate::error::WriteError;
-use crate::header::{End, Entry, Footer, Header};
+use crate::error::{ReadError, WriteError};
+use crate::header::{End, Entry, Footer, Header, Mark};
+use crate::reader::Reader;
 
 /// Where a recording goes.
 pub trait Store: Write {
@@ -50,6 +51,7 @@ pub struct Writer<S: Store = File> {
     /// Offset in the file behind everything encoded so far.
     length: u64,
     entries: Vec<Entry>,
+    marks: Vec<Mark>,
     /// Last tick in a closed block, and the last one known to be on disk.
     closed_tick: u32,
     durable_tick: u32,
@@ -72,6 +74,40 @@ impl Writer<File> {
         let file = OpenOptions::new().write(true).create_new(true).open(path);
         Self::to(file.map_err(|error| WriteError::Io(error, 0))?, header, tick0)
     }
+
+    /// Goes on with a recording whose writer was killed, behind its last whole tick: what a torn write left is cut off, and
+    /// all that stays is flushed to disk. `reader` reads the same file; it is as before the call.
+    ///
+    /// # Errors
+    /// A recording that is finished, of another version, or damaged in its midst is left as it is.
+    pub fn resume(path: &Path, reader: &mut Reader<File>, tick0: Vec<u8>) -> Result<Self, ReadError> {
+        if reader.header().tick0_digest != block::digest(&tick0) {
+            return Err(ReadError::OtherTick0);
+        }
+        let tail = reader.tail()?;
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(tail.length)?;
+        file.seek(SeekFrom::Start(tail.length))?;
+        file.sync_data()?;
+        Ok(Self {
+            store: file,
+            tick0,
+            chain: tail.chain,
+            ticks_chain: tail.ticks_chain,
+            next_block: tail.next_block,
+            open: TickBlock::new(tail.last_tick.saturating_add(1)),
+            waiting: Vec::new(),
+            length: tail.length,
+            entries: tail.entries,
+            marks: tail.marks,
+            closed_tick: tail.last_tick,
+            durable_tick: tail.last_tick,
+            unsynced: false,
+            last_sync: None,
+            sync_failed: false,
+            finished: false,
+        })
+    }
 }
 
 impl<S: Store> Writer<S> {
@@ -89,6 +125,7 @@ impl<S: Store> Writer<S> {
             waiting: preamble.to_vec(),
             length: preamble.len() as u64,
             entries: Vec::new(),
+            marks: Vec::new(),
             closed_tick: 0,
             durable_tick: 0,
             unsynced: true,
@@ -153,6 +190,22 @@ impl<S: Store> Writer<S> {
         self.drain()
     }
 
+    /// Says what became of the room, behind the tick that was pushed last. It closes the open block. Marks beyond
+    /// a limit are left out: what a replay needs is all there without them.
+    pub fn push_mark(&mut self, mark: Mark) -> Result<(), WriteError> {
+        let last = self.next_tick() - 1;
+        self.accept(last, last)?;
+        if self.marks.len() >= Footer::MARKS_MAX {
+            return Ok(());
+        }
+        let payload = bincode::serde::encode_to_vec(mark, bincode::config::standard())
+            .map_err(|error| WriteError::Encode { what: "a mark", why: error.to_string() })?;
+        self.close_block()?;
+        self.marks.push(mark);
+        self.append(Kind::Mark, last, 0, &payload);
+        self.drain()
+    }
+
     /// Closes the open block early and hands it to the operating system. Blocks of few ticks compress badly.
     pub fn flush(&mut self) -> Result<(), WriteError> {
         self.close_block()?;
@@ -180,7 +233,7 @@ impl<S: Store> Writer<S> {
             self.close_block()?;
             // A match too long for the index is read by scanning.
             let entries = if self.entries.len() > Footer::ENTRIES_MAX { Vec::new() } else { self.entries.clone() };
-            let footer = Footer { end, entries };
+            let footer = Footer { end, entries, marks: self.marks.clone() };
             let config = bincode::config::standard();
             let payload = bincode::serde::encode_to_vec(&footer, config)
                 .map_err(|error| WriteError::Encode { what: "the index", why: error.to_string() })?;

@@ -108,7 +108,10 @@ fn another_format_version_is_named_and_so_is_what_to_do() {
     let mut bytes = small();
     bytes[..16].copy_from_slice(&arbiter_recording::block::preamble(1));
     let error = Reader::from_source(Cursor::new(bytes)).expect_err("another version").to_string();
-    assert!(error.contains("version 1") && error.contains("version 2") && error.contains("use the release"), "{error}");
+    assert!(
+        error.contains("version 1") && error.contains("versions 2 to 3") && error.contains("use the release"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -116,10 +116,11 @@ pub const BLOCKS: Target = Target {
         let mut last = file.len();
         for _ in 0..8 {
             let Some(what) = script.step() else { break };
-            let kind = match what % 4 {
+            let kind = match what % 5 {
                 0 if number == 0 => Kind::Header,
                 0 | 1 => Kind::Ticks,
                 2 => Kind::Checkpoint,
+                3 => Kind::Mark,
                 _ => Kind::End,
             };
             let (first_tick, ticks) = (script.u32(), u32::from(script.u16()));
@@ -157,7 +158,8 @@ fn blocks_examples() -> Vec<Example> {
             Kind::Header => ("header", 0),
             Kind::Ticks => ("ticks", 1),
             Kind::Checkpoint => ("checkpoint", 2),
-            Kind::End => ("end", 3),
+            Kind::End => ("end", 4),
+            Kind::Mark => ("mark", 3),
         };
         let step = |script: Writer| {
             let tick = frame.first_tick;

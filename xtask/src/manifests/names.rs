@@ -18,14 +18,6 @@ const FOREIGN: [(&str, &str); 5] = [
     ("agones_fleet_autoscalers_limited", "Agones' controller"),
 ];
 
-/// Rows that the table will have when what serves them is merged. A row that is there already wins.
-const AHEAD: &str = "\
-| `arbiter_room_recoveries_total` | counter | `how`: `rebuilt`, `blanked`, `resumed`, `abandoned` | |
-";
-
-/// Settings that servers will have, as environment variables, when what reads them is merged.
-const SETTINGS_AHEAD: [&str; 1] = ["ARBITER_SUPERVISE"];
-
 /// Labels that Prometheus and the chart's PodMonitor give to everything, and that of histograms.
 const TARGET_LABELS: [&str; 8] =
     ["job", "instance", "namespace", "pod", "container", "arbiter_dev_track", "arbiter_dev_region", "le"];
@@ -42,9 +34,7 @@ type Table = BTreeMap<String, Figure>;
 
 pub(super) fn check(place: &Place) -> Result<u64> {
     let settings = settings(place)?;
-    let documented = table(&place.read("docs/operations.md")?, &outcomes(place)?)?;
-    let mut table = table(AHEAD, &BTreeSet::new())?;
-    table.extend(documented);
+    let table = table(&place.read("docs/operations.md")?, &outcomes(place)?)?;
     let rules = rules::read(place)?;
     let recorded: BTreeSet<&str> = rules.iter().filter(|rule| !rule.is_alert).map(|rule| rule.name.as_str()).collect();
     let mut expressions: Vec<(String, String)> =
@@ -163,7 +153,6 @@ fn settings(place: &Place) -> Result<u64> {
         );
     }
     ensure!(known.contains("ARBITER_BIND"), "cli/src: its settings were not understood");
-    known.extend(SETTINGS_AHEAD.map(ToOwned::to_owned));
     let mut files = files_in(&place.file("agones"), "yaml")?;
     files.extend(files_in(&place.file("agones/chart/templates"), "yaml")?);
     let mut count = 0;

@@ -18,6 +18,9 @@ pub struct ConnectionId {
 }
 
 impl ConnectionId {
+    /// No connection of any server: what is sent there goes nowhere.
+    pub const NOBODY: Self = Self { slot: u32::MAX, generation: u32::MAX };
+
     /// The slot, below the server's number of slots: an index for what the caller keeps of its connections.
     pub fn slot(self) -> usize {
         self.slot as usize

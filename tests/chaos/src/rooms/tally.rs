@@ -1,0 +1,62 @@
+//! What a run of failures came to.
+
+use std::time::Duration;
+
+use arbiter_headless_client::runner::BotsReport;
+
+use crate::crowd::{frozen, percentile};
+
+/// Where it is played, and by how many.
+pub struct Scene {
+    pub map: &'static str,
+    pub bots: u16,
+    /// Each way.
+    pub delay: Duration,
+}
+
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub resumed: u32,
+    pub abandoned: u32,
+    pub failed: u32,
+    /// When they happened, since 1970; without those that ended a match.
+    pub failures: Vec<Duration>,
+    /// From a kill until the next process listens.
+    pub restarts_ms: Vec<u64>,
+    /// For each failure and bot.
+    pub frozen_ms: Vec<u64>,
+    /// Bots that did not get to play to the end.
+    pub lost_bots: Vec<String>,
+    pub comebacks: u32,
+}
+
+impl Tally {
+    pub fn take(&mut self, report: &BotsReport) {
+        self.frozen_ms = frozen(&report.freezes, &self.failures);
+        self.lost_bots.clone_from(&report.failed);
+        self.comebacks = report.comebacks;
+    }
+
+    pub fn tell(&self, what: &str, scene: &Scene) {
+        let (p50, p99) = (percentile(&self.frozen_ms, 50), percentile(&self.frozen_ms, 99));
+        println!(
+            "{what} on {} with {} bots at {} ms: {} resumed, {} abandoned fairly, {} rooms lost; frozen p50 {p50} ms, p99 {p99} ms, \
+             at most {} ms of {} samples; {} comebacks",
+            scene.map,
+            scene.bots,
+            scene.delay.as_millis() * 2,
+            self.resumed,
+            self.abandoned,
+            self.failed,
+            self.frozen_ms.last().copied().unwrap_or(0),
+            self.frozen_ms.len(),
+            self.comebacks,
+        );
+        if !self.restarts_ms.is_empty() {
+            let mut ms = self.restarts_ms.clone();
+            ms.sort_unstable();
+            println!("  listening again after p50 {} ms, at most {} ms", percentile(&ms, 50), percentile(&ms, 100));
+        }
+        self.lost_bots.iter().for_each(|line| println!("  {line}"));
+    }
+}
