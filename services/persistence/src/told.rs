@@ -45,7 +45,7 @@ pub fn told(event: &Event) -> Value {
         Event::PurchaseCompleted(e) => json!({ "purchase": hex(&e.purchase), "player": number(e.player),
             "offer": e.offer, "asset": e.asset, "price": number(e.price) }),
         Event::PurchaseReversed(e) => json!({ "purchase": hex(&e.purchase), "player": number(e.player),
-            "chargeback": e.chargeback, "owed": e.owed.iter().map(amount).collect::<Vec<_>>() }),
+            "chargeback": e.chargeback, "owed": e.debts.iter().map(amount).collect::<Vec<_>>() }),
         Event::GrantIssued(e) => json!({ "player": number(e.player), "reward": e.reward, "cause": e.cause,
             "window": e.window, "amount": number(e.amount), "asset": e.asset }),
     }

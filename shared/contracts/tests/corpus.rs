@@ -1,7 +1,8 @@
 //! Contract: every event that any version ever emitted is read by today's consumers, with the meaning that it had.
 //!
-//! `corpus/N/TYPE.hex` holds an event of version N of the contracts, `corpus/N/TYPE.txt` what it says. Files of a version are
-//! never changed once it was released; `ARBITER_WRITE_CORPUS=1` writes those that are missing, and only those.
+//! `corpus/N/TYPE.hex` holds an event of version N of the contracts, `corpus/N/TYPE.txt` what it says. Bytes of a version are
+//! never changed once it was released, and what they say only gets fields that came later, at their defaults;
+//! `ARBITER_WRITE_CORPUS=1` writes what is missing, and only that.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -86,13 +87,7 @@ fn examples() -> Vec<Event> {
         InventoryChanged { player: 77, item: "crown".into(), amount: -1, quantity: 2, equipped: "head".into() }.into(),
         PurchaseCompleted { purchase: id(), player: 77, offer: "starter".into(), asset: "EUR".into(), price: 499 }
             .into(),
-        PurchaseReversed {
-            purchase: id(),
-            player: 77,
-            chargeback: true,
-            owed: vec![Amount { asset: "gem".into(), amount: 20 }],
-        }
-        .into(),
+        PurchaseReversed { purchase: id(), player: 77, chargeback: true, owed: 20, debts: Vec::new() }.into(),
         GrantIssued {
             player: 77,
             reward: "win".into(),

@@ -91,7 +91,8 @@ What the server and the services tell the world. Each event is a CloudEvent 1.0 
 | --- | --- |
 | `id` | unique together with `source`, and the same whenever the fact is told again; of a room: match, tick and number in the tick; \
   of the economy: entry of its log and number in the entry |
-| `source` | who emitted it |
+| `source` | who emitted it: `/matches/ID` for what a replay tells again, `/matches/ID/epochs/N` for what the room found beside it \
+  (anomalies, recoveries) since it was taken up again N times |
 | `type` | one of those below |
 | `subject` | whom it is about: `matches/ID`, `players/N` or `accounts/N`, by the owner |
 | `time` | when it happened |

@@ -240,7 +240,7 @@ impl Of<'_> {
         for (account, amount) in self.moved().filter(|(account, _)| account.is_debt() && account.owner == player) {
             *debts.entry(&account.asset).or_default() -= i128::from(amount);
         }
-        let owed = debts.into_iter().filter_map(|(asset, amount)| {
+        let debts = debts.into_iter().filter_map(|(asset, amount)| {
             let amount = u64::try_from(amount).ok().filter(|amount| *amount > 0)?;
             Some(v1::Amount { asset: asset.to_string(), amount })
         });
@@ -248,7 +248,8 @@ impl Of<'_> {
             purchase: payment.to_be_bytes().to_vec(),
             player,
             chargeback: reversal == Reversal::ChargedBack,
-            owed: owed.collect(),
+            owed: 0,
+            debts: debts.collect(),
         };
         (players(player), event.into())
     }

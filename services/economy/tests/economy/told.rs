@@ -106,8 +106,8 @@ fn line(event: &Envelope) -> String {
         Event::PurchaseCompleted(v1::PurchaseCompleted { purchase, offer, asset, price, .. }) => {
             format!("bought {offer} for {price} {asset} as {:x}", number(purchase))
         }
-        Event::PurchaseReversed(v1::PurchaseReversed { purchase, chargeback, owed, .. }) => {
-            let owed: Vec<String> = owed.iter().map(|owed| format!("{} {}", owed.amount, owed.asset)).collect();
+        Event::PurchaseReversed(v1::PurchaseReversed { purchase, chargeback, debts, .. }) => {
+            let owed: Vec<String> = debts.iter().map(|owed| format!("{} {}", owed.amount, owed.asset)).collect();
             format!("gave back {:x}, by force {chargeback}, owes {owed:?}", number(purchase))
         }
         Event::GrantIssued(v1::GrantIssued { reward, cause, window, amount, asset, .. }) => {

@@ -119,7 +119,7 @@ pub fn of_the_economy() -> Vec<Event> {
         InventoryChanged { player: 7, item: name(), amount: 1, quantity: 1, equipped: String::new() }.into(),
         AccountFrozen { account: account(7), frozen: true, reason: name() }.into(),
         PurchaseCompleted { purchase: purchase.clone(), player: 7, offer: name(), asset: name(), price: 4 }.into(),
-        PurchaseReversed { purchase, player: 7, chargeback: true, owed: Vec::new() }.into(),
+        PurchaseReversed { purchase, player: 7, chargeback: true, owed: 0, debts: Vec::new() }.into(),
         GrantIssued { player: 7, reward: name(), cause: name(), window: String::new(), amount: 4, asset: name() }
             .into(),
     ]
