@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arbiter_access::{Issuer, IssuerConfig, LIFETIME_MAX, Verifier};
 use arbiter_benches::measure::{figure, rss_mb};
@@ -45,6 +45,9 @@ const IDS_MAX: usize = 32 << 20;
 
 /// Keys beyond those that are asked for, after which the folder is made anew: each run leaves some.
 const SURPLUS_MAX: usize = 8 << 20;
+
+/// A snapshot of the whole ledger holds everybody up for longer than players would wait: it is counted in the turn that it falls into.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Fields are dropped in this order.
 pub struct Town {
@@ -171,7 +174,7 @@ impl Town {
         let tokens = (0..CALLING).map(token).collect();
         let most = NonZeroU32::MAX;
         // All callers have one address here, which only one household would have otherwise.
-        let limits = Limits { requests_per_s: most, burst: most, ..Limits::default() };
+        let limits = Limits { requests_per_s: most, burst: most, timeout: TIMEOUT, ..Limits::default() };
         let services = vec![http::service(&desk.counter(), &view)];
         let (key, access) = (ServiceKey::derive(&[3; 32]), Arc::new(Verifier::of(&issuer)));
         let server = serve(([127, 0, 0, 1], 0).into(), services, key, access, limits).expect("served");
