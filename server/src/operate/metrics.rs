@@ -74,6 +74,22 @@ impl Writer<'_> {
     }
 
     /// One for each value of a label.
+    fn family(
+        &mut self,
+        (name, help, kind): (&str, &str, MetricType),
+        label: &'static str,
+        values: impl Iterator<Item = (&'static str, u64)>,
+        encode: impl Fn(MetricEncoder<'_>, u64) -> fmt::Result,
+    ) -> fmt::Result {
+        self.with((name, help, None), kind, |mut to| {
+            for (value, count) in values {
+                let label: Label = [(label, Cow::Borrowed(value))];
+                encode(to.encode_family(&label)?, count)?;
+            }
+            Ok(())
+        })
+    }
+
     fn counters(
         &mut self,
         name: &str,
@@ -81,16 +97,11 @@ impl Writer<'_> {
         label: &'static str,
         values: impl Iterator<Item = (&'static str, u64)>,
     ) -> fmt::Result {
-        self.with((name, help, None), MetricType::Counter, |mut to| {
-            for (value, count) in values {
-                let label: Label = [(label, Cow::Borrowed(value))];
-                to.encode_family(&label)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
-            }
-            Ok(())
+        self.family((name, help, MetricType::Counter), label, values, |mut to, count| {
+            to.encode_counter::<NoLabelSet, _, u64>(&count, None)
         })
     }
 
-    /// The same of what goes up and down.
     fn gauges(
         &mut self,
         name: &str,
@@ -98,12 +109,8 @@ impl Writer<'_> {
         label: &'static str,
         values: impl Iterator<Item = (&'static str, u64)>,
     ) -> fmt::Result {
-        self.with((name, help, None), MetricType::Gauge, |mut to| {
-            for (value, count) in values {
-                let label: Label = [(label, Cow::Borrowed(value))];
-                to.encode_family(&label)?.encode_gauge(&i64::try_from(count).unwrap_or(i64::MAX))?;
-            }
-            Ok(())
+        self.family((name, help, MetricType::Gauge), label, values, |mut to, count| {
+            to.encode_gauge(&i64::try_from(count).unwrap_or(i64::MAX))
         })
     }
 
