@@ -592,9 +592,12 @@ fn transport(config: &ServerConfig, addresses: Vec<SocketAddr>) -> Result<Server
     Ok(ServerTransportConfig::new(config.key.clone(), addresses, CLIENTS_MAX, history))
 }
 
+/// Matches that another process began, by the room that goes on with them.
+type TakenUp = BTreeMap<u16, (Simulation, Resumed)>;
+
 /// Which room goes on with which match that another process began, and those that none goes on with.
-fn sort_unfinished(shared: &Shared, unfinished: Vec<Unfinished>) -> (BTreeMap<u16, Resumed>, Vec<Unfinished>) {
-    let (mut resumed, mut left) = (BTreeMap::new(), Vec::new());
+fn sort_unfinished(shared: &Shared, unfinished: Vec<Unfinished>) -> (TakenUp, Vec<Unfinished>) {
+    let (mut resumed, mut left) = (TakenUp::new(), Vec::new());
     for mut found in unfinished {
         let room = found.room().filter(|room| usize::from(*room) < shared.rooms.len());
         let result = match room {
@@ -640,7 +643,7 @@ fn start_rooms(
     shared: &Arc<Shared>,
     queues: Vec<Receiver<FromSocket>>,
     recorder: Recorder,
-    mut resumed: BTreeMap<u16, Resumed>,
+    mut resumed: TakenUp,
 ) -> Result<Pool, StartError> {
     let queues = queues.into_iter().zip(0..);
     if let Some(bytes) = shared.config.scripted_bytes {

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arbiter_recording::{ReadError, Reader, Stamp, Writer};
-use arbiter_sim::{BuildError, MatchSettings, Simulation};
+use arbiter_sim::{BuildError, Simulation};
 use thiserror::Error;
 
 use self::companion::{Companion, EXTENSION, Notes};
@@ -72,8 +72,6 @@ pub(crate) struct Unfinished {
 pub(crate) struct Resumed {
     pub path: PathBuf,
     pub match_id: u128,
-    pub seed: u64,
-    pub settings: MatchSettings,
     pub journal: Journal,
     /// How often it was taken up again, this time included.
     pub epoch: u32,
@@ -128,8 +126,8 @@ impl Unfinished {
         self.notes.room
     }
 
-    /// Everything that a room needs to go on with it.
-    pub fn resume(&mut self, config: &ServerConfig) -> Result<Resumed, Misfit> {
+    /// The match at tick 0, and everything else that a room needs to go on with it.
+    pub fn resume(&mut self, config: &ServerConfig) -> Result<(Simulation, Resumed), Misfit> {
         if self.is_old {
             return Err(Misfit::Old);
         }
@@ -158,18 +156,17 @@ impl Unfinished {
         let match_id = reader.header().match_id;
         let writer = Writer::resume(&self.path, &mut reader, base.tick0)?;
         let companion = self.companion.take().ok_or(Misfit::Taken)?;
-        Ok(Resumed {
+        let resumed = Resumed {
             path: self.path.clone(),
             match_id,
-            seed: simulation.seed(),
-            settings: simulation.settings().clone(),
             journal,
             epoch: self.notes.epoch + 1,
             holders: holders.into_iter().collect(),
             lost: self.notes.played.saturating_sub(tail.last_tick),
             writer,
             companion,
-        })
+        };
+        Ok((simulation, resumed))
     }
 
     /// The match at tick 0, if this server plays the same.

@@ -227,12 +227,11 @@ impl Room {
         shared: Arc<Shared>,
         inbox: Receiver<FromSocket>,
         recorder: Recorder,
-        resumed: Option<Resumed>,
+        resumed: Option<(Simulation, Resumed)>,
     ) -> Result<Self, BuildError> {
-        let seed = || seed(&shared.config, u32::from(number));
-        let simulation = match &resumed {
-            Some(resumed) => build_with(&shared.config, resumed.seed, resumed.settings.clone())?,
-            None => build(&shared.config, seed())?,
+        let (simulation, resumed) = match resumed {
+            Some((simulation, resumed)) => (simulation, Some(resumed)),
+            None => (build(&shared.config, seed(&shared.config, u32::from(number)))?, None),
         };
         let history = History::new(simulation.registry());
         let interest = Interest::new(&simulation, shared.config.interest);

@@ -23,7 +23,7 @@ const NOBODY: Remote = Remote { shard: 0, client: ClientId::NOBODY };
 impl Room {
     /// Begins to go on with a match.
     pub(super) fn take_up(&mut self, resumed: Resumed) {
-        let Resumed { path, match_id, journal, epoch, holders, lost, writer, companion, .. } = resumed;
+        let Resumed { path, match_id, journal, epoch, holders, lost, writer, companion } = resumed;
         self.matches += 1;
         self.match_id = match_id.to_be_bytes();
         self.link().set_match_id(match_id);
