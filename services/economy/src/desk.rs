@@ -205,13 +205,11 @@ impl Shared {
         if self.waiting.len() > HELPED_MAX || !self.status.quick.load(Ordering::Relaxed) {
             return self.wake();
         }
-        match self.work.try_lock() {
-            Ok(mut work) if work.can_help() => work.turn(|| self.taken(HELPED_MAX)),
-            Ok(_) => return self.wake(),
-            // Whoever works looks for more behind it; if it failed, the thread sees to that.
-            Err(_) => return,
-        }
-        if !self.waiting.is_empty() {
+        // Whoever works looks for more behind it; if it failed, the thread sees to that.
+        let Ok(mut work) = self.work.try_lock() else { return };
+        let turned = work.turn(|| self.taken(HELPED_MAX));
+        drop(work);
+        if !turned || !self.waiting.is_empty() {
             self.wake();
         }
     }

@@ -21,7 +21,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Connections for reading.
 const CONNECTIONS: usize = 4;
 
-/// Why the view cannot be kept.
+/// Why a view of the economy's log cannot be kept.
 #[derive(Debug, Error)]
 pub enum ViewError {
     /// The log.

@@ -90,18 +90,14 @@ impl Work {
         Ok(Self { config, catalogue, disk, house: Some(house), events: None, next_event: 0, kept, ahead, status })
     }
 
-    /// Whether a turn would be no more than deciding and a commit.
-    pub fn can_help(&self) -> bool {
-        self.house.is_some()
-    }
-
-    /// Decides on requests, commits, and answers.
-    pub fn turn(&mut self, jobs: impl FnOnce() -> Vec<Job>) {
-        let Some(mut house) = self.house.take() else { return };
+    /// Takes requests, decides on them, commits, and answers; false if the log has to be opened again before.
+    pub fn turn(&mut self, jobs: impl FnOnce() -> Vec<Job>) -> bool {
+        let Some(mut house) = self.house.take() else { return false };
         let mut turn = Turn::default();
         self.decide(&mut house, jobs(), &mut turn, now());
         // What became of it was told to whoever asked.
         let _ = self.finish(house, turn);
+        true
     }
 
     /// The same, and consumes some events, brings back holds, keeps a snapshot; whether more events wait. Something is wrong with

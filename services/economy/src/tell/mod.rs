@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use crate::ledger_view::CheckError;
 pub use fold::{Fact, SOURCE, Telling};
-pub use teller::{StartError, TellConfig, Teller};
+pub use teller::{TellConfig, Teller};
 
 pub(crate) use teller::Status;
 

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use arbiter_eventlog::{Folder, Masters, OpenError, Reader};
+use arbiter_eventlog::{Folder, Masters, Reader};
 use arbiter_views::{ApplyError, FollowError, Opened, SayError};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use thiserror::Error;
 
 use super::{Fact, NotBrought, Publisher};
 use crate::desk::Counter;
+use crate::ledger_view::ViewError;
 
 /// Between two looks for new entries: what is booked meanwhile is told together, so that telling costs the disk 50 flushes a second
 /// at most.
@@ -31,20 +31,6 @@ pub struct TellConfig {
     pub file: PathBuf,
     /// Keys that seal the log.
     pub masters: Option<Masters>,
-}
-
-/// Why nothing is told.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// The log.
-    #[error(transparent)]
-    Log(#[from] OpenError),
-    /// The view.
-    #[error(transparent)]
-    View(#[from] arbiter_views::OpenError),
-    /// The system.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
 }
 
 /// What is known without asking the thread.
@@ -99,7 +85,7 @@ impl Teller {
         config: TellConfig,
         counter: &Counter,
         bring: impl FnMut(Vec<Fact>) -> Result<usize, NotBrought> + Send + 'static,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, ViewError> {
         let reader = Reader::open(Folder::at(&config.log)?, config.masters)?;
         let (publisher, opened) = Publisher::open(&config.file, &reader)?;
         match &opened {
