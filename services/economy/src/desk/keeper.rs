@@ -16,9 +16,8 @@ use crate::snapshot::Frozen;
 /// Bytes that are written and flushed at once, which a commit may have to wait for: a few milliseconds of a disk.
 const PART_BYTES: usize = 1 << 20;
 
-/// A rest is as long as the work before it, so that half of the disk and of a core is left for those who ask; and no longer than this,
-/// so that a snapshot that is given up ends soon.
-const REST_MAX: Duration = Duration::from_millis(100);
+/// While it rests, between two looks whether it is given up.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A snapshot that is being kept. Dropping it gives it up if it is not kept yet, and ends its thread.
 pub(super) struct Keeper {
@@ -50,11 +49,19 @@ impl Drop for Keeper {
 }
 
 fn keep(disk: &Folder, frozen: &Frozen, is_given_up: &AtomicBool) {
+    let is_given_up = || is_given_up.load(Ordering::Relaxed);
     let (began, mut since) = (Instant::now(), Instant::now());
     let kept = frozen.keep(disk, PART_BYTES, || {
-        std::thread::sleep(since.elapsed().min(REST_MAX));
+        // As long as the work before it, so that half of the disk and of a core is left for those who ask.
+        let rests_until = Instant::now() + since.elapsed();
+        while let left = rests_until.saturating_duration_since(Instant::now())
+            && !left.is_zero()
+            && !is_given_up()
+        {
+            std::thread::sleep(left.min(LOOK));
+        }
         since = Instant::now();
-        !is_given_up.load(Ordering::Relaxed)
+        !is_given_up()
     });
     let (entries, seconds) = (frozen.entries(), began.elapsed().as_secs_f64());
     match kept {
