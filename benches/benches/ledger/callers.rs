@@ -42,6 +42,7 @@ pub struct Turn {
     pub transfers_per_s: f64,
     pub p50_us: f64,
     pub p99_us: f64,
+    pub longest_us: f64,
 }
 
 /// Before anything is counted.
@@ -102,6 +103,7 @@ pub fn turn(samples: &[Duration], time: Duration) -> Turn {
         transfers_per_s: samples.len() as f64 / time.as_secs_f64(),
         p50_us: kept.percentile_us(0.5),
         p99_us: kept.percentile_us(0.99),
+        longest_us: kept.percentile_us(1.0),
     }
 }
 

@@ -20,12 +20,16 @@
 //! Medians of turns, before each of which the disk is given time to be as quick as at the best. The limit on requests a second of one address is lifted, since all callers have one here. The view of
 //! transactions is not fed (see `town.rs`), and PostgreSQL has no index of postings either.
 //!
-//! `cargo bench --bench ledger`; behind `--`: `--keys N`, `--rounds N`, `--alone` without the peer, which is a program of its
-//! own (`benches/peers/postgres`) and needs PostgreSQL installed. Files are kept in the target folder, some 12 GB.
+//! `snapshot` is what callers meet while a snapshot of all of it is written, which begins when the log has grown by an eighth.
+//!
+//! `cargo bench --bench ledger`; behind `--`: `--keys N`, `--rounds N`, `--cases callers1,hot32` for some of them, `--spin-us N` as in
+//! `arbiter services`, `--no-snapshot` without the last part, `--alone` without the peer, which is a program of its own
+//! (`benches/peers/postgres`) and needs PostgreSQL installed. Files are kept in the target folder, some 12 GB.
 
 mod bare;
 mod callers;
 mod peer;
+mod snapshot;
 mod town;
 
 use std::fmt::Display;
@@ -47,7 +51,9 @@ const TRY: Duration = Duration::from_millis(1_500);
 const FDATASYNC_TURN: Duration = Duration::from_millis(500);
 
 /// Name, callers, whether all of them are one player.
-const CASES: [(&str, usize, bool); 5] = [
+type Case = (&'static str, usize, bool);
+
+const CASES: [Case; 5] = [
     ("callers1", 1, false),
     ("callers32", 32, false),
     ("callers256", 256, false),
@@ -88,39 +94,42 @@ fn argument<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
 
 fn main() -> Result<(), String> {
     let (keys, rounds) = (argument("--keys", KEYS), argument("--rounds", ROUNDS));
-    let alone = std::env::args().any(|argument| argument == "--alone");
+    let given = |name: &str| std::env::args().any(|argument| argument == name);
+    let cases = cases(&argument("--cases", String::new()))?;
     println!("ledger: {keys} keys before, {rounds} turns of {} s each, {}", TURN.as_secs(), machine());
     // Beside the build's output, which is on the disk that people mean; the system's temporary folder may be in memory.
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     let folder = std::path::absolute(Path::new(&target).join("ledger-bench")).map_err(|error| error.to_string())?;
     std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-    let mut peer = if alone { None } else { Some(Peer::start(&folder.join(format!("postgres-{keys}")), keys)?) };
-    let town = Town::open(&folder.join(format!("ours-{keys}")), keys);
+    let mut peer =
+        if given("--alone") { None } else { Some(Peer::start(&folder.join(format!("postgres-{keys}")), keys)?) };
+    let spin = Duration::from_micros(argument("--spin-us", 0));
+    let town = Town::open(&folder.join(format!("ours-{keys}")), keys, spin);
     figure("ledger.memory", rss_mb(), "MB");
     let mut bare = Bare::new(&folder.join("fdatasync"));
-    let own_ways = best_ways("ours", callers::WAYS, |way, callers, hot| {
+    let own_ways = best_ways("ours", &cases, callers::WAYS, |way, callers, hot| {
         bare.rest();
         Ok(callers::run(&town, way, callers, hot, TRY, 0))
     })?;
     let tried = peer.as_mut().map(|peer| {
-        best_ways("PostgreSQL", peer::WAYS, |way, callers, hot| {
+        best_ways("PostgreSQL", &cases, peer::WAYS, |way, callers, hot| {
             bare.rest();
             peer.turn(way, callers, hot, TRY)
         })
     });
     let ways = tried.transpose()?;
-    let (mut ours, mut theirs, mut flushes) =
-        (<[Turns; CASES.len()]>::default(), <[Turns; CASES.len()]>::default(), Turns::default());
+    let none = || cases.iter().map(|_| Turns::default()).collect::<Vec<_>>();
+    let (mut ours, mut theirs, mut flushes) = (none(), none(), Turns::default());
     for round in 0..rounds {
         bare.rest();
         flushes.0.push(bare.run(FDATASYNC_TURN));
-        for (at, (_, callers, hot)) in CASES.into_iter().enumerate() {
+        for (at, (_, callers, hot)) in cases.iter().copied().enumerate() {
             // Who begins changes, so that neither always follows the other.
             for who in [round % 2, (round + 1) % 2] {
                 bare.rest();
                 match (who, &mut peer, &ways) {
                     (0, ..) => {
-                        let seed = (round * CASES.len() + at) as u64;
+                        let seed = (round * cases.len() + at) as u64;
                         ours[at].0.push(callers::run(&town, own_ways[at], callers, hot, TURN, seed));
                     }
                     (_, Some(peer), Some(ways)) => theirs[at].0.push(peer.turn(ways[at], callers, hot, TURN)?),
@@ -133,7 +142,7 @@ fn main() -> Result<(), String> {
     flushes.print("ledger.fdatasync");
     let per_s = |turn: &Turn| turn.transfers_per_s;
     let mut worst = f64::INFINITY;
-    for (at, (name, ..)) in CASES.into_iter().enumerate() {
+    for (at, (name, ..)) in cases.iter().enumerate() {
         println!("our best way for {name}: {}", own_ways[at]);
         ours[at].print(&format!("ledger.{name}.ours"));
         if let Some(ways) = &ways {
@@ -147,20 +156,42 @@ fn main() -> Result<(), String> {
     if peer.is_some() {
         figure("ledger.over_postgres", worst, "ratio");
     }
-    figure("ledger.hot_over_spread_32", ratio(&ours[3], &ours[1], per_s), "ratio");
-    figure("ledger.hot_over_spread", ratio(&ours[4], &ours[2], per_s), "ratio");
-    figure("ledger.single_over_fdatasync", ratio(&ours[0], &flushes, |turn| turn.p50_us), "ratio");
+    let of = |name: &str| cases.iter().position(|case| case.0 == name).map(|at| &ours[at]);
+    for (figures, hot, spread) in
+        [("ledger.hot_over_spread_32", "hot32", "callers32"), ("ledger.hot_over_spread", "hot256", "callers256")]
+    {
+        if let (Some(hot), Some(spread)) = (of(hot), of(spread)) {
+            figure(figures, ratio(hot, spread, per_s), "ratio");
+        }
+    }
+    if let Some(single) = of("callers1") {
+        figure("ledger.single_over_fdatasync", ratio(single, &flushes, |turn| turn.p50_us), "ratio");
+    }
+    if !given("--no-snapshot") {
+        snapshot::figures(&town);
+    }
     Ok(())
+}
+
+/// The cases whose names are given; all of them if none is.
+fn cases(names: &str) -> Result<Vec<Case>, String> {
+    let known = |name: &str| CASES.into_iter().find(|case| case.0 == name);
+    let all: Vec<&str> = CASES.iter().map(|case| case.0).collect();
+    let unknown = |name: &str| format!("--cases: there is no {name:?}; there are {}", all.join(", "));
+    let given = names.split(',').filter(|name| !name.is_empty());
+    let given: Result<Vec<Case>, String> = given.map(|name| known(name).ok_or_else(|| unknown(name))).collect();
+    given.map(|given| if given.is_empty() { CASES.to_vec() } else { given })
 }
 
 /// The best of a side's ways for each case.
 fn best_ways<W: Copy + Display, const N: usize>(
     who: &str,
+    cases: &[Case],
     ways: [W; N],
     mut turn: impl FnMut(W, usize, bool) -> Result<Turn, String>,
-) -> Result<[W; CASES.len()], String> {
-    let mut best = [ways[0]; CASES.len()];
-    for (at, (name, callers, hot)) in CASES.into_iter().enumerate() {
+) -> Result<Vec<W>, String> {
+    let mut best = vec![ways[0]; cases.len()];
+    for (at, (name, callers, hot)) in cases.iter().copied().enumerate() {
         let mut most = 0.0;
         for way in ways {
             let turn = turn(way, callers, hot)?;

@@ -59,6 +59,6 @@ impl Peer {
         let ["ran", count, p50, p99] = words[..] else { return Err(format!("the peer said {line:?}")) };
         let number = |word: &str| word.parse::<f64>().map_err(|error| format!("{word}: {error}"));
         let transfers_per_s = number(count)? / time.as_secs_f64();
-        Ok(Turn { transfers_per_s, p50_us: number(p50)?, p99_us: number(p99)? })
+        Ok(Turn { transfers_per_s, p50_us: number(p50)?, p99_us: number(p99)?, ..Turn::default() })
     }
 }

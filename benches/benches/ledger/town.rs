@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ use arbiter_benches::measure::{figure, rss_mb};
 use arbiter_economy::desk::{Desk, DeskConfig, House};
 use arbiter_economy::{Catalogue, Economy, LedgerView, http};
 use arbiter_eventlog::simulated::Dice;
-use arbiter_eventlog::{Folder, Log, Options};
+use arbiter_eventlog::{Disk, Folder, Log, Options};
 use arbiter_ledger::account::HOUSE;
 use arbiter_ledger::{Account, Command, Key, Name, Order, Step, Time};
 use arbiter_web::{Limits, Running, ServiceKey, serve};
@@ -46,9 +46,6 @@ const IDS_MAX: usize = 32 << 20;
 /// Keys beyond those that are asked for, after which the folder is made anew: each run leaves some.
 const SURPLUS_MAX: usize = 8 << 20;
 
-/// A snapshot of the whole ledger holds everybody up for longer than players would wait: it is counted in the turn that it falls into.
-const TIMEOUT: Duration = Duration::from_secs(120);
-
 /// Fields are dropped in this order.
 pub struct Town {
     pub address: SocketAddr,
@@ -56,6 +53,7 @@ pub struct Town {
     pub tokens: Vec<String>,
     /// What services call each other with.
     pub bearer: String,
+    economy: PathBuf,
     _server: Running,
     _view: LedgerView,
     _desk: Desk,
@@ -139,7 +137,7 @@ fn give(economy: &mut House, start: u64) {
 
 impl Town {
     /// Opens a folder that was prepared, and serves it.
-    pub fn open(folder: &Path, keys: u64) -> Self {
+    pub fn open(folder: &Path, keys: u64, spin: Duration) -> Self {
         prepare(folder, keys);
         let config = DeskConfig {
             folder: folder.join("economy"),
@@ -158,7 +156,7 @@ impl Town {
             if found < keys as usize || found > keys as usize + SURPLUS_MAX {
                 println!("made anew");
                 std::fs::remove_dir_all(folder).expect("removed");
-                return Self::open(folder, keys);
+                return Self::open(folder, keys, spin);
             }
             figure("ledger.keys", found as f64, "keys");
         }
@@ -174,11 +172,20 @@ impl Town {
         let tokens = (0..CALLING).map(token).collect();
         let most = NonZeroU32::MAX;
         // All callers have one address here, which only one household would have otherwise.
-        let limits = Limits { requests_per_s: most, burst: most, timeout: TIMEOUT, ..Limits::default() };
+        let limits = Limits { requests_per_s: most, burst: most, spin, ..Limits::default() };
         let services = vec![http::service(&desk.counter(), &view)];
         let (key, access) = (ServiceKey::derive(&[3; 32]), Arc::new(Verifier::of(&issuer)));
         let server = serve(([127, 0, 0, 1], 0).into(), services, key, access, limits).expect("served");
-        Self { address: server.address, tokens, bearer: key.bearer(), _server: server, _view: view, _desk: desk }
+        let (address, economy) = (server.address, folder.join("economy"));
+        Self { address, tokens, bearer: key.bearer(), economy, _server: server, _view: view, _desk: desk }
+    }
+}
+
+impl Town {
+    /// Whether a snapshot is being written.
+    pub fn is_keeping_a_snapshot(&self) -> bool {
+        let disk = Folder::at(&self.economy).expect("there");
+        disk.names().expect("readable").iter().any(|name| name.starts_with("snapshot-") && name.ends_with(".tmp"))
     }
 }
 

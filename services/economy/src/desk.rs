@@ -3,11 +3,12 @@
 //! Whoever asks while nobody is at work takes the turn on the thread that asks: to hand the request to another thread and be woken
 //! by it takes longer than all of its work. Under load a thread of its own takes the turns, one behind the other, and so it does while
 //! the disk is slow, so that no more than one of those who ask waits for it. It also consumes results from the log of events, so that
-//! effect and cursor are one write, and keeps snapshots.
+//! effect and cursor are one write, and has snapshots kept beside it.
 //!
 //! Nothing is read while anything waits for the log: a reader sees what is so. Next: `work` for what a turn does.
 
 mod ahead;
+mod keeper;
 mod work;
 
 use std::path::PathBuf;

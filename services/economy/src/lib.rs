@@ -37,3 +37,4 @@ pub use inventory::Inventory;
 pub use ledger_view::{CheckError, LedgerView, ViewError, rebuild_check};
 pub use recover::Recovered;
 pub use rewards::{Reward, Rewards, When, Window};
+pub use snapshot::Frozen;

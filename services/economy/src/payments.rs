@@ -8,10 +8,10 @@
 //! comparison with the provider's statement, [`local`] for a provider to develop against. Shapes and problems stand in
 //! `docs/economy.md`, why it is so in `docs/decisions/payments.md`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arbiter_ledger::{Broken, Effect, Entry, Name, Time};
+use arbiter_ledger::{Broken, Effect, Entry, Map, Name, Time};
 
 use crate::catalogue::{Price, Sum};
 use crate::notes::Note;
@@ -148,14 +148,14 @@ impl Payment {
     }
 }
 
-/// All payments, as the economy's entries tell them.
+/// All payments, as the economy's entries tell them. A clone shares what is in it ([`Map`]).
 #[derive(Debug, Clone, Default)]
 pub struct Payments {
-    payments: BTreeMap<u128, Payment>,
-    asides: BTreeMap<u128, Aside>,
+    payments: Map<u128, Payment>,
+    asides: Map<u128, Aside>,
     // These follow from the ones above, and are not written.
-    of_player: BTreeSet<(u64, u128)>,
-    forgettable: BTreeSet<(Time, u128)>,
+    of_player: Map<(u64, u128), ()>,
+    forgettable: Map<(Time, u128), ()>,
     terms: BTreeSet<Arc<Terms>>,
 }
 
@@ -180,8 +180,8 @@ impl Payments {
 
     /// A player's payments.
     pub fn of(&self, player: u64) -> impl Iterator<Item = (u128, &Payment)> {
-        let numbers = self.of_player.range((player, 0)..=(player, u128::MAX));
-        numbers.filter_map(|(_, number)| Some((*number, self.payments.get(number)?)))
+        let theirs = self.of_player.iter_from(&(player, 0)).map(|(of, ())| of).take_while(move |of| of.0 == player);
+        theirs.filter_map(|(_, number)| Some((*number, self.payments.get(number)?)))
     }
 
     /// What waits for people, by number.
@@ -264,9 +264,9 @@ impl Payments {
             Some(known) => payment.terms = Arc::clone(known),
             None => drop(self.terms.insert(Arc::clone(&payment.terms))),
         }
-        self.of_player.insert((payment.player, number));
+        self.of_player.insert((payment.player, number), ());
         if payment.is_forgettable() {
-            self.forgettable.insert((payment.begun, number));
+            self.forgettable.insert((payment.begun, number), ());
         }
         self.payments.insert(number, payment);
     }
@@ -280,18 +280,20 @@ impl Payments {
 
     /// What could not be given has been given, or need not be any more.
     fn drop_undelivered(&mut self, payment: u128) {
-        self.asides.retain(|_, aside| aside.payment != payment || !aside.reason.is_undelivered());
+        let of_it = |aside: &Aside| aside.payment == payment && aside.reason.is_undelivered();
+        let gone: Vec<u128> = self.asides().filter(|(_, aside)| of_it(aside)).map(|(number, _)| number).collect();
+        gone.iter().for_each(|number| drop(self.asides.remove(number)));
     }
 
     fn forget(&mut self, now: Time) {
-        while let Some((begun, number)) = self.forgettable.first().copied() {
+        while let Some((begun, number)) = self.forgettable.first().map(|(first, ())| *first) {
             if begun.after(KEPT_MS) > now {
                 break;
             }
             self.forgettable.remove(&(begun, number));
             let Some(payment) = self.payments.remove(&number) else { continue };
             self.of_player.remove(&(payment.player, number));
-            // One here, one in the list.
+            // One here, one in the list. A snapshot that is being written may hold more: then it stays, which costs some bytes.
             if Arc::strong_count(&payment.terms) <= 2 {
                 self.terms.remove(&payment.terms);
             }

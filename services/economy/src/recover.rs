@@ -6,7 +6,10 @@ use arbiter_ledger::{Broken, Entry};
 
 use crate::economy::{Books, Economy};
 use crate::error::OpenFailed;
-use crate::snapshot;
+use crate::snapshot::{self, Frozen};
+
+/// Bytes of a snapshot that are written at once when nobody waits.
+const PART_BYTES: usize = 8 << 20;
 
 /// Bytes of records that are read at once.
 const READ_BYTES: usize = 1 << 20;
@@ -47,15 +50,14 @@ impl<D: Disk> Economy<Log<D>> {
         Self::open(log, snapshot.as_ref().map(|snapshot| snapshot.state.as_slice()))
     }
 
-    /// Keeps a snapshot of all that is on disk; `false` while anything waits, when there is none to be kept.
+    /// All that is on disk, to be kept while this goes on; `None` while anything waits. It takes microseconds, whatever there is.
+    pub fn freeze(&self) -> Option<Frozen> {
+        self.ledger().map(|_| Frozen::new(self.books.clone(), self.store.chain()))
+    }
+
+    /// Keeps a snapshot of all that is on disk, and returns when it is there; `false` while anything waits.
     pub fn keep_snapshot(&self, disk: &D) -> Result<bool, OpenError> {
-        if self.ledger().is_none() {
-            return Ok(false);
-        }
-        let (position, chain) = (self.acknowledged(), self.store.chain());
-        let state = snapshot::write(&self.books);
-        let snapshot = arbiter_eventlog::snapshot::Snapshot { position, chain, state };
-        arbiter_eventlog::snapshot::keep(disk, snapshot::CONSUMER, &snapshot).map(|()| true)
+        self.freeze().map_or(Ok(false), |frozen| frozen.keep(disk, PART_BYTES, || true))
     }
 
     /// Commits what waits and closes the log.

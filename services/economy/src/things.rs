@@ -3,12 +3,10 @@
 //!
 //! An asset of which nothing was noted is money. Next: `store.rs`, which notes what the catalogue says and the log does not.
 
-use std::collections::BTreeMap;
-
 use arbiter_ledger::command::NOTE_BYTES_MAX;
 use arbiter_ledger::name::NAME_BYTES_MAX;
 use arbiter_ledger::wire::{Bytes, Wire};
-use arbiter_ledger::{Broken, Effect, Entry, Name, Step};
+use arbiter_ledger::{Broken, Effect, Entry, Map, Name, Step};
 
 use crate::catalogue::{Catalogue, Item};
 use crate::notes::Note;
@@ -29,7 +27,7 @@ pub(crate) struct Kind {
 
 /// All assets that are things, as the economy's entries tell it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Things(BTreeMap<Name, Item>);
+pub(crate) struct Things(Map<Name, Item>);
 
 impl Things {
     /// Takes in what an entry says. Entries come in their order, each once.

@@ -3,14 +3,19 @@
 //!
 //! Every change is an [`Effect`] and goes through one function here, whether it was just decided or is read from a log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use crate::account::HOUSE;
-use crate::entry::{Answer, Booking, Cause, ENTRY_BYTES_MAX, Effect, Entry};
+use crate::entry::{Answer, Booking, Cause, ENTRY_BYTES_MAX, Effect, Entry, FORMAT};
 use crate::key::Key;
+use crate::map::Map;
 use crate::refusal::Broken;
-use crate::wire::{self, Bytes, Wire};
+use crate::wire::{self, Bytes, Parts, Wire};
 use crate::{Account, Balance, Name, Time};
+
+/// Bytes of a part of a checkpoint that is not written.
+const PART_BYTES: usize = 64 << 10;
 
 /// What is known of an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +44,7 @@ pub(crate) struct Kept {
     pub answer: Answer,
 }
 
-/// The whole ledger.
+/// The whole ledger. A clone shares what is in it ([`Map`]), so that it costs nothing to keep one of this moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
     pub(crate) entries: u64,
@@ -47,15 +52,15 @@ pub struct State {
     pub(crate) time: Time,
     pub(crate) transfers: u64,
     pub(crate) holds_opened: u64,
-    pub(crate) assets: BTreeMap<Name, Asset>,
-    pub(crate) accounts: BTreeMap<Account, Balance>,
-    pub(crate) holds: BTreeMap<u64, Hold>,
-    pub(crate) cursors: BTreeMap<Name, u64>,
-    pub(crate) answers: BTreeMap<Key, Kept>,
-    pub(crate) claims: BTreeMap<u128, Time>,
+    pub(crate) assets: Map<Name, Asset>,
+    pub(crate) accounts: Map<Account, Balance>,
+    pub(crate) holds: Map<u64, Hold>,
+    pub(crate) cursors: Map<Name, u64>,
+    pub(crate) answers: Map<Key, Kept>,
+    pub(crate) claims: Map<u128, Time>,
     /// Both follow from the maps above, and are not written.
-    pub(crate) holds_due: BTreeSet<(Time, u64)>,
-    claims_due: BTreeSet<(Time, u128)>,
+    pub(crate) holds_due: Map<(Time, u64), ()>,
+    claims_due: Map<(Time, u128), ()>,
 }
 
 /// How to take back one change.
@@ -108,7 +113,7 @@ impl State {
         // Less than every name, so that it stands before an owner's first account.
         let least = Name::least();
         let from = Account { owner, asset: least.clone(), bucket: least };
-        self.accounts.range(from..)
+        self.accounts.iter_from(&from)
     }
 
     /// All accounts that are kept, by owner, asset and bucket.
@@ -128,7 +133,7 @@ impl State {
 
     /// When the next hold comes back by itself.
     pub fn next_due(&self) -> Option<Time> {
-        self.holds_due.first().map(|(until, _)| *until)
+        self.holds_due.first().map(|((until, _), ())| *until)
     }
 
     /// The first position of a source that was not consumed.
@@ -274,7 +279,7 @@ impl State {
     }
 
     fn open(&mut self, number: u64, hold: Hold) {
-        self.holds_due.insert((hold.until, number));
+        self.holds_due.insert((hold.until, number), ());
         self.holds.insert(number, hold);
     }
 
@@ -288,7 +293,7 @@ impl State {
         }
         // What never ends need not be looked for.
         if let Some(until) = until.filter(|until| *until != Time::NEVER) {
-            self.claims_due.insert((until, key));
+            self.claims_due.insert((until, key), ());
         }
     }
 
@@ -316,10 +321,11 @@ impl State {
         self.history = *blake3::hash(bytes).as_bytes();
         self.transfers += entry.bookings().count() as u64;
         self.time = entry.time;
-        while let Some(first) = self.answers.first_entry().filter(|first| first.key().forgotten_at() <= entry.time) {
-            first.remove();
+        while let Some(key) = self.answers.first().map(|(key, _)| *key).filter(|key| key.forgotten_at() <= entry.time) {
+            self.answers.remove(&key);
         }
-        while let Some((_, key)) = self.claims_due.first().copied().filter(|(until, _)| *until <= entry.time) {
+        let first = |due: &Map<(Time, u128), ()>| due.first().map(|(first, ())| *first);
+        while let Some((_, key)) = first(&self.claims_due).filter(|(until, _)| *until <= entry.time) {
             self.claim(key, None);
         }
         match (&entry.cause, entry.answer()) {
@@ -370,17 +376,56 @@ impl State {
 
     /// BLAKE3 of all that is kept: equal for equal ledgers.
     pub fn hash(&self) -> [u8; 32] {
-        *blake3::hash(&self.checkpoint()).as_bytes()
+        let mut hasher = blake3::Hasher::new();
+        self.checkpoint_to(|part| {
+            hasher.update(part);
+        });
+        *hasher.finalize().as_bytes()
     }
 
     /// All that is kept, as bytes.
     pub fn checkpoint(&self) -> Vec<u8> {
-        wire::to_bytes(self)
+        let mut bytes = Vec::new();
+        self.checkpoint_to(|part| bytes.extend_from_slice(part));
+        bytes
+    }
+
+    fn checkpoint_to(&self, mut sink: impl FnMut(&[u8])) {
+        let mut sink = |part: &[u8]| -> Result<(), Infallible> {
+            sink(part);
+            Ok(())
+        };
+        let mut parts = Parts::new(PART_BYTES, &mut sink);
+        let Ok(()) = self.put_parts(&mut parts).and_then(|()| parts.end());
+    }
+
+    /// The bytes of [`Self::checkpoint`], in parts.
+    ///
+    /// # Errors
+    /// Those of whoever takes the parts.
+    pub fn put_parts<E>(&self, parts: &mut Parts<'_, E>) -> Result<(), E> {
+        parts.put(&FORMAT)?;
+        parts.put(&self.entries)?;
+        parts.put(&self.history)?;
+        parts.put(&self.time)?;
+        parts.put(&self.transfers)?;
+        parts.put(&self.holds_opened)?;
+        parts.put_map(&self.assets)?;
+        parts.put_map(&self.accounts)?;
+        parts.put_map(&self.holds)?;
+        parts.put_map(&self.cursors)?;
+        parts.put_map(&self.answers)?;
+        parts.put_map(&self.claims)
     }
 
     /// A ledger as [`Self::checkpoint`] gave it, audited.
     pub fn restore(bytes: &[u8]) -> Result<Self, Broken> {
-        let state: Self = wire::from_bytes(bytes)?;
+        let mut from = Bytes::new(bytes);
+        if u8::take(&mut from)? != FORMAT {
+            return Err(Broken::Bytes(0));
+        }
+        let state = Self::take(&mut from)?;
+        from.end()?;
         state.audit()?;
         Ok(state)
     }
@@ -414,21 +459,8 @@ impl Entry {
     }
 }
 
-impl Wire for State {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.entries.put(out);
-        self.history.put(out);
-        self.time.put(out);
-        self.transfers.put(out);
-        self.holds_opened.put(out);
-        self.assets.put(out);
-        self.accounts.put(out);
-        self.holds.put(out);
-        self.cursors.put(out);
-        self.answers.put(out);
-        self.claims.put(out);
-    }
-
+impl State {
+    /// What [`Self::put_parts`] gave, behind the format.
     fn take(from: &mut Bytes<'_>) -> Result<Self, Broken> {
         let mut state = Self {
             entries: Wire::take(from)?,
@@ -444,9 +476,9 @@ impl Wire for State {
             claims: Wire::take(from)?,
             ..Self::default()
         };
-        state.holds_due = state.holds.iter().map(|(number, hold)| (hold.until, *number)).collect();
+        state.holds_due = state.holds.iter().map(|(number, hold)| ((hold.until, *number), ())).collect();
         let due = state.claims.iter().filter(|(_, until)| **until != Time::NEVER);
-        state.claims_due = due.map(|(key, until)| (*until, *key)).collect();
+        state.claims_due = due.map(|(key, until)| ((*until, *key), ())).collect();
         Ok(state)
     }
 }

@@ -47,13 +47,14 @@ impl<'a> Transaction<'a> {
 
     /// Brings back the holds whose time has come, the earliest first, at most `most` of them.
     pub fn release(&mut self, most: usize, reason: Name) -> Option<Booking> {
-        let due = self.state.holds_due.iter().take_while(|(until, _)| *until <= self.now);
-        let due: Vec<u64> = due.take(most).map(|(_, number)| *number).collect();
+        let due = self.state.holds_due.iter().map(|(due, ())| *due).take_while(|(until, _)| *until <= self.now);
+        let due: Vec<u64> = due.take(most).map(|(_, number)| number).collect();
         if due.is_empty() {
             return None;
         }
         for number in due {
-            let hold = self.state.holds[&number].clone();
+            let hold = self.state.hold(number).cloned();
+            let hold = hold.unwrap_or_else(|| unreachable!("hold {number} is due and not open"));
             self.close(number, &hold, 0);
         }
         self.settle();

@@ -1,10 +1,9 @@
 //! Bytes of entries and checkpoints: little endian, lists and names with their length before them, one way to write each
 //! thing. Nothing read reserves memory before the bytes for it are there.
 
-use std::collections::BTreeMap;
-
 use crate::entry::{Booking, Cause, Effect, Entry, FORMAT, Outcome, Receipt};
 use crate::key::Key;
+use crate::map::{Builder, Map};
 use crate::name::{NAME_BYTES_MAX, Name};
 use crate::refusal::{Broken, Refusal, Why};
 use crate::state::{Asset, Hold, Kept};
@@ -198,7 +197,8 @@ impl<T: Wire> Wire for Vec<T> {
     }
 }
 
-impl<K: Wire + Ord, V: Wire> Wire for BTreeMap<K, V> {
+/// Maps in their order, each key once: one map has one string of bytes.
+impl<K: Wire + Ord + Clone, V: Wire> Wire for Map<K, V> {
     fn put(&self, out: &mut Vec<u8>) {
         (self.len() as u32).put(out);
         for (key, value) in self {
@@ -208,16 +208,62 @@ impl<K: Wire + Ord, V: Wire> Wire for BTreeMap<K, V> {
     }
 
     fn take(from: &mut Bytes<'_>) -> Result<Self, Broken> {
-        let mut map = BTreeMap::new();
+        let mut map = Builder::new();
         for _ in 0..from.count()? {
-            let (key, value) = (K::take(from)?, V::take(from)?);
-            // In their order and once: one map has one string of bytes.
-            if map.last_key_value().is_some_and(|(last, _)| *last >= key) {
+            if !map.push(K::take(from)?, V::take(from)?) {
                 return Err(from.broken());
             }
-            map.insert(key, value);
         }
-        Ok(map)
+        Ok(map.finish())
+    }
+}
+
+/// Bytes that are written in parts, so that what may be gigabytes is never held as a whole.
+pub struct Parts<'a, E> {
+    open: Vec<u8>,
+    part_bytes: usize,
+    sink: &'a mut dyn FnMut(&[u8]) -> Result<(), E>,
+}
+
+impl<'a, E> Parts<'a, E> {
+    /// Gives `sink` parts of at least so many bytes, and the last.
+    pub fn new(part_bytes: usize, sink: &'a mut dyn FnMut(&[u8]) -> Result<(), E>) -> Self {
+        Self { open: Vec::new(), part_bytes, sink }
+    }
+
+    /// Adds a thing, which is held as a whole.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn put(&mut self, thing: &impl Wire) -> Result<(), E> {
+        thing.put(&mut self.open);
+        if self.open.len() < self.part_bytes {
+            return Ok(());
+        }
+        let given = (self.sink)(&self.open);
+        self.open.clear();
+        given
+    }
+
+    /// Adds a map, entry by entry.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn put_map<K: Wire + Ord + Clone, V: Wire>(&mut self, map: &Map<K, V>) -> Result<(), E> {
+        self.put(&(map.len() as u32))?;
+        for (key, value) in map {
+            key.put(&mut self.open);
+            self.put(value)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the rest.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn end(self) -> Result<(), E> {
+        if self.open.is_empty() { Ok(()) } else { (self.sink)(&self.open) }
     }
 }
 

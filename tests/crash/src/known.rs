@@ -144,6 +144,8 @@ pub struct Known {
     pub asked: Vec<Asked>,
     /// The ledger's hash after so many entries, when they were acknowledged.
     pub hashes: BTreeMap<u64, [u8; 32]>,
+    /// Entries of the last snapshot that was kept.
+    pub kept: u64,
 }
 
 impl Known {

@@ -37,10 +37,12 @@ pub enum Mutant {
     NewKeyEachTry,
     /// A purchase is two orders: one that pays and one that delivers.
     OrderInHalves,
+    /// The snapshots before are dropped when the next one is begun.
+    SnapshotBeforeDropped,
 }
 
 /// All of them.
-pub const ALL: [Mutant; 13] = [
+pub const ALL: [Mutant; 14] = [
     Mutant::AcknowledgeBeforeFlush,
     Mutant::NoFolderFlush,
     Mutant::FailedFlushRetried,
@@ -54,6 +56,7 @@ pub const ALL: [Mutant; 13] = [
     Mutant::EffectBeforeCursor,
     Mutant::NewKeyEachTry,
     Mutant::OrderInHalves,
+    Mutant::SnapshotBeforeDropped,
 ];
 
 impl Mutant {
@@ -73,6 +76,7 @@ impl Mutant {
             Mutant::EffectBeforeCursor => "effect before cursor",
             Mutant::NewKeyEachTry => "a new key for each try",
             Mutant::OrderInHalves => "an order in two halves",
+            Mutant::SnapshotBeforeDropped => "the snapshot before dropped too early",
         }
     }
 

@@ -3,6 +3,8 @@
 //! Mutants are planted here and in the disks, never in the code of the house: each does something beside it that a careless
 //! program would do.
 
+mod keeping;
+
 use std::fmt::Display;
 
 use arbiter_contracts::event_id::log_id;
@@ -65,6 +67,8 @@ struct Running {
     unanswered: Vec<(usize, u64, Answer)>,
     /// The next position of the results to be read.
     next: u64,
+    /// Whether a snapshot is being kept.
+    is_keeping: bool,
 }
 
 impl World {
@@ -157,6 +161,12 @@ impl World {
         let opened = Economy::open_in(&self.entries, self.options());
         let (economy, recovered) = opened.map_err(|why| self.failed("entries", why))?;
         self.from_snapshots += u64::from(recovered.from_snapshot > 0);
+        if recovered.from_snapshot < self.known.kept {
+            let (kept, found) = (self.known.kept, recovered.from_snapshot);
+            return Err(Kind::Lost
+                .because(format!("a snapshot of {kept} entries was kept, and {found} are in one"))
+                .into());
+        }
         let ledger = economy.ledger().ok_or_else(|| self.failed("entries", "unsettled after opening"))?;
         self.known.check_opened(ledger)?;
         let mut untold = Vec::new();
@@ -172,7 +182,7 @@ impl World {
         }
         let next = economy.cursor(&name("results"));
         let (unacknowledged, unanswered) = (Vec::new(), Vec::new());
-        let mut running = Running { log, economy, unacknowledged, untold, unanswered, next };
+        let mut running = Running { log, economy, unacknowledged, untold, unanswered, next, is_keeping: false };
         if self.known.asked.is_empty() {
             self.want(Want::Setup, 0, setup());
         }
@@ -201,7 +211,8 @@ impl World {
             6..10 => self.request(running, dice),
             10 => self.repeat(running, dice),
             11 | 12 => self.commit(running),
-            13 => self.keep_snapshot(running),
+            13 if !running.is_keeping => self.keep_snapshot(running, dice),
+            13 => Ok(()),
             14 => self.pass_time(running, dice),
             _ => {
                 running.log.settle().map_err(|why| self.failed("settle", why))?;
@@ -413,10 +424,6 @@ impl World {
         let ledger = running.economy.ledger().ok_or_else(|| Kind::Broken.because("unsettled after a commit"))?;
         self.known.hashes.insert(ledger.entries(), ledger.hash());
         Ok(())
-    }
-
-    fn keep_snapshot(&mut self, running: &mut Running) -> Result<(), Stop> {
-        running.economy.keep_snapshot(&self.entries).map(drop).map_err(|why| self.failed("snapshot", why))
     }
 
     fn pass_time(&mut self, running: &mut Running, dice: &mut Dice) -> Result<(), Stop> {

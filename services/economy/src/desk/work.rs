@@ -9,6 +9,7 @@ use arbiter_eventlog::{Folder, OpenError, Reader, Record};
 use arbiter_ledger::{Command, Time};
 
 use super::ahead::Ahead;
+use super::keeper::Keeper;
 use super::{Amended, DeskConfig, DeskError, House, Job, Look, StartError, Tell, events, now};
 use crate::catalogue::Catalogue;
 use crate::economy::Economy;
@@ -30,8 +31,8 @@ const EVENTS_BYTES: usize = 1 << 20;
 /// Entries after which a snapshot is kept: so many are read again in a second or two.
 const SNAPSHOT_EVERY: u64 = 100_000;
 
-/// A snapshot is also kept no sooner than when the log has grown by one part in so many. It holds the whole ledger, and nobody is
-/// answered while it is written: with millions of answers every 100,000 entries would be seconds out of every ten.
+/// A snapshot is also kept no sooner than when the log has grown by one part in so many. It holds the whole ledger: with millions of
+/// answers every 100,000 entries would be gigabytes each minute, of which a start saves seconds.
 const SNAPSHOT_GROWTH: u64 = 8;
 
 /// What is known without a turn.
@@ -71,8 +72,9 @@ pub(super) struct Work {
     events: Option<Reader<Folder>>,
     /// The next one to be looked at; what the ledger has consumed may lie before it, since what is worth nothing leaves no entry.
     next_event: u64,
-    /// Entries of the last snapshot.
+    /// Entries of the last snapshot, or of the one that is being kept.
     kept: u64,
+    keeper: Option<Keeper>,
     ahead: Option<Ahead>,
     status: Arc<Status>,
 }
@@ -87,7 +89,8 @@ impl Work {
         house.commit()?;
         let kept = house.acknowledged();
         let ahead = Some(Ahead::start(house.store().preparer())?);
-        Ok(Self { config, catalogue, disk, house: Some(house), events: None, next_event: 0, kept, ahead, status })
+        let (house, events, keeper) = (Some(house), None, None);
+        Ok(Self { config, catalogue, disk, house, events, next_event: 0, kept, keeper, ahead, status })
     }
 
     /// Takes requests, decides on them, commits, and answers; false if the log has to be opened again before.
@@ -100,7 +103,7 @@ impl Work {
         true
     }
 
-    /// The same, and consumes some events, brings back holds, keeps a snapshot; whether more events wait. Something is wrong with
+    /// The same, and consumes some events, brings back holds, has a snapshot kept; whether more events wait. Something is wrong with
     /// the log otherwise, and it is tried again later.
     pub fn turn_with_upkeep(&mut self, jobs: Vec<Job>) -> Result<bool, ()> {
         let Some(mut house) = self.house.take().or_else(|| self.open_again()) else {
@@ -120,7 +123,7 @@ impl Work {
             self.next_event = next;
             self.status.consumed.store(next, Ordering::Release);
         }
-        self.keep_snapshot(SNAPSHOT_EVERY.max(self.kept / SNAPSHOT_GROWTH));
+        self.have_snapshot_kept();
         Ok(self.events.as_ref().is_some_and(|events| self.next_event < events.end()) && consumed.is_ok())
     }
 
@@ -154,9 +157,15 @@ impl Work {
         stored.map_err(drop)
     }
 
-    /// Closes the log.
+    /// Keeps all there is as a snapshot, and closes the log.
     pub fn end(&mut self) {
-        self.keep_snapshot(1);
+        // What it keeps is older than what there is now.
+        let is_open = self.keeper.take().is_some_and(|keeper| !keeper.is_done());
+        if let Some(house) = self.house.as_ref().filter(|house| is_open || house.acknowledged() > self.kept)
+            && let Err(error) = house.keep_snapshot(&self.disk)
+        {
+            tracing::warn!(%error, "no snapshot of the economy was kept; starting will take longer");
+        }
         // Before the log is given back: what it makes would be in the way of the next writer.
         drop(self.ahead.take());
         let Some(house) = self.house.take() else { return };
@@ -193,6 +202,8 @@ impl Work {
 
     fn open_again(&mut self) -> Option<House> {
         self.next_event = 0;
+        // Nobody else may touch what is read now.
+        drop(self.keeper.take());
         match Economy::open_in(&self.disk, self.config.options.clone()) {
             Ok((house, _)) => Some(house),
             Err(error) => {
@@ -275,17 +286,20 @@ impl Work {
         Ok(self.events.as_mut())
     }
 
-    fn keep_snapshot(&mut self, every: u64) {
+    /// Begins a snapshot beside the desk if it is time for one, and the last one is done with.
+    fn have_snapshot_kept(&mut self) {
         let Some(house) = &self.house else { return };
-        let entries = house.acknowledged();
-        if entries < self.kept.saturating_add(every) {
+        let (entries, every) = (house.acknowledged(), SNAPSHOT_EVERY.max(self.kept / SNAPSHOT_GROWTH));
+        if entries < self.kept.saturating_add(every) || self.keeper.as_ref().is_some_and(|keeper| !keeper.is_done()) {
             return;
         }
-        // Whether it could be kept or not: to try with every commit would be to do nothing else.
+        let Some(frozen) = house.freeze() else { return };
+        // Whether it can be kept or not: to try with every commit would be to do nothing else.
         self.kept = entries;
-        if let Err(error) = house.keep_snapshot(&self.disk) {
+        match Keeper::start(self.disk.clone(), frozen) {
+            Ok(keeper) => self.keeper = Some(keeper),
             // The log has all of it.
-            tracing::warn!(%error, "no snapshot of the economy was kept; starting will take longer");
+            Err(error) => tracing::warn!(%error, "no snapshot of the economy was kept; starting will take longer"),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What is written of payments into the ledger's entries, and the bytes of it: in the order of the fields, by the ledger's rules.
 //! Next: [`crate::notes`] for the envelope around it.
 
-use arbiter_ledger::wire::{Bytes, Wire};
-use arbiter_ledger::{Broken, Name};
+use arbiter_ledger::wire::{Bytes, Parts, Wire};
+use arbiter_ledger::{Broken, Map, Name};
 
 use super::aside::DETAIL_BYTES_MAX;
 use super::{Aside, Happened, Payment, Payments, Reason, Reversal, Terms, adapter};
@@ -214,17 +214,19 @@ impl Wire for Payment {
     }
 }
 
-impl Wire for Payments {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.payments.put(out);
-        self.asides.put(out);
+impl Payments {
+    /// Writes all of them.
+    pub(crate) fn put_parts<E>(&self, parts: &mut Parts<'_, E>) -> Result<(), E> {
+        parts.put_map(&self.payments)?;
+        parts.put_map(&self.asides)
     }
 
-    fn take(from: &mut Bytes<'_>) -> Result<Self, Broken> {
-        let payments: std::collections::BTreeMap<u128, Payment> = Wire::take(from)?;
+    /// Reads what was written.
+    pub(crate) fn take(from: &mut Bytes<'_>) -> Result<Self, Broken> {
+        let payments: Map<u128, Payment> = Wire::take(from)?;
         let mut all = Self { asides: Wire::take(from)?, ..Self::default() };
-        for (number, payment) in payments {
-            all.insert(number, payment);
+        for (number, payment) in &payments {
+            all.insert(*number, payment.clone());
         }
         Ok(all)
     }

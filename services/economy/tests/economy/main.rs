@@ -8,6 +8,7 @@ mod payments;
 mod power;
 mod reconcile;
 mod recovery;
+mod snapshots;
 mod statement;
 mod store;
 mod told;
