@@ -11,6 +11,7 @@ use crate::assets::AssetsCommand;
 use crate::bots_command::BotsArgs;
 use crate::config::Layer;
 use crate::log_command::LogArgs;
+use crate::logging::LoggingArgs;
 use crate::operate_command::{OperateArgs, ReserveArgs};
 use crate::reconcile_command::ReconcileArgs;
 use crate::replay_command::ReplayArgs;
@@ -26,6 +27,9 @@ pub struct Arguments {
     /// What to do; the demo if nothing is said
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// What is logged
+    #[command(flatten)]
+    pub logging: LoggingArgs,
 }
 
 /// What `arbiter` can do.
@@ -39,8 +43,8 @@ pub enum Command {
     /// Host matches
     ///
     /// Settings come from defaults, the configuration file, the environment and flags, the later one wins. SIGTERM and Ctrl-C
-    /// stop it. Fails if a room panicked, or if a recording was not written or is not what was simulated. ARBITER_LOG=info
-    /// tells more.
+    /// stop it. Fails if a room panicked, or if a recording was not written or is not what was simulated. --log debug tells
+    /// more.
     Server(ServerArguments),
     /// Drain a running server
     ///

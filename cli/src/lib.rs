@@ -15,6 +15,7 @@ pub mod keys;
 pub mod leaks;
 pub mod lobby;
 pub mod log_command;
+pub mod logging;
 pub mod mint;
 pub mod operate_command;
 pub mod plugins;
@@ -46,20 +47,24 @@ pub fn main() -> ExitCode {
 /// The whole program with a studio's own plugins: reads the command line, does what it says, prints what went wrong.
 pub fn main_with(plugins: Plugins) -> ExitCode {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("ARBITER_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
-        )
-        .with_writer(std::io::stderr)
-        .init();
-    match run(arguments, plugins) {
+    let ran = logging::start(&arguments.logging, is_long_running(&arguments)).and_then(|logging| {
+        let ran = run(arguments, plugins);
+        // What was logged stands before what is said last.
+        drop(logging);
+        ran
+    });
+    match ran {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether it is one of the programs that operators read the log of.
+fn is_long_running(arguments: &Arguments) -> bool {
+    matches!(arguments.command, Some(Command::Server(_) | Command::Services(_)))
 }
 
 /// Does what the command line says.

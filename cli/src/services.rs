@@ -19,7 +19,7 @@ use arbiter_intake::{Bringer, Event, Intake};
 use arbiter_join::{Join, JoinConfig};
 use arbiter_persistence::{Persistence, PersistenceConfig};
 use arbiter_transport::Key;
-use arbiter_web::{Limits, Router, Running, Service, ServiceKey, serve};
+use arbiter_web::{Figures, Limits, Router, Running, Service, ServiceKey, operate, serve};
 use clap::ValueEnum;
 
 use crate::mint::KeyMint;
@@ -62,6 +62,8 @@ pub enum Role {
 pub struct ServicesSettings {
     /// Where to listen; port 0 takes any.
     pub bind: SocketAddr,
+    /// Where health and figures are served; `None` for nowhere, port 0 takes any.
+    pub operate: Option<SocketAddr>,
     /// What to serve.
     pub roles: Vec<Role>,
     /// Folder of everything that is kept.
@@ -89,6 +91,7 @@ impl ServicesSettings {
     pub fn in_folder(folder: PathBuf) -> Self {
         Self {
             bind: SocketAddr::from(([127, 0, 0, 1], 0)),
+            operate: None,
             roles: Role::value_variants().to_vec(),
             folder,
             assets: None,
@@ -119,6 +122,7 @@ impl ServicesSettings {
 /// Running services; dropping them ends them, behind what was asked. Who serves goes first, then who works.
 #[derive(Debug)]
 pub struct Services {
+    operate: Option<Running>,
     server: Running,
     _persistence: Option<Persistence>,
     _economy: Option<Economy>,
@@ -142,7 +146,8 @@ impl Services {
         let verifier = Arc::new(verifier);
         let keys = Arc::clone(&verifier);
         // Without keys nobody is let in, which is no use to anybody.
-        let access = Service { name: "access", router: Router::new(), ready: Arc::new(move || keys.ready()) };
+        let ready = Arc::new(move || keys.ready());
+        let access = Service { name: "access", router: Router::new(), ready, figures: Figures::default() };
         let mut served = vec![access];
         if let Some(issuer) = issuer.filter(|_| settings.has(Role::Join)) {
             let mut config = JoinConfig::new(issuer, Arc::new(KeyMint::new(key.clone())));
@@ -156,16 +161,25 @@ impl Services {
         let service_key = ServiceKey::derive(key.as_bytes());
         let server = serve(settings.bind, served, service_key, verifier, settings.limits)
             .with_context(|| format!("cannot serve on {}; choose another address with --bind", settings.bind))?;
+        let operated = settings.operate.map(|address| {
+            let told = operate(address, &server);
+            told.with_context(|| format!("cannot serve health and figures on {address}; choose another with --operate"))
+        });
         if let Some(local) = economy.as_ref().and_then(|economy| economy.local.as_ref()) {
             local.announce(&format!("http://{}", server.address));
         }
         tracing::info!(address = %server.address, folder = %folder.display(), "services are running");
-        Ok(Self { server, _persistence: persistence, _economy: economy })
+        Ok(Self { operate: operated.transpose()?, server, _persistence: persistence, _economy: economy })
     }
 
     /// Where they are served.
     pub fn address(&self) -> SocketAddr {
         self.server.address
+    }
+
+    /// Where health and figures are served.
+    pub fn operate_address(&self) -> Option<SocketAddr> {
+        self.operate.as_ref().map(|operate| operate.address)
     }
 
     /// The same as game servers and clients are told it.

@@ -26,6 +26,10 @@ pub struct ServicesArgs {
     /// IP address and TCP port that is listened on; port 0 takes any. 0.0.0.0 lets other machines in
     #[arg(long, env = "ARBITER_SERVICES_BIND", value_name = "ADDR", default_value = "127.0.0.1:7780")]
     pub bind: SocketAddr,
+    /// IP address and TCP port of /healthz, /readyz and /metrics; port 0 takes any. Left out, figures are not served. It wants no
+    /// password: keep the port inside of the cluster
+    #[arg(long, env = "ARBITER_SERVICES_OPERATE", value_name = "ADDR")]
+    pub operate: Option<SocketAddr>,
     /// What this process serves; left out, everything
     #[arg(long, env = "ARBITER_ROLES", value_name = "ROLE", value_enum, value_delimiter = ',')]
     pub roles: Vec<Role>,
@@ -66,6 +70,7 @@ impl ServicesArgs {
         let all = ServicesSettings::in_folder(self.folder.clone());
         let settings = ServicesSettings {
             bind: self.bind,
+            operate: self.operate,
             roles: if self.roles.is_empty() { all.roles.clone() } else { self.roles.clone() },
             assets: self.assets.clone(),
             jwks: self.jwks.clone(),
@@ -94,6 +99,9 @@ pub fn run(args: &ServicesArgs, stop: &Stop) -> Result<ExitCode> {
         settings.folder.display(),
         services.url()
     );
+    if let Some(address) = services.operate_address() {
+        println!("health and metrics on http://{address}/metrics");
+    }
     if args.development_login {
         println!("--development-login: anybody can log in as anybody");
     }

@@ -17,7 +17,6 @@ pub mod buffer;
 mod convert;
 mod directory;
 pub mod drain;
-pub mod histogram;
 pub mod interest;
 mod operate;
 pub mod order;
@@ -40,12 +39,13 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use arbiter_eventlog::OpenError;
+use arbiter_metrics::LogFigures;
 use arbiter_sim::{BuildError, Map, MatchSettings, Rules, Simulation};
 use arbiter_transport::{CLIENTS_MAX, Key, NoRandomness, ServerTransport, ServerTransportConfig, TokenHistory};
 use crossbeam::channel::{Receiver, Sender};
@@ -71,6 +71,8 @@ use crate::socket::overflow;
 use crate::socket::wait::waiting;
 use crate::stats::{RoomStats, ServerStats};
 use crate::suspicion::Anomaly;
+
+pub use arbiter_metrics::histogram;
 
 pub use crate::socket::SocketKind;
 
@@ -372,6 +374,9 @@ pub(crate) struct Shared {
     pub outbox: Option<Arc<OutboxStats>>,
     /// How bringing it to the services does, if that is wished.
     pub shipped: Option<Arc<ShipStats>>,
+    /// What writing recordings costs, and what waits for it.
+    pub recordings: LogFigures,
+    pub recorder_waiting: AtomicU64,
     /// How telling them of this server does.
     pub registering: RegisterStats,
     /// How telling Agones of it does.
@@ -409,6 +414,8 @@ impl Shared {
             shards,
             outbox,
             shipped,
+            recordings: LogFigures::default(),
+            recorder_waiting: AtomicU64::new(0),
             registering: RegisterStats::default(),
             config,
         };

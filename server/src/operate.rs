@@ -95,7 +95,7 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 async fn figures(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     shared.ask_for_overflows(crate::OVERFLOWS_EVERY);
     let text = metrics::text(&shared);
-    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+    ([(header::CONTENT_TYPE, arbiter_metrics::CONTENT_TYPE)], text)
 }
 
 async fn drain(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> impl IntoResponse {

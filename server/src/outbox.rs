@@ -14,10 +14,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use arbiter_contracts::Envelope;
 use arbiter_contracts::event_id::log_id;
 use arbiter_eventlog::{CommitError, Disk, Folder, Log, OpenError, Options};
+use arbiter_metrics::LogFigures;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 pub use story::{Story, is_kept};
@@ -60,6 +62,8 @@ pub(crate) struct OutboxStats {
     /// Handed over and not yet written.
     waiting: AtomicU64,
     stuck: AtomicBool,
+    /// What writing costs.
+    pub log: LogFigures,
 }
 
 impl OutboxStats {
@@ -205,7 +209,7 @@ impl<D: Disk> Posting<D> {
             Some(log) => log,
             None => (self.open)().map_err(|error| error.to_string())?,
         };
-        let mut refused = 0;
+        let (mut refused, began) = (0, Instant::now());
         let written = log.append_all(self.batch.iter().map(|letter| (letter.id, &letter.bytes[..])), |error| {
             refused += 1;
             tracing::error!(%error, "an event was not taken into the outbox");
@@ -214,6 +218,7 @@ impl<D: Disk> Posting<D> {
             Ok(_) => {
                 let events = self.batch.len() as u64;
                 self.batch.clear();
+                self.stats.log.committed(events - refused, began.elapsed());
                 self.stats.leave_out(refused);
                 self.stats.written.fetch_add(events - refused, Ordering::Relaxed);
                 self.stats.waiting.fetch_sub(events, Ordering::Relaxed);

@@ -288,9 +288,15 @@ impl<'a> Writing<'a> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            self.shared.recorder_waiting.store(entries.len() as u64, Ordering::Relaxed);
             for (room, open) in &mut self.open {
                 open.note_progress(self.outbox.as_ref());
+                let (durable, began) = (open.writer.durable_tick(), Instant::now());
                 let result = open.writer.sync(self.started.elapsed());
+                let ticks = open.writer.durable_tick().saturating_sub(durable);
+                if ticks > 0 {
+                    self.shared.recordings.committed(ticks.into(), began.elapsed());
+                }
                 open.note(*room, result.as_ref().copied());
                 if let Some(outbox) = &self.outbox {
                     open.tell(outbox);

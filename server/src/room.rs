@@ -9,6 +9,7 @@ mod journal;
 mod kill_cam;
 mod link;
 mod messages;
+mod phase;
 mod places;
 mod recording;
 mod recovery;
@@ -32,10 +33,12 @@ use crossbeam::channel::Receiver;
 
 use self::gallery::Gallery;
 use self::kill_cam::KillCams;
+use self::phase::PhaseTimes;
 use self::recovery::{Rebuild, Recovery, Work};
 use self::replication::Teller;
 use self::sight::Sight;
 use crate::buffer::InputBuffer;
+use crate::histogram::Histogram;
 use crate::interest::{Interest, News};
 use crate::outbox::Story;
 use crate::recorder::Recorder;
@@ -46,6 +49,7 @@ use crate::suspicion::conduct::Conduct;
 use crate::suspicion::{DETECTORS, Suspicion};
 use crate::{OnStop, ROOM_QUEUE_MAX, ServerConfig, Shared};
 
+pub use self::phase::{PHASES, TickPhase};
 pub(crate) use journal::Journal;
 pub(crate) use link::{Arrival, FromSocket, Landed, Line, RoomLink};
 pub(crate) use scripted::Scripted;
@@ -123,13 +127,14 @@ impl Seat {
         }
     }
 
-    /// Inputs came; `next` is the tick that is simulated next.
-    fn hear(&mut self, packet: &InputPacket, next: u32) {
-        let Some(newest) = packet.inputs.first() else { return };
+    /// Inputs came; `next` is the tick that is simulated next. For how many ticks the newest will wait, if it is new and in time.
+    fn hear(&mut self, packet: &InputPacket, next: u32) -> Option<u32> {
+        let newest = packet.inputs.first()?;
         if !self.conduct.note(packet, next) {
-            return;
+            return None;
         }
-        if self.newest.is_none_or(|(last, _)| newest.tick > last) {
+        let is_new = self.newest.is_none_or(|(last, _)| newest.tick > last);
+        if is_new {
             let margin = (i64::from(newest.tick) - i64::from(next)).clamp(-127, 127);
             self.newest = Some((newest.tick, margin as i8));
             self.view_lag = u16::try_from(newest.tick.saturating_sub(newest.view_tick)).ok();
@@ -141,7 +146,13 @@ impl Seat {
             self.peer.restart(next);
         }
         self.conduct.note_rewritten(self.inputs.push(&packet.inputs, next));
+        newest.tick.checked_sub(next).filter(|_| is_new)
     }
+}
+
+/// Microseconds of so many ticks.
+fn us_of(ticks: u32, tick_rate: u16) -> u64 {
+    u64::from(ticks) * 1_000_000 / u64::from(tick_rate.max(1))
 }
 
 /// How a turn of a room ended.
@@ -210,7 +221,11 @@ pub(crate) struct Room {
     match_id: [u8; 16],
     commands: Vec<Command>,
     times: TickTimes,
+    phases: PhaseTimes,
     overruns: u64,
+    inputs: u64,
+    input_delays: Histogram,
+    staleness: Histogram,
     snapshot_bytes: u64,
     snapshots: u64,
     held_back: u64,
@@ -235,6 +250,7 @@ impl Room {
         };
         let history = History::new(simulation.registry());
         let interest = Interest::new(&simulation, shared.config.interest);
+        let phases = PhaseTimes::new(shared.config.operate.is_some());
         let (sight, suspicion) = (Sight::new(&simulation), Suspicion::new(&simulation));
         let tellers = Self::tellers(&shared);
         let seats = (0..shared.config.settings.players_max).map(|_| None).collect();
@@ -272,7 +288,11 @@ impl Room {
             match_id: random(),
             commands: Vec::new(),
             times: TickTimes::default(),
+            phases,
             overruns: 0,
+            inputs: 0,
+            input_delays: Histogram::default(),
+            staleness: Histogram::default(),
             snapshot_bytes: 0,
             snapshots: 0,
             held_back: 0,
@@ -350,8 +370,11 @@ impl Room {
             return false;
         }
         let timer = CpuTimer::start();
-        self.read_inbox(now);
-        self.keep_places(now);
+        let _span = self.tick_span();
+        self.in_phase(TickPhase::Inbox, |room| {
+            room.read_inbox(now);
+            room.keep_places(now);
+        });
         match self.phase {
             Phase::Playing => {
                 // A match that nobody plays has nobody to be finished for.
@@ -367,8 +390,10 @@ impl Room {
                     return self.next_match(Some(order));
                 }
                 let step_us = self.play(now);
-                self.show_kills();
-                self.show();
+                self.in_phase(TickPhase::Spectators, |room| {
+                    room.show_kills();
+                    room.show();
+                });
                 self.times.note(timer.elapsed_us(), step_us);
             }
             Phase::Rebuilding(_) => {}
@@ -395,9 +420,20 @@ impl Room {
             }
         }
         if self.times.is_due() {
+            self.note_staleness();
             self.publish();
         }
         true
+    }
+
+    /// How old what each client is known to have is.
+    fn note_staleness(&mut self) {
+        let (tick, rate) = (self.simulation.tick(), self.simulation.settings().tick_rate);
+        let told =
+            self.seats.iter().flatten().filter(|seat| matches!(seat.entering, Entering::In(_)) && seat.lost.is_none());
+        for held in told.map(|seat| seat.peer.newest_held()).filter(|held| *held > 0) {
+            self.staleness.note(us_of(tick.saturating_sub(held), rate));
+        }
     }
 
     fn publish(&mut self) {
@@ -408,6 +444,8 @@ impl Room {
         stats.tick = self.simulation.tick();
         stats.players = self.slots.len() as u16;
         stats.overruns = self.overruns;
+        stats.phases_us = self.phases.us();
+        (stats.inputs, stats.input_delays, stats.staleness) = (self.inputs, self.input_delays, self.staleness);
         (stats.snapshot_bytes, stats.snapshots, stats.held_back) =
             (self.snapshot_bytes, self.snapshots, self.held_back);
         if let Some(gallery) = &self.gallery {
@@ -433,7 +471,7 @@ impl Room {
     }
 
     fn read_inbox(&mut self, now: Instant) {
-        let next = self.simulation.tick() + 1;
+        let (next, rate) = (self.simulation.tick() + 1, self.simulation.settings().tick_rate);
         // No more than what can wait: a flood must not hold the tick.
         for _ in 0..ROOM_QUEUE_MAX {
             let Ok(message) = self.inbox.try_recv() else { return };
@@ -463,7 +501,8 @@ impl Room {
                     seat.land(&landed);
                     // Inputs for the match before may still be under way.
                     if matches!(seat.entering, Entering::In(_)) && packet.match_number == number {
-                        seat.hear(&packet, next);
+                        let waits = seat.hear(&packet, next);
+                        waits.into_iter().for_each(|ticks| self.input_delays.note(us_of(ticks, rate)));
                     }
                 }
             }
@@ -485,26 +524,28 @@ impl Room {
     fn play(&mut self, now: Instant) -> u64 {
         let tick = self.simulation.tick() + 1;
         if !core::mem::take(&mut self.recovery.is_composed) {
-            self.compose(tick);
+            self.in_phase(TickPhase::Inbox, |room| room.compose(tick));
         }
         self.recovery.work = Work::Stepping;
         if let Some(story) = &mut self.story {
             story.before(&self.commands, &self.simulation);
         }
         let timer = CpuTimer::start();
-        self.simulation.step(&self.commands);
+        self.in_phase(TickPhase::Simulation, |room| room.simulation.step(&room.commands));
         let step_us = timer.elapsed_us();
         self.recovery.work = Work::Recording;
-        self.record(tick);
+        self.in_phase(TickPhase::Recording, |room| room.record(tick));
         self.recovery.work = Work::Telling;
         if let Some(observer) = &self.shared.config.observer {
             observer(self.number, &self.simulation);
         }
-        self.tell_events(tick);
-        self.welcome(tick);
-        self.replicate(tick);
-        self.keep_tick(tick);
-        self.suspect(tick);
+        self.in_phase(TickPhase::Messages, |room| {
+            room.tell_events(tick);
+            room.welcome(tick);
+        });
+        self.in_phase(TickPhase::Replication, |room| room.replicate(tick));
+        self.in_phase(TickPhase::Spectators, |room| room.keep_tick(tick));
+        self.in_phase(TickPhase::Suspicion, |room| room.suspect(tick));
         if let Some(outcome) = self.simulation.ended() {
             self.finish_match(outcome, now);
         }
@@ -534,6 +575,7 @@ impl Room {
                 Entering::In(_) => {
                     if let Some((input, substituted)) = seat.inputs.take(tick) {
                         self.commands.push(Command::Input { slot, input, substituted });
+                        self.inputs += 1;
                     }
                 }
             }

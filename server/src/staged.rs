@@ -11,6 +11,7 @@ use arbiter_sim::{BuildError, Simulation};
 use arbiter_transport::ServerTransport;
 use crossbeam::channel::Receiver;
 
+use crate::operate::Operate;
 use crate::recorder::Recorder;
 use crate::room::{Room, Turn};
 use crate::shard::{Out, Shard, ShardLink, ToSocket};
@@ -63,6 +64,7 @@ pub struct Staged {
     shard: Shard<'static, Datagrams>,
     orders: Receiver<ToSocket>,
     shared: &'static Shared,
+    operate: Option<Operate>,
     began: Instant,
     epoch: Duration,
 }
@@ -78,9 +80,14 @@ impl Staged {
         let rooms = queues.into_iter().map(|queue| Room::new(0, Arc::clone(&shared), queue, recorder.clone(), None));
         let mut rooms = rooms.collect::<Result<Vec<Room>, BuildError>>()?;
         let room = rooms.remove(0);
+        let operate = shared.config.operate.map(|address| {
+            let error = |error| StartError::Operate { address, error };
+            Operate::start(Arc::clone(&shared), address).map_err(error)
+        });
+        let operate = operate.transpose()?;
         let shared: &'static Shared = Box::leak(Box::new(shared));
         let shard = Shard::new(shared, 0, server, epoch, Datagrams::default());
-        Ok(Self { room, shard, orders, shared, began: Instant::now(), epoch })
+        Ok(Self { room, shard, orders, shared, operate, began: Instant::now(), epoch })
     }
 
     /// A datagram comes from a client. Times are since the Unix epoch, as in all that follows, and do not go back.
@@ -108,6 +115,11 @@ impl Staged {
     /// What is ready to leave. Clear it once it has left.
     pub fn datagrams(&mut self) -> &mut Datagrams {
         &mut self.shard.out
+    }
+
+    /// Where health and figures are served, if that was asked for.
+    pub fn operate_address(&self) -> Option<SocketAddr> {
+        self.operate.as_ref().map(|operate| operate.address)
     }
 
     /// The match.

@@ -9,6 +9,9 @@ use arbiter_sim::Outcome;
 use arbiter_transport::Counters;
 
 use crate::histogram::Histogram;
+use crate::room::PHASES;
+#[cfg(doc)]
+use crate::room::TickPhase;
 use crate::suspicion::DETECTORS;
 #[cfg(doc)]
 use crate::suspicion::Detector;
@@ -213,6 +216,14 @@ pub struct RoomStats {
     pub step_p50_us: f32,
     /// Ticks that began late by a whole tick or more: the missed ones were skipped.
     pub overruns: u64,
+    /// Time by the clock on the wall in each phase of a tick so far, in microseconds, in the order of [`TickPhase::ALL`].
+    pub phases_us: [u64; PHASES],
+    /// Inputs that ticks were stepped with, made up ones too.
+    pub inputs: u64,
+    /// How long inputs waited for their tick.
+    pub input_delays: Histogram,
+    /// How old the newest state is that a client is known to have, several of each client and second.
+    pub staleness: Histogram,
     /// Inputs that were made up because they did not arrive in time.
     pub inputs_substituted: u64,
     /// Inputs that came too late.

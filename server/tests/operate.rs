@@ -57,9 +57,21 @@ fn a_server_tells_how_it_is() {
         ("arbiter_snapshot_bytes_total", 180.0),
         ("arbiter_round_trip_seconds_count", 1.0),
         ("arbiter_dropped_total{reason=\"receive_buffer\"}", 0.0),
+        ("arbiter_tick_overruns_total{tick_rate=\"60\"}", 0.0),
+        ("arbiter_tick_phase_seconds_total{phase=\"simulation\"}", 1e-6),
+        ("arbiter_inputs_total", 90.0),
+        ("arbiter_input_delay_seconds_count", 1.0),
+        ("arbiter_snapshot_staleness_seconds_count", 1.0),
+        ("arbiter_queue_depth{queue=\"sockets\"}", 0.0),
+        ("arbiter_log_lines_total{fate=\"lost\"}", 0.0),
     ] {
         assert!(value(&metrics, name) >= at_least, "{name} in {metrics}");
     }
+
+    // A family that stood there twice would be no OpenMetrics any more.
+    let mut families: Vec<&str> = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    families.sort_unstable();
+    assert!(families.windows(2).all(|pair| pair[0] != pair[1]), "{metrics}");
 
     server.stop(OnStop::Finish);
     assert_eq!(get(&server, "/readyz"), (503, "the server stops\n".to_owned()));

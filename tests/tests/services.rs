@@ -150,7 +150,9 @@ fn a_match_is_worth_the_same_to_its_players_whatever_is_killed_and_started_again
     let address = url.trim_start_matches("http://").to_owned();
     server.wait_for_line("4 clients");
     first.kill();
-    let (_again, url) = services(folder.path(), &["--bind", &address, "--development-login"]);
+    let more = ["--bind", &address, "--development-login", "--operate", "127.0.0.1:0"];
+    let (again, url) = services(folder.path(), &more);
+    let figures = again.wait_for_line("health and metrics on ");
     server.wait_for_line("stopped");
     assert!(server.wait() && bots.wait());
     let all = gold(folder.path(), &url);
@@ -163,6 +165,31 @@ fn a_match_is_worth_the_same_to_its_players_whatever_is_killed_and_started_again
     assert_eq!(gold(folder.path(), &url), all);
     assert_eq!(gold_as_told(folder.path(), &url), all);
     is_remembered(folder.path(), &url);
+    figures_say_so(figures.split_whitespace().last().expect("an address"));
+}
+
+/// What was done stands in the figures of the process that did it.
+fn figures_say_so(url: &str) {
+    let answer = ureq::get(url).call().and_then(|mut answer| answer.body_mut().read_to_string());
+    let text = answer.expect("figures");
+    let value = |sample: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {sample} in {text}"))
+    };
+    for (sample, at_least) in [
+        ("arbiter_grants_total{outcome=\"given\"}", 4.0),
+        ("arbiter_log_commit_seconds_count{log=\"events\"}", 1.0),
+        ("arbiter_log_commit_seconds_count{log=\"economy\"}", 1.0),
+        ("arbiter_log_records_total{log=\"economy\"}", 1.0),
+        ("arbiter_desk_turn_seconds_count", 1.0),
+        ("arbiter_logins_total{outcome=\"logged_in\"}", 4.0),
+        ("arbiter_requests_total{route=\"/events\",method=\"POST\",status=\"200\"}", 1.0),
+    ] {
+        assert!(value(sample) >= at_least, "{sample} is {}", value(sample));
+    }
+    for view in ["grants", "transactions", "told", "events"] {
+        assert_eq!(value(&format!("arbiter_view_lag_records{{view=\"{view}\"}}")), 0.0, "{view}");
+    }
 }
 
 #[test]

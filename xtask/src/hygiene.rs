@@ -17,17 +17,21 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("shared/contracts", &[]),
     ("shared/recording", &["sim"]),
     ("shared/eventlog", &[]),
+    ("shared/metrics", &[]),
     ("replay", &["schema", "sim", "recording"]),
-    ("server", &["schema", "sim", "protocol", "snapshot", "transport", "contracts", "recording", "eventlog"]),
+    (
+        "server",
+        &["schema", "sim", "protocol", "snapshot", "transport", "contracts", "recording", "eventlog", "metrics"],
+    ),
     ("headless-client", &["schema", "sim", "protocol", "snapshot", "transport"]),
     ("services/ledger", &[]),
-    ("services/web", &[]),
-    ("services/intake", &["contracts", "eventlog", "web"]),
+    ("services/web", &["metrics"]),
+    ("services/intake", &["contracts", "eventlog", "metrics", "web"]),
     ("services/views", &["eventlog"]),
-    ("services/economy", &["contracts", "eventlog", "ledger", "views", "web"]),
+    ("services/economy", &["contracts", "eventlog", "ledger", "metrics", "views", "web"]),
     ("services/access", &["web"]),
-    ("services/join", &["access", "contracts", "web"]),
-    ("services/persistence", &["contracts", "eventlog", "views", "web"]),
+    ("services/join", &["access", "contracts", "metrics", "web"]),
+    ("services/persistence", &["contracts", "eventlog", "metrics", "views", "web"]),
 ];
 
 /// Words in pieces, so that this file does not find itself.

@@ -1,158 +1,68 @@
-//! A server's figures by the conventions of Prometheus: base units, `_total` behind what only grows, and labels whose values are
-//! few and known. No label names a player, a match or an address.
+//! A server's figures ([`arbiter_metrics`] has how they are written). No label names a player, a match or an address.
 
 use core::fmt;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::{Registry, Unit};
+use arbiter_metrics::{Histogram, Writer};
 
 use crate::Shared;
 use crate::agones::AgonesStats;
 use crate::agones::sidecar::State;
 use crate::drain::Reason;
-use crate::histogram::{BOUNDS_US, Histogram};
 use crate::outbox::OutboxStats;
-use crate::room::RoomLink;
+use crate::room::{RoomLink, TickPhase};
 use crate::services::{RegisterStats, ShipStats};
+use crate::shard::ShardLink;
 use crate::stats::{RoomStats, ServerStats};
 use crate::suspicion::Detector;
 
 /// Everything as text.
 pub(super) fn text(shared: &Arc<Shared>) -> String {
-    let mut registry = Registry::with_prefix("arbiter");
-    registry.register_collector(Box::new(Figures(Arc::clone(shared))));
-    let mut text = String::new();
-    // Writing to a string does not fail.
-    let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
-    text
+    let figures = Figures(Arc::clone(shared));
+    arbiter_metrics::text(move |to| figures.write(to))
 }
 
 struct Figures(Arc<Shared>);
 
-impl fmt::Debug for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Figures")
-    }
-}
-
-/// What is written one by one.
-struct Writer<'a>(DescriptorEncoder<'a>);
-
-type Label = [(&'static str, Cow<'static, str>); 1];
-
-impl Writer<'_> {
-    fn with(
-        &mut self,
-        (name, help, unit): (&str, &str, Option<&Unit>),
-        kind: MetricType,
-        write: impl FnOnce(MetricEncoder<'_>) -> fmt::Result,
-    ) -> fmt::Result {
-        write(self.0.encode_descriptor(name, help, unit, kind)?)
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        let value = i64::try_from(value).unwrap_or(i64::MAX);
-        self.with((name, help, None), MetricType::Gauge, |mut to| to.encode_gauge(&value))
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        self.with((name, help, None), MetricType::Counter, |mut to| {
-            to.encode_counter::<NoLabelSet, _, u64>(&value, None)
-        })
-    }
-
-    fn seconds(&mut self, name: &str, help: &str, us: u64) -> fmt::Result {
-        let seconds = us as f64 / 1e6;
-        self.with((name, help, Some(&Unit::Seconds)), MetricType::Counter, |mut to| {
-            to.encode_counter::<NoLabelSet, _, u64>(&seconds, None)
-        })
-    }
-
-    /// One for each value of a label.
-    fn family(
-        &mut self,
-        (name, help, kind): (&str, &str, MetricType),
-        label: &'static str,
-        values: impl Iterator<Item = (&'static str, u64)>,
-        encode: impl Fn(MetricEncoder<'_>, u64) -> fmt::Result,
-    ) -> fmt::Result {
-        self.with((name, help, None), kind, |mut to| {
-            for (value, count) in values {
-                let label: Label = [(label, Cow::Borrowed(value))];
-                encode(to.encode_family(&label)?, count)?;
-            }
-            Ok(())
-        })
-    }
-
-    fn counters(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &'static str,
-        values: impl Iterator<Item = (&'static str, u64)>,
-    ) -> fmt::Result {
-        self.family((name, help, MetricType::Counter), label, values, |mut to, count| {
-            to.encode_counter::<NoLabelSet, _, u64>(&count, None)
-        })
-    }
-
-    fn gauges(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &'static str,
-        values: impl Iterator<Item = (&'static str, u64)>,
-    ) -> fmt::Result {
-        self.family((name, help, MetricType::Gauge), label, values, |mut to, count| {
-            to.encode_gauge(&i64::try_from(count).unwrap_or(i64::MAX))
-        })
-    }
-
-    fn histogram(&mut self, name: &str, help: &str, label: Option<Label>, histogram: &Histogram) -> fmt::Result {
-        self.with((name, help, Some(&Unit::Seconds)), MetricType::Histogram, |mut to| {
-            let bounds = BOUNDS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::MAX]);
-            let buckets: Vec<(f64, u64)> = bounds.zip(histogram.counts).collect();
-            let sum = histogram.sum_us as f64 / 1e6;
-            let count = histogram.count();
-            match label {
-                Some(label) => to.encode_family(&label)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None),
-                None => to.encode_histogram::<NoLabelSet>(sum, count, &buckets, None),
-            }
-        })
-    }
-}
-
-impl Collector for Figures {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+impl Figures {
+    fn write(&self, to: &mut Writer<'_>) -> fmt::Result {
         let shared = &self.0;
         let stats = shared.stats();
         let rooms: Vec<RoomStats> = shared.rooms.iter().map(RoomLink::stats).collect();
-        let mut to = Writer(encoder);
-        self.rooms(&mut to, &rooms, &stats)?;
-        inputs_and_snapshots(&mut to, &rooms)?;
+        self.rooms(to, &rooms, &stats)?;
+        inputs_and_snapshots(to, &rooms)?;
         if let Some(outbox) = &shared.outbox {
-            events(&mut to, outbox)?;
+            events(to, outbox)?;
         }
         if let Some(shipped) = &shared.shipped {
-            shipping(&mut to, shipped)?;
+            shipping(to, shipped)?;
         }
         if shared.config.services.is_some() {
-            registering(&mut to, &shared.registering)?;
+            registering(to, &shared.registering)?;
         }
         if shared.config.agones.is_some() {
-            agones(&mut to, &shared.agones)?;
+            agones(to, &shared.agones)?;
         }
-        network(&mut to, &stats)
+        network(to, &stats)?;
+        self.queues_and_logs(to)
     }
-}
 
-impl Figures {
+    fn queues_and_logs(&self, to: &mut Writer<'_>) -> fmt::Result {
+        let shared = &self.0;
+        let depths = [
+            ("rooms", shared.rooms.iter().map(|room| room.queue.len() as u64).sum()),
+            ("sockets", shared.shards.iter().map(ShardLink::waiting).sum()),
+            ("recorder", shared.recorder_waiting.load(Ordering::Relaxed)),
+        ];
+        to.gauges("queue_depth", "What waits in a queue", "queue", depths.into_iter())?;
+        let outbox = shared.outbox.as_ref().map(|outbox| ("outbox", &outbox.log));
+        arbiter_metrics::logs(to, outbox.into_iter().chain([("recordings", &shared.recordings)]))?;
+        arbiter_metrics::lines::lines(to)
+    }
+
     fn rooms(&self, to: &mut Writer<'_>, rooms: &[RoomStats], stats: &ServerStats) -> fmt::Result {
         let rate = [("tick_rate", Cow::Owned(self.0.config.settings.tick_rate.to_string()))];
         let running = rooms.iter().filter(|room| !room.ended).count() as u64;
@@ -181,9 +91,13 @@ impl Figures {
         let reasons = Reason::ALL.into_iter().map(|known| (known.name(), u64::from(reason == Some(known))));
         to.gauges("draining", "1 at the reason why no match begins any more", "reason", reasons)?;
         to.gauge("recordings_unwritten", "Recordings that are not what was played", stats.unwritten.len() as u64)?;
-        to.histogram("tick", "CPU time of a room's thread for a whole tick", Some(rate), &ticks)?;
-        let overruns = rooms.iter().map(|room| room.overruns).sum();
-        to.counter("tick_overruns", "Ticks left out because the one before was late by a whole tick", overruns)
+        to.histogram("tick", "CPU time of a room's thread for a whole tick", Some(rate.clone()), &ticks)?;
+        let overruns = rooms.iter().map(|room| room.overruns).sum::<u64>();
+        let help = "Ticks left out because the one before was late by a whole tick";
+        to.counters_of("tick_overruns", help, [(rate, overruns)].into_iter())?;
+        let spent = |phase: TickPhase| rooms.iter().map(|room| room.phases_us[phase as usize]).sum::<u64>();
+        let phases = TickPhase::ALL.into_iter().map(|phase| (phase.name(), spent(phase)));
+        to.seconds_of("tick_phase", "Time by the clock on the wall in a tick's phases", "phase", phases)
     }
 }
 
@@ -207,6 +121,8 @@ fn shipping(to: &mut Writer<'_>, shipped: &ShipStats) -> fmt::Result {
         "Domain events in the outbox that the services do not have yet",
         shipped.waiting(),
     )?;
+    let lag = shipped.lag.seconds(Instant::now());
+    to.gauge_of_seconds("services_lag", "Age up to which events may not be with the services yet", lag)?;
     to.counter("services_failures", "Calls that brought no events to the services", figure(&shipped.failures))?;
     let broken = shipped.broken.load(Ordering::Relaxed);
     to.gauge("services_broken", "1 while the last such call failed", broken.into())
@@ -235,6 +151,16 @@ fn agones(to: &mut Writer<'_>, stats: &AgonesStats) -> fmt::Result {
 
 fn inputs_and_snapshots(to: &mut Writer<'_>, rooms: &[RoomStats]) -> fmt::Result {
     let sum = |of: fn(&RoomStats) -> u64| rooms.iter().map(of).sum::<u64>();
+    let all = |of: fn(&RoomStats) -> Histogram| {
+        rooms.iter().map(of).fold(Histogram::default(), |mut sum, one| {
+            sum += one;
+            sum
+        })
+    };
+    to.counter("inputs", "Inputs that ticks were stepped with, made up ones too", sum(|room| room.inputs))?;
+    to.histogram("input_delay", "Time that inputs waited for their tick", None, &all(|room| room.input_delays))?;
+    let staleness = all(|room| room.staleness);
+    to.histogram("snapshot_staleness", "Age of the newest state that a client is known to have", None, &staleness)?;
     let missed = [
         ("substituted", sum(|room| room.inputs_substituted)),
         // Among the substituted, those that came after all.

@@ -1,6 +1,7 @@
 //! Calls to the services that cannot take long, and how long to wait after one that failed.
 
 use core::time::Duration;
+use std::time::Instant;
 
 use super::Services;
 
@@ -38,22 +39,37 @@ impl Client {
 
     /// Sends a body and returns what was answered with a status of 2xx; why not, otherwise, for a log line.
     pub fn call(&self, method: &str, path: &str, content_type: &str, body: &[u8]) -> Result<Vec<u8>, String> {
+        // The services' lines about this call have the same trace.
+        let (trace, parent) = trace_parent();
+        let _span = tracing::info_span!("call", trace, method, path).entered();
         let request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
             .header("Authorization", &self.authorization)
             .header("Content-Type", content_type)
+            .header("traceparent", parent)
             .body(body)
             .map_err(|error| error.to_string())?;
-        let mut answer = self.agent.run(request).map_err(|error| format!("{method} {path}: {error}"))?;
+        let began = Instant::now();
+        let mut answer = self.agent.run(request).map_err(|error| format!("{method} {path}: {error}: trace {trace}"))?;
         let status = answer.status();
+        tracing::debug!(status = status.as_u16(), ms = began.elapsed().as_millis() as u64, "the services answered");
         let read = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         let bytes = read.map_err(|error| format!("{method} {path}: {error}"))?;
         if status.is_success() {
             return Ok(bytes);
         }
-        Err(format!("{method} {path}: {status}: {}", String::from_utf8_lossy(&bytes)))
+        Err(format!("{method} {path}: {status}: {}: trace {trace}", String::from_utf8_lossy(&bytes)))
     }
+}
+
+/// A trace that begins here, by its id and as W3C's trace context writes it (version 00).
+fn trace_parent() -> (String, String) {
+    // Only names: that the system gives no random numbers is no reason not to call.
+    let random = || getrandom::u64().unwrap_or_default().max(1);
+    let trace = format!("{:016x}{:016x}", random(), random());
+    let parent = format!("00-{trace}-{:016x}-01", random());
+    (trace, parent)
 }
 
 /// How long to wait between tries: twice as long after each failure, and never the same as other servers that failed at the

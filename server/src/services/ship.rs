@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use arbiter_contracts::batch;
 use arbiter_eventlog::{Cursor, Folder, OpenError, Reader};
+use arbiter_metrics::Lag;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::{Client, Patience, Services};
@@ -32,7 +34,7 @@ const TELL_AFTER: u32 = 4;
 const ENDING: Duration = Duration::from_secs(10);
 
 /// How shipping does.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ShipStats {
     /// Position behind the last event that the services have.
     pub acknowledged: AtomicU64,
@@ -41,9 +43,15 @@ pub(crate) struct ShipStats {
     pub failures: AtomicU64,
     /// Whether the last call failed.
     pub broken: AtomicBool,
+    pub lag: Lag,
 }
 
 impl ShipStats {
+    fn new() -> Self {
+        let (acknowledged, end, failures) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        Self { acknowledged, end, failures, broken: AtomicBool::new(false), lag: Lag::new(Instant::now()) }
+    }
+
     /// Events that the services do not have yet.
     pub fn waiting(&self) -> u64 {
         self.end.load(Ordering::Relaxed).saturating_sub(self.acknowledged.load(Ordering::Relaxed))
@@ -63,7 +71,7 @@ impl Shipping {
     pub fn start(folder: &Path, services: &Services) -> Result<Self, OpenError> {
         let disk = Folder::at(folder)?;
         let (reader, cursor) = (Reader::open(disk.clone(), None)?, Cursor::open(&disk, CURSOR)?);
-        let stats = Arc::new(ShipStats::default());
+        let stats = Arc::new(ShipStats::new());
         stats.acknowledged.store(cursor.position(), Ordering::Relaxed);
         stats.end.store(reader.end(), Ordering::Relaxed);
         let (stop, stopped) = bounded(0);
@@ -109,8 +117,8 @@ impl Ship {
             };
         }
         // The outbox was closed before this was told to end: what is in it now is all.
-        let until = std::time::Instant::now() + ENDING;
-        while std::time::Instant::now() < until {
+        let until = Instant::now() + ENDING;
+        while Instant::now() < until {
             match self.send() {
                 Ok(true) => {}
                 Ok(false) => return,
@@ -124,9 +132,11 @@ impl Ship {
     /// Sends the next batch; whether there was one.
     fn send(&mut self) -> Result<bool, String> {
         let text = |error: OpenError| format!("{}: {error}", self.folder.display());
+        let looked = Instant::now();
         let end = self.reader.refresh().map_err(text)?;
         self.stats.end.store(end, Ordering::Relaxed);
         let from = self.cursor.position().max(self.reader.start());
+        self.stats.lag.note(looked, from, end);
         if from >= end {
             return Ok(false);
         }
@@ -140,6 +150,7 @@ impl Ship {
         self.client.call("POST", "/events", batch::CONTENT_TYPE, &body)?;
         self.cursor.advance(next).map_err(|error| format!("{}: {error}", self.folder.display()))?;
         self.stats.acknowledged.store(next, Ordering::Relaxed);
+        self.stats.lag.note(looked, next, end);
         if self.stats.broken.swap(false, Ordering::Relaxed) && self.patience.failures() >= TELL_AFTER {
             tracing::warn!("the services take events again");
         }

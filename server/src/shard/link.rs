@@ -72,6 +72,11 @@ impl ShardLink {
         self.queue.send_timeout(full.into_inner(), patience).is_ok()
     }
 
+    /// What waits for the thread.
+    pub fn waiting(&self) -> u64 {
+        self.queue.len() as u64
+    }
+
     /// Wakes the thread if it sleeps and something is queued: a room without players wakes nobody.
     pub fn wake(&self) {
         if !self.queue.is_empty() {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arbiter_access::{FetchConfig, FetchError, Issuer, IssuerConfig, TokenError, Verifier};
-use arbiter_web::{Limits, Router, Running, Service, ServiceKey, serve};
+use arbiter_web::{Figures, Limits, Router, Running, Service, ServiceKey, serve};
 
 const NAME: &str = "https://arbiter.example";
 /// Longest that a test waits for a thing that happens at once.
@@ -43,7 +43,7 @@ fn publish(address: SocketAddr, text: String, access: &Arc<Issuer>) -> Published
         shown.lock().expect("not poisoned").clone()
     };
     let router = Router::new().route("/jwks.json", axum::routing::get(answer));
-    let service = Service { name: "keys", router, ready: Arc::new(|| Ok(())) };
+    let service = Service { name: "keys", router, ready: Arc::new(|| Ok(())), figures: Figures::default() };
     let access = Arc::new(Verifier::of(access));
     let running = serve(address, vec![service], ServiceKey::derive(&[7; 32]), access, Limits::default());
     Published { running: running.expect("a port"), text, reads }

@@ -8,6 +8,7 @@
 //! Nothing is read while anything waits for the log: a reader sees what is so. Next: `work` for what a turn does.
 
 mod ahead;
+mod figures;
 mod keeper;
 mod work;
 
@@ -19,10 +20,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arbiter_eventlog::{Folder, Log, Options};
 use arbiter_ledger::{Applied, Name, State, Time};
+use arbiter_metrics::Lag;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use self::figures::DeskFigures;
 use self::work::{Status, Work};
 use crate::catalogue::Catalogue;
 use crate::economy::{Economy, Told};
@@ -131,6 +134,7 @@ struct Shared {
     work: Mutex<Work>,
     wakes: Sender<()>,
     status: Arc<Status>,
+    figures: Arc<DeskFigures>,
     catalogue: Arc<Catalogue>,
 }
 
@@ -145,11 +149,12 @@ impl Desk {
     pub fn start(config: DeskConfig) -> Result<Self, StartError> {
         let catalogue = Arc::new(config.catalogue.clone());
         let status = Arc::new(Status::default());
-        let work = Work::start(config, Arc::clone(&catalogue), Arc::clone(&status))?;
+        let figures = Arc::new(DeskFigures::default());
+        let work = Work::start(config, Arc::clone(&catalogue), Arc::clone(&status), Arc::clone(&figures))?;
         let (jobs, waiting) = bounded(JOBS_MAX);
         // One wake that waits is as good as many.
         let (wakes, woken) = bounded(1);
-        let shared = Arc::new(Shared { jobs, waiting, work: Mutex::new(work), wakes, status, catalogue });
+        let shared = Arc::new(Shared { jobs, waiting, work: Mutex::new(work), wakes, status, figures, catalogue });
         let counter = Counter { shared: Arc::clone(&shared) };
         let thread = std::thread::Builder::new().name("economy".to_owned()).spawn(move || shared.run(&woken))?;
         Ok(Self { counter, thread: Some(thread) })
@@ -277,6 +282,22 @@ impl Counter {
     /// What is for sale and what there is.
     pub fn catalogue(&self) -> &Catalogue {
         &self.shared.catalogue
+    }
+
+    /// How it does.
+    pub(crate) fn figures(&self) -> &Arc<DeskFigures> {
+        &self.shared.figures
+    }
+
+    /// Requests that wait.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.shared.waiting.len() as u64
+    }
+
+    /// How far behind the world is told, if it is told at all.
+    pub(crate) fn told_lag(&self) -> Option<Arc<Lag>> {
+        let told = self.shared.status.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.as_ref().map(|told| told.lag())
     }
 
     /// Position of the log of events before which all results have become grants.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use arbiter_ledger::{Applied, Key, Receipt, Refusal, Why};
 use arbiter_views::Queries;
-use arbiter_web::{Problem, Router, Service, routes};
+use arbiter_web::{Depth, Figures, Own, Problem, Router, Service, routes};
 use axum::extract::{DefaultBodyLimit, FromRef, FromRequestParts};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -50,7 +50,18 @@ pub fn service(counter: &Counter, view: &LedgerView) -> Service {
         .routes(routes!(house::amend))
         .with_state(Asked { counter: counter.clone(), transactions: view.queries() });
     let (asked, view_ready) = (counter.clone(), view.ready());
-    Service { name: "economy", router, ready: Arc::new(move || asked.ready().and_then(|()| view_ready())) }
+    let ready = Arc::new(move || asked.ready().and_then(|()| view_ready()));
+    Service { name: "economy", router, ready, figures: figures(counter, view) }
+}
+
+fn figures(counter: &Counter, view: &LedgerView) -> Figures {
+    let figures = Arc::clone(counter.figures());
+    let mut views = vec![("grants", Arc::clone(&figures.grants_lag)), ("transactions", view.lag())];
+    views.extend(counter.told_lag().map(|lag| ("told", lag)));
+    let (logs, waiting) = (vec![("economy", Arc::clone(&figures.log))], counter.clone());
+    let queues: Vec<(_, Depth)> = vec![("desk", Arc::new(move || waiting.waiting()))];
+    let own: Own = Arc::new(move |to| figures.write(to));
+    Figures { logs, views, queues, own: vec![own] }
 }
 
 /// What the handlers share.

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arbiter_eventlog::{Folder, Masters, OpenError, Reader};
+use arbiter_metrics::Lag;
 use arbiter_views::{ApplyError, FollowError, Queries, RebuildCheck, View};
 use thiserror::Error;
 
@@ -62,10 +63,18 @@ pub struct LedgerView {
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Status {
     ending: AtomicBool,
     why: Mutex<Option<String>>,
+    lag: Arc<Lag>,
+}
+
+impl Status {
+    fn new() -> Self {
+        let (ending, why) = (AtomicBool::new(false), Mutex::new(None));
+        Self { ending, why, lag: Arc::new(Lag::new(Instant::now())) }
+    }
 }
 
 impl LedgerView {
@@ -74,7 +83,7 @@ impl LedgerView {
         let reader = Reader::open(Folder::at(log)?, masters)?;
         let (view, opened) = View::open(&file, Transactions, &reader)?;
         tracing::info!(?opened, "the view of transactions is open");
-        let (queries, status) = (view.queries(CONNECTIONS), Arc::new(Status::default()));
+        let (queries, status) = (view.queries(CONNECTIONS), Arc::new(Status::new()));
         let told = Arc::clone(&status);
         let run = move || follow(view, reader, &told);
         let thread = std::thread::Builder::new().name("transactions".to_owned()).spawn(run)?;
@@ -84,6 +93,11 @@ impl LedgerView {
     /// For reading it.
     pub fn queries(&self) -> Queries {
         self.queries.clone()
+    }
+
+    /// How far it is behind the log.
+    pub(crate) fn lag(&self) -> Arc<Lag> {
+        Arc::clone(&self.status.lag)
     }
 
     /// Whether it follows the log; why not, otherwise.
@@ -106,7 +120,11 @@ impl Drop for LedgerView {
 
 fn follow(mut view: View<Transactions>, mut reader: Reader<Folder>, status: &Status) {
     while !status.ending.load(Ordering::Acquire) {
+        let looked = Instant::now();
         let followed = reader.refresh().map_err(FollowError::from).and_then(|_| view.follow(&reader));
+        if followed.is_ok() {
+            status.lag.note(looked, view.position(), reader.end());
+        }
         let (wait, why) = match followed {
             Ok(0) => (LOOK, None),
             Ok(_) => (Duration::ZERO, None),

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use arbiter_contracts::event_id::log_id;
 use arbiter_contracts::{Attributes, batch};
-use arbiter_web::{Body, Json, Problem, Router, Service, ServiceOnly, routes};
+use arbiter_web::{Body, Depth, Figures, Json, Own, Problem, Router, Service, ServiceOnly, routes};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
@@ -19,11 +19,24 @@ pub(crate) fn service(shared: Arc<Shared>) -> Service {
     let ready = move || {
         if state.stuck.load(Ordering::Relaxed) { Err("the log of events takes nothing".to_owned()) } else { Ok(()) }
     };
+    let figures = figures(&shared);
     let router = Router::new()
         .routes(routes!(bring, look))
         .layer(DefaultBodyLimit::max(batch::BATCH_BYTES_MAX))
         .with_state(shared);
-    Service { name: "events", router, ready: Arc::new(ready) }
+    Service { name: "events", router, ready: Arc::new(ready), figures }
+}
+
+fn figures(shared: &Arc<Shared>) -> Figures {
+    let (waiting, state) = (Arc::clone(shared), Arc::clone(&shared.state));
+    let queues: Vec<(_, Depth)> = vec![("intake", Arc::new(move || waiting.jobs.len() as u64))];
+    let own: Own = Arc::new(move |to| {
+        let known = state.known.load(Ordering::Relaxed);
+        to.counter("intake_events_known", "Events that were brought again and are stored once", known)?;
+        let end = state.acknowledged.load(Ordering::Relaxed);
+        to.gauge("intake_position", "Position behind the last event that is on disk", end)
+    });
+    Figures { logs: vec![("events", Arc::clone(&shared.state.figures))], queues, own: vec![own], ..Figures::default() }
 }
 
 /// What was brought is on disk.

@@ -6,8 +6,10 @@
 use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use arbiter_eventlog::{AppendError, CommitError, Disk, Log, OpenError};
+use arbiter_metrics::LogFigures;
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -84,6 +86,9 @@ pub(crate) struct State {
     pub stuck: AtomicBool,
     /// Nothing more is taken.
     pub ending: AtomicBool,
+    /// Events that came again.
+    pub known: AtomicU64,
+    pub figures: Arc<LogFigures>,
 }
 
 impl State {
@@ -132,6 +137,7 @@ impl<D: Disk> Writer<D> {
     fn store(&mut self, jobs: Vec<Job>) {
         let stored = self.try_store(&jobs);
         let stuck = stored.is_err();
+        self.state.figures.set_stuck(stuck);
         if self.state.stuck.swap(stuck, Ordering::Relaxed) != stuck {
             match &stored {
                 Err(why) => tracing::error!("{why}; nothing is acknowledged until it does"),
@@ -156,7 +162,7 @@ impl<D: Disk> Writer<D> {
             None => (self.open)().map_err(|error| Refused::Disk(error.to_string()))?,
         };
         let mut answers = Vec::with_capacity(jobs.len());
-        let mut result = Ok(());
+        let (mut result, began, before) = (Ok(()), Instant::now(), log.acknowledged());
         for job in jobs {
             match append(&mut log, &job.events) {
                 Ok(answer) => answers.push(answer),
@@ -166,8 +172,14 @@ impl<D: Disk> Writer<D> {
                 }
             }
         }
+        let (appended, committing) = (began.elapsed(), Instant::now());
         match result.and_then(|()| log.commit()) {
-            Ok(_) => {
+            Ok(end) => {
+                self.count(&answers, jobs);
+                if end > before {
+                    self.state.figures.appended(appended);
+                    self.state.figures.committed(end - before, committing.elapsed());
+                }
                 self.state.note(&log);
                 self.log = Some(log);
                 Ok(answers)
@@ -181,6 +193,12 @@ impl<D: Disk> Writer<D> {
                 Err(why)
             }
         }
+    }
+
+    fn count(&self, answers: &[Result<Stored, Refused>], jobs: &[Job]) {
+        let stored = answers.iter().zip(jobs).filter_map(|(answer, job)| Some((answer.as_ref().ok()?, job)));
+        let known: usize = stored.map(|(stored, job)| job.events.len().saturating_sub(stored.new)).sum();
+        self.state.known.fetch_add(known as u64, Ordering::Relaxed);
     }
 
     fn idle(&mut self) {

@@ -127,6 +127,14 @@ async fn join(
     State(shared): State<Arc<Shared>>,
     Json(wanted): Json<Wanted>,
 ) -> Result<impl IntoResponse, Problem> {
+    let joined = send(caller, &shared, &wanted);
+    shared.figures.joined(&joined);
+    // A secret in a cache is nobody's any more.
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(joined?)))
+}
+
+/// Finds a place, and makes the token for it.
+fn send(caller: Caller, shared: &Shared, wanted: &Wanted) -> Result<Joined, Problem> {
     let player = caller.player()?;
     let wish = wanted.wish(player)?;
     let place = {
@@ -146,7 +154,7 @@ async fn join(
         }
     };
     let Place { server, addresses, room, match_id, epoch, mode, map, tick_rate, protocol_hash, returned } = place;
-    let joined = Joined {
+    Ok(Joined {
         server,
         addresses,
         room,
@@ -160,9 +168,7 @@ async fn join(
         returned,
         connect_token: STANDARD.encode(&token[..]),
         expires_in: lifetime.as_secs(),
-    };
-    // A secret in a cache is nobody's any more.
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(joined)))
+    })
 }
 
 impl From<Refusal> for Problem {

@@ -15,6 +15,7 @@
 //!
 //! Next: `docs/join.md` for client developers; `registry` for who is put where.
 
+mod figures;
 mod join;
 mod keys;
 mod login;
@@ -34,6 +35,7 @@ pub use mint::{CONNECT_TOKEN_BYTES, Mint, MintError, MintRequest, Role};
 pub use provider::{DEVELOPMENT, Development, LoginError, PROOF_BYTES_MAX, Provider, player_number};
 pub use registry::SILENCE;
 
+use crate::figures::JoinFigures;
 use crate::provider::is_provider_name;
 use crate::registry::Registry;
 
@@ -107,6 +109,7 @@ impl std::fmt::Debug for Join {
 pub(crate) struct Shared {
     config: JoinConfig,
     registry: Mutex<Registry>,
+    figures: JoinFigures,
 }
 
 impl Shared {
@@ -133,7 +136,7 @@ impl Join {
             }
         }
         let registry = Mutex::new(Registry::new(config.connect_lifetime));
-        Ok(Self { shared: Arc::new(Shared { config, registry }) })
+        Ok(Self { shared: Arc::new(Shared { config, registry, figures: JoinFigures::default() }) })
     }
 
     /// What is served over HTTP.
@@ -146,6 +149,7 @@ impl Join {
             .merge(join::router())
             .with_state(Arc::clone(&self.shared));
         // That no server is there is no reason to send nobody here: servers register here.
-        Service { name: "join", router, ready: Arc::new(move || issuer.ready()) }
+        let ready = Arc::new(move || issuer.ready());
+        Service { name: "join", router, ready, figures: figures::of(&self.shared) }
     }
 }

@@ -62,9 +62,12 @@ async fn login(
         return Err(Problem::bad_request(format!("a proof has at most {PROOF_BYTES_MAX} bytes")));
     }
     // Providers may ask other machines, and the next key may have to be written to disk.
-    let done = tokio::task::spawn_blocking(move || prove(&shared, &provider, &proof)).await;
+    let asked = Arc::clone(&shared);
+    let done = tokio::task::spawn_blocking(move || prove(&asked, &provider, &proof)).await;
     let gone = |_| Problem::unavailable("the login was not finished: try again", 1);
-    let logged_in = done.map_err(gone)??;
+    let logged_in = done.map_err(gone).and_then(|done| done);
+    shared.figures.logged_in(&logged_in);
+    let logged_in = logged_in?;
     // A secret in a cache is nobody's any more.
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(logged_in)))
 }

@@ -73,6 +73,8 @@ pub(crate) struct Follower {
 
 struct Following {
     reader: Reader<Folder>,
+    /// When the log's end was last looked at.
+    looked: Instant,
     view: View<Facts>,
 }
 
@@ -143,6 +145,7 @@ impl Follower {
 
     /// Opens log and view if the log is there.
     fn begin(&mut self) -> Result<bool, Stuck> {
+        let looked = Instant::now();
         let opened = Folder::at(&self.events).map_err(arbiter_eventlog::OpenError::Io);
         let reader = match opened.and_then(|folder| Reader::open(folder, self.masters.clone())) {
             Ok(reader) => reader,
@@ -160,7 +163,7 @@ impl Follower {
         }
         let goes_on = opened == Opened::Continues;
         self.status.opened(view.queries(CONNECTIONS), if goes_on { 0 } else { reader.end() });
-        self.following = Some(Following { reader, view });
+        self.following = Some(Following { reader, looked, view });
         Ok(true)
     }
 
@@ -169,17 +172,19 @@ impl Follower {
         if self.following.is_none() && !self.begin()? {
             return Err(Stuck::Events(arbiter_eventlog::OpenError::NotThere));
         }
-        let Some(Following { reader, view }) = &mut self.following else { return Ok(false) };
+        let Some(Following { reader, looked, view }) = &mut self.following else { return Ok(false) };
         if self.status.is_damaged() {
             tracing::warn!("the view of events is damaged, and built again");
             view.rebuild(reader)?;
             self.status.building(reader.end());
         }
         if view.position() >= reader.end() {
+            *looked = Instant::now();
             reader.refresh().map_err(Stuck::Events)?;
         }
         let followed = view.follow(reader);
         self.status.applied(view.position());
+        self.status.followed(*looked, view.position(), reader.end());
         match followed {
             Err(FollowError::Apply(ApplyError::Damaged(error))) => {
                 tracing::error!(%error, "the view of events is damaged");

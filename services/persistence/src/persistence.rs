@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use arbiter_eventlog::Folder;
+use arbiter_metrics::LogFigures;
 use arbiter_views::RebuildCheck;
 use arbiter_web::Service;
 use tokio::sync::Semaphore;
@@ -22,6 +23,8 @@ use crate::status::Status;
 pub(crate) struct App {
     pub status: Arc<Status>,
     pub profiles: Arc<Mutex<Option<Profiles<Folder>>>>,
+    /// What writing them costs.
+    pub profiles_log: Arc<LogFigures>,
     pub orders: SyncSender<Order>,
     /// For questions that block a thread: as many as there are connections, and one for profiles.
     pub places: Arc<Semaphore>,
@@ -57,6 +60,7 @@ impl Persistence {
         let app = App {
             status,
             profiles: Arc::new(Mutex::new(Some(profiles))),
+            profiles_log: Arc::default(),
             orders,
             places: Arc::new(Semaphore::new(CONNECTIONS)),
         };

@@ -1,7 +1,9 @@
 //! How far the service is and what keeps it from its work: what readiness says, and whether questions are answered.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use arbiter_metrics::Lag;
 use arbiter_views::Queries;
 
 #[derive(Debug)]
@@ -20,12 +22,23 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Status {
     state: Mutex<State>,
+    lag: Arc<Lag>,
 }
 
 impl Status {
     pub fn new() -> Self {
         let state = State { queries: None, until: 0, position: 0, stuck: None, damaged: false };
-        Self { state: Mutex::new(state) }
+        Self { state: Mutex::new(state), lag: Arc::new(Lag::new(Instant::now())) }
+    }
+
+    /// How far the view is behind the log.
+    pub fn lag(&self) -> Arc<Lag> {
+        Arc::clone(&self.lag)
+    }
+
+    /// The log had this end when it was looked at; the view is so far.
+    pub fn followed(&self, looked: Instant, position: u64, end: u64) {
+        self.lag.note(looked, position, end);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -10,18 +10,25 @@
 //! | `/healthz` | 200 while the process answers at all |
 //! | `/readyz` | 200 while every service says that it can do its work, else 503 and who cannot |
 //! | `/openapi.json` | OpenAPI 3.1 of everything that is served at this address |
+//!
+//! [`operate`] serves the first two at an address of its own, with `/metrics`: what operators ask is no player's business.
 
 mod caller;
 mod extract;
+mod figures;
 mod limits;
+mod operate;
 mod problem;
+mod requests;
 mod server;
 mod spin;
 mod trace;
 
 pub use caller::{Access, AccessDenied, Caller, ServiceKey, ServiceOnly};
 pub use extract::{Body, Json, Path, Query};
+pub use figures::{Depth, Figures, Own};
 pub use limits::Limits;
+pub use operate::operate;
 pub use problem::Problem;
 pub use server::{Ready, Running, Service, serve};
 pub use spin::SPIN_MAX;

@@ -30,6 +30,11 @@ impl Problem {
         Self { kind, title, status: status.as_u16(), detail: detail.into(), retry_after: None }
     }
 
+    /// The kind as a word, without what stands before all of them.
+    pub fn word(&self) -> &str {
+        self.kind.strip_prefix("urn:arbiter:problem:").unwrap_or(&self.kind)
+    }
+
     /// 400: the request makes no sense.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)

@@ -21,8 +21,10 @@ use tower::ServiceExt as _;
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
 use crate::caller::{Access, Doors, ServiceKey};
+use crate::figures::{Figures, Told};
 use crate::limits::{self, Limits, Rate};
 use crate::problem::Problem;
+use crate::requests::{self, Requests};
 use crate::spin::Spin;
 use crate::{Router, trace};
 
@@ -46,6 +48,8 @@ pub struct Service {
     pub router: Router,
     /// Whether it can do its work.
     pub ready: Ready,
+    /// How it does.
+    pub figures: Figures,
 }
 
 /// A running server; dropping it stops it.
@@ -53,6 +57,8 @@ pub struct Service {
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    /// What [`crate::operate`] tells of it.
+    pub(crate) told: Arc<Told>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -73,12 +79,23 @@ pub fn serve(
     access: Arc<dyn Access>,
     limits: Limits,
 ) -> std::io::Result<Running> {
+    let (router, told) = assemble(services, Doors { service: service_key, access }, limits);
+    listen(address, &router, Arc::new(told), limits, WORKERS)
+}
+
+/// Answers at an address, on so many threads.
+pub(crate) fn listen(
+    address: SocketAddr,
+    router: &axum::Router,
+    told: Arc<Told>,
+    limits: Limits,
+    workers: usize,
+) -> std::io::Result<Running> {
     // Bound here, so that a port that is taken is told at the start.
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let router = assemble(services, Doors { service: service_key, access }, limits);
-    let workers = (0..WORKERS)
+    let workers = (0..workers)
         .map(|_| Worker::start(router.clone(), Spin::new(limits.spin)))
         .collect::<std::io::Result<Vec<_>>>()?;
     let runtime = runtime()?;
@@ -97,7 +114,7 @@ pub fn serve(
         threads.into_iter().for_each(|thread| drop(thread.join()));
     };
     let thread = std::thread::Builder::new().name("accept".to_owned()).spawn(run)?;
-    Ok(Running { address, stop: Some(stop), thread: Some(thread) })
+    Ok(Running { address, told, stop: Some(stop), thread: Some(thread) })
 }
 
 /// Threads that answer: none of them waits long for a disk, so that two are plenty.
@@ -107,21 +124,25 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()
 }
 
-fn assemble(services: Vec<Service>, doors: Doors, limits: Limits) -> axum::Router {
+fn assemble(services: Vec<Service>, doors: Doors, limits: Limits) -> (axum::Router, Told) {
     let info = InfoBuilder::new().title("Arbiter's services").version(env!("CARGO_PKG_VERSION"));
     let mut all = Router::with_openapi(OpenApiBuilder::new().info(info.build()).build());
-    let mut ready = Vec::new();
-    for Service { name, router, ready: is_ready } in services {
+    let (mut ready, mut figures) = (Vec::new(), Vec::new());
+    for Service { name, router, ready: is_ready, figures: of_it } in services {
         all = all.merge(router);
         ready.push((name, is_ready));
+        figures.push(of_it);
     }
     let (router, api): (axum::Router, OpenApi) = all.split_for_parts();
+    let requests = Arc::new(Requests::new(&api));
+    let told = Told { ready, figures, requests: Arc::clone(&requests) };
     // The document is texts and numbers: it can always be written.
     let api = api.to_json().unwrap_or_default();
     let served = move || async move { ([(header::CONTENT_TYPE, "application/json")], api.clone()) };
-    router
+    let ready = Arc::new(told.ready.clone());
+    let router = router
         .route("/openapi.json", get(served))
-        .route("/readyz", get(readyz).with_state(Arc::new(ready)))
+        .route("/readyz", get(readyz).with_state(ready))
         .fallback(|| async { Problem::not_found("there is nothing here: /openapi.json lists what is served") })
         .method_not_allowed_fallback(|| async {
             let detail = "this path has other methods: /openapi.json lists them";
@@ -134,9 +155,11 @@ fn assemble(services: Vec<Service>, doors: Doors, limits: Limits) -> axum::Route
         // Whether the process lives is asked behind no limit.
         .route("/healthz", get(|| async { "ok\n" }))
         .layer(axum::middleware::from_fn(trace::trace))
+        .layer(axum::middleware::from_fn_with_state(requests, requests::count));
+    (router, told)
 }
 
-async fn readyz(State(services): State<Arc<Vec<(&'static str, Ready)>>>) -> impl IntoResponse {
+pub(crate) async fn readyz(State(services): State<Arc<Vec<(&'static str, Ready)>>>) -> impl IntoResponse {
     let unready = |(name, ready): &(&'static str, Ready)| ready().err().map(|why| format!("{name}: {why}\n"));
     let why: String = services.iter().filter_map(unready).collect();
     if why.is_empty() { (StatusCode::OK, "ready\n".to_owned()) } else { (StatusCode::SERVICE_UNAVAILABLE, why) }

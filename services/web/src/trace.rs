@@ -1,7 +1,9 @@
 //! W3C's trace context (version 00): what a request brought is passed on, what brought none begins a trace of its own. The answer
 //! names it, so that whoever complains can say which request it was.
 
-use axum::extract::{FromRequestParts, Request};
+use std::time::Instant;
+
+use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
@@ -50,12 +52,16 @@ fn parse(text: &str) -> Option<(String, u8)> {
 /// Runs a request inside its trace.
 pub(crate) async fn trace(mut request: Request, next: Next) -> Response {
     let trace = Trace::of(request.headers());
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let span = tracing::info_span!("request", trace = trace.id, %method, path);
+    // The route and not the path: who is asked about stands in paths, and whatever strangers like to send.
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    let own = format!("{:016x}", trace.span);
+    let span = tracing::info_span!("request", trace = trace.id, span = own, method = %request.method(), route);
     request.extensions_mut().insert(trace.clone());
     let answer = async {
+        let began = Instant::now();
         let answer = next.run(request).await;
-        tracing::debug!(status = answer.status().as_u16(), "answered");
+        let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        tracing::debug!(status = answer.status().as_u16(), us, "answered");
         answer
     };
     let mut answer = answer.instrument(span).await;

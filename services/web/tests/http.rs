@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arbiter_web::{
-    Access, AccessDenied, Caller, Json, Limits, Path, Problem, Router, Running, SPIN_MAX, Service, ServiceKey,
-    ServiceOnly, Trace, routes, serve,
+    Access, AccessDenied, Caller, Figures, Json, Limits, Path, Problem, Router, Running, SPIN_MAX, Service, ServiceKey,
+    ServiceOnly, Trace, operate, routes, serve,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -49,7 +49,7 @@ const SECRET: [u8; 32] = [7; 32];
 fn start(limits: Limits, ready: bool) -> Running {
     let router = Router::new().routes(routes!(note)).routes(routes!(house)).routes(routes!(slow));
     let ready = move || if ready { Ok(()) } else { Err("the disk is full".to_owned()) };
-    let service = Service { name: "notes", router, ready: Arc::new(ready) };
+    let service = Service { name: "notes", router, ready: Arc::new(ready), figures: Figures::default() };
     let address = ([127, 0, 0, 1], 0).into();
     serve(address, vec![service], ServiceKey::derive(&SECRET), Arc::new(SevenOnly), limits).expect("a free port")
 }
@@ -163,4 +163,55 @@ fn connections_beyond_the_limit_wait_for_a_place() {
     let mut answer = String::new();
     second.read_to_string(&mut answer).expect("read");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+/// The value of a sample; 0 if it is not there.
+fn value(figures: &str, sample: &str) -> f64 {
+    let line = figures.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+    line.map_or(0.0, |value| value.parse().expect("a number"))
+}
+
+#[test]
+fn figures_count_requests_by_route_and_status_and_nobody_makes_up_a_route() {
+    let server = start(Limits::default(), true);
+    let operated = operate(([127, 0, 0, 1], 0).into(), &server).expect("a free port");
+    for (method, path, bearer) in [
+        ("POST", "/notes/7", "seven"),
+        ("POST", "/notes/8", "seven"),
+        ("GET", "/nowhere/anna", ""),
+        ("GET", "/elsewhere/bert", ""),
+        ("PATCH", "/notes/7", "seven"),
+    ] {
+        ask(&server, method, path, bearer, r#"{"text":"hello"}"#);
+    }
+    assert_eq!(ask(&server, "GET", "/metrics", "", "").0, 404, "players reach that address");
+    let (status, figures, headers) = ask(&operated, "GET", "/metrics", "", "");
+    assert_eq!((status, headers["content-type"].to_str().ok()), (200, Some(arbiter_metrics::CONTENT_TYPE)));
+    for (labels, count) in [
+        (r#"route="/notes/{player}",method="POST",status="200""#, 1.0),
+        (r#"route="/notes/{player}",method="POST",status="403""#, 1.0),
+        (r#"route="/notes/{player}",method="other",status="405""#, 1.0),
+        (r#"route="none",method="GET",status="404""#, 3.0),
+    ] {
+        assert_eq!(value(&figures, &format!("arbiter_requests_total{{{labels}}}")), count, "{labels} in {figures}");
+    }
+    assert_eq!(value(&figures, r#"arbiter_request_seconds_count{route="none"}"#), 3.0, "{figures}");
+    assert_eq!(value(&figures, r#"arbiter_service_ready{service="notes"}"#), 1.0, "{figures}");
+    assert!(!figures.contains("anna") && !figures.contains("bert"), "{figures}");
+    // A family that stood there twice would be no OpenMetrics any more.
+    let mut families: Vec<&str> = figures.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    let count = families.len();
+    families.sort_unstable();
+    families.dedup();
+    assert_eq!(families.len(), count, "{figures}");
+    assert!(figures.ends_with("# EOF\n"));
+}
+
+#[test]
+fn health_and_readiness_are_told_to_operators_too() {
+    let server = start(Limits::default(), false);
+    let operated = operate(([127, 0, 0, 1], 0).into(), &server).expect("a free port");
+    assert_eq!(ask(&operated, "GET", "/healthz", "", "").0, 200);
+    let (status, text, _) = ask(&operated, "GET", "/readyz", "", "");
+    assert_eq!((status, text.as_str()), (503, "notes: the disk is full\n"));
 }

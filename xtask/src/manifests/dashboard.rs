@@ -28,7 +28,7 @@ struct Panel {
     lines: &'static [(&'static str, &'static str)],
 }
 
-const ROWS: [(&str, &[Panel]); 5] = [
+const ROWS: [(&str, &[Panel]); 6] = [
     (
         "What players notice",
         &[
@@ -127,6 +127,36 @@ const ROWS: [(&str, &[Panel]); 5] = [
                 unit: "ops",
                 lines: &[("{{how}}", "sum by (how) (rate(arbiter_inputs_missed_total{..}[..]))")],
             },
+            Panel {
+                title: "Where a tick's time goes",
+                about: "By the clock on the wall, in seconds a second over all rooms.",
+                unit: "short",
+                lines: &[("{{phase}}", "sum by (phase) (rate(arbiter_tick_phase_seconds_total{..}[..]))")],
+            },
+            Panel {
+                title: "Inputs that wait, and pictures that are old",
+                about: "How long 95 % of inputs wait at most for their tick, and how old the newest state is at most that a client has.",
+                unit: "s",
+                lines: &[
+                    (
+                        "inputs",
+                        "histogram_quantile(0.95, sum by (le) (rate(arbiter_input_delay_seconds_bucket{..}[..])))",
+                    ),
+                    (
+                        "states",
+                        "histogram_quantile(0.95, sum by (le) (rate(arbiter_snapshot_staleness_seconds_bucket{..}[..])))",
+                    ),
+                ],
+            },
+            Panel {
+                title: "Inputs lost",
+                about: "Made up, of all that ticks were stepped with. 1 % is a bad link, 10 % is a bad server.",
+                unit: "percentunit",
+                lines: &[(
+                    "made up",
+                    "sum(rate(arbiter_inputs_missed_total{how=\"substituted\"}[..])) / (sum(rate(arbiter_inputs_total[..])) > 0)",
+                )],
+            },
         ],
     ),
     (
@@ -223,6 +253,85 @@ const ROWS: [(&str, &[Panel]); 5] = [
         ],
     ),
     (
+        "Services",
+        &[
+            Panel {
+                title: "Requests",
+                about: "By route. What probes and Prometheus ask is not here.",
+                unit: "reqps",
+                lines: &[(
+                    "{{route}}",
+                    "topk(10, sum by (route) (rate(arbiter_requests_total{route!~\"/readyz|/healthz\"}[..])))",
+                )],
+            },
+            Panel {
+                title: "Requests that fail",
+                about: "Statuses of 5xx are ours, 429 is a caller that asks too much.",
+                unit: "reqps",
+                lines: &[(
+                    "{{status}} {{route}}",
+                    "topk(10, sum by (route, status) (rate(arbiter_requests_total{status=~\"5..|429\"}[..])))",
+                )],
+            },
+            Panel {
+                title: "Time until an answer",
+                about: "One in a hundred is slower than this. Purchases wait for the disk.",
+                unit: "s",
+                lines: &[(
+                    "{{route}}",
+                    "topk(10, histogram_quantile(0.99, sum by (route, le) (rate(arbiter_request_seconds_bucket[..]))))",
+                )],
+            },
+            Panel {
+                title: "Commits of logs",
+                about: "One write and one fdatasync: the slowest of a hundred. 0.2 s for 15 minutes is a ticket.",
+                unit: "s",
+                lines: &[(
+                    "{{log}}",
+                    "histogram_quantile(0.99, sum by (log, le) (rate(arbiter_log_commit_seconds_bucket[..])))",
+                )],
+            },
+            Panel {
+                title: "Age of what views do not know",
+                about: "Below a second while they keep up; 30 s is a ticket.",
+                unit: "s",
+                lines: &[("{{view}}", "max by (view) (arbiter_view_lag_seconds)")],
+            },
+            Panel {
+                title: "Records that wait for views",
+                about: "Falling is catching up, rising is too slow, flat is held up.",
+                unit: "short",
+                lines: &[("{{view}}", "max by (view) (arbiter_view_lag_records)")],
+            },
+            Panel {
+                title: "What is waited for",
+                about: "Queues of game servers, of the intake and of the economy's desk. Full ones refuse.",
+                unit: "short",
+                lines: &[("{{queue}}", "sum by (queue) (arbiter_queue_depth)")],
+            },
+            Panel {
+                title: "Purchases, grants, logins and joins",
+                about: "By what became of them.",
+                unit: "cps",
+                lines: &[
+                    ("purchase {{outcome}}", "sum by (outcome) (rate(arbiter_purchases_total[..]))"),
+                    ("grant {{outcome}}", "sum by (outcome) (rate(arbiter_grants_total[..]))"),
+                    ("login {{outcome}}", "sum by (outcome) (rate(arbiter_logins_total[..]))"),
+                    ("join {{outcome}}", "sum by (outcome) (rate(arbiter_joins_total[..]))"),
+                ],
+            },
+            Panel {
+                title: "A turn at the desk",
+                about: "Deciding, one commit, answering: half are faster, one in a hundred is slower.",
+                unit: "s",
+                lines: &[
+                    ("half", "histogram_quantile(0.5, sum by (le) (rate(arbiter_desk_turn_seconds_bucket[..])))"),
+                    ("99 %", "histogram_quantile(0.99, sum by (le) (rate(arbiter_desk_turn_seconds_bucket[..])))"),
+                ],
+            },
+        ],
+    ),
+    (
         "Failure and recovery",
         &[
             Panel {
@@ -249,6 +358,12 @@ const ROWS: [(&str, &[Panel]); 5] = [
                     ("{{reason}}", "sum by (reason) (arbiter_draining{..})"),
                     ("without Agones", "sum(1 - arbiter_agones_connected{..})"),
                 ],
+            },
+            Panel {
+                title: "Log lines",
+                about: "Left out are lines of a kind that had written ten in that second; lost are those that nobody read in time.",
+                unit: "cps",
+                lines: &[("{{fate}}", "sum by (fate) (rate(arbiter_log_lines_total[..]))")],
             },
             Panel {
                 title: "Restarts and Unhealthy",

@@ -214,8 +214,8 @@ fn runs(place: &Place, root: &Path) -> Result<u64> {
     let summary: Value =
         serde_json::from_str(&shell::output(&mut program(root, &demo))?).context("the demo's summary")?;
     ensure!(summary["recording"]["verified"] == true, "the image's demo is not verified: {summary}");
-    services(place, root)?;
-    figures(place, root)?;
+    let of_services = services(place, root)?;
+    figures(place, root, &of_services)?;
     Ok(4)
 }
 
@@ -255,7 +255,7 @@ impl Container {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let lines = BufReader::new(child.stdout.take().context("a pipe from the program")?).lines();
         let address = lines.map_while(Result::ok).find_map(|line| {
-            let (_, rest) = line.split_once(" on http://")?;
+            let rest = line.strip_prefix("health and metrics on http://")?;
             rest.split(['/', ',', ';']).next()?.parse().ok()
         });
         match address {
@@ -269,10 +269,14 @@ impl Container {
     }
 }
 
-/// The chart's own environment starts the services, and they are ready.
-fn services(place: &Place, root: &Path) -> Result<()> {
+/// The chart's own environment starts the services, and they are ready. Returns their figures.
+fn services(place: &Place, root: &Path) -> Result<String> {
     let container = Container::of_chart(place, "services")?;
-    let instead = [("ARBITER_SERVICES_BIND", "127.0.0.1:0"), ("ARBITER_KEY_FILE", "/data/key")];
+    let instead = [
+        ("ARBITER_SERVICES_BIND", "127.0.0.1:0"),
+        ("ARBITER_SERVICES_OPERATE", "127.0.0.1:0"),
+        ("ARBITER_KEY_FILE", "/data/key"),
+    ];
     let (mut services, address) = container.start(root, &instead)?;
     let deadline = Instant::now() + READY_WITHIN;
     let ready = loop {
@@ -281,13 +285,14 @@ fn services(place: &Place, root: &Path) -> Result<()> {
             result => break result,
         }
     };
+    let figures = ready.and_then(|_| ask(address, "/metrics"));
     services.kill()?;
     services.wait()?;
-    ready.context("the services of the image").map(drop)
+    figures.context("the services of the image")
 }
 
-/// The chart's own environment starts a server, and it serves every figure that a rule or a panel asks for.
-fn figures(place: &Place, root: &Path) -> Result<()> {
+/// The chart's own environment starts a server, and it or the services serve every figure that a rule or a panel asks for.
+fn figures(place: &Place, root: &Path, of_services: &str) -> Result<()> {
     let container = Container::of_chart(place, "server")?;
     let instead = [
         ("ARBITER_BIND", "127.0.0.1:0"),
@@ -304,11 +309,11 @@ fn figures(place: &Place, root: &Path) -> Result<()> {
     server.kill()?;
     server.wait()?;
     let text = text.context("the server of the image")?;
-    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let types = text.lines().chain(of_services.lines()).filter_map(|line| line.strip_prefix("# TYPE "));
     let served: BTreeSet<&str> = types.filter_map(|line| line.split(' ').next()).collect();
     let missing: Vec<String> =
         names::needed(place)?.into_iter().filter(|name| !served.contains(name.trim_end_matches("_total"))).collect();
-    ensure!(missing.is_empty(), "docs/operations.md has what the server does not serve: {missing:?}");
+    ensure!(missing.is_empty(), "docs/operations.md has what neither the server nor the services serve: {missing:?}");
     Ok(())
 }
 

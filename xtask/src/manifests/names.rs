@@ -118,7 +118,11 @@ fn table(text: &str, outcomes: &BTreeSet<String>) -> Result<Table> {
         let [_, names, kind, labels, ..] = cells.as_slice() else { continue };
         let words = quoted(labels);
         let mut figure = Figure { is_histogram: kind.starts_with("histogram"), labels: BTreeMap::new() };
-        if let Some((label, values)) = words.split_first() {
+        // Several labels stand in a row, and are told in words.
+        let several = words.len() > 1 && *labels == format!("`{}`", words.join("`, `"));
+        if several {
+            figure.labels.extend(words.iter().map(|label| (label.clone(), BTreeSet::new())));
+        } else if let Some((label, values)) = words.split_first() {
             // Values that are told in words are anything.
             let listed = *labels == format!("`{label}`: `{}`", values.join("`, `"));
             let values = if label == "outcome" { outcomes.clone() } else { values.iter().cloned().collect() };
@@ -184,6 +188,7 @@ mod tests {
             | `arbiter_tick_seconds` | histogram, s | `tick_rate` | ticks |\n\
             | `arbiter_missed_total` | counter | `how`: `made`, `late` | inputs |\n\
             | `arbiter_state` | gauge | `state`: as others name it; `Starting` is the first | states |\n\
+            | `arbiter_requests_total` | counter | `route`, `status` | requests |\n\
             | `arbiter_packets_total` | counter | `outcome` | packets |\n";
         table(text, &BTreeSet::from(["connects".to_owned()])).expect("a table")
     }
@@ -200,6 +205,7 @@ mod tests {
             "rate(arbiter_tick_seconds_bucket{tick_rate=\"60\", le=\"0.016\"}[5m])",
             "arbiter_missed_total{how=~\"made|late\", instance=~\"$instance\"}",
             "arbiter_state{state=\"Ready\"}",
+            "sum by (route) (rate(arbiter_requests_total{status=~\"5..\",route!~\"/readyz\"}[5m]))",
             "arbiter:x and up",
         ] {
             assert_eq!(fault_of(expression), None, "{expression}");

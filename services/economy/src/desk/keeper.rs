@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use arbiter_eventlog::Folder;
 
+use super::figures::DeskFigures;
 use crate::snapshot::Frozen;
 
 /// Bytes that are written and flushed at once, which a commit may have to wait for: a few milliseconds of a disk.
@@ -26,10 +27,10 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub fn start(disk: Folder, frozen: Frozen) -> std::io::Result<Self> {
+    pub fn start(disk: Folder, frozen: Frozen, figures: Arc<DeskFigures>) -> std::io::Result<Self> {
         let given_up = Arc::new(AtomicBool::new(false));
         let is_given_up = Arc::clone(&given_up);
-        let run = move || keep(&disk, &frozen, &is_given_up);
+        let run = move || keep(&disk, &frozen, &figures, &is_given_up);
         let thread = std::thread::Builder::new().name("snapshot".to_owned()).spawn(run)?;
         Ok(Self { given_up, thread: Some(thread) })
     }
@@ -48,7 +49,7 @@ impl Drop for Keeper {
     }
 }
 
-fn keep(disk: &Folder, frozen: &Frozen, is_given_up: &AtomicBool) {
+fn keep(disk: &Folder, frozen: &Frozen, figures: &DeskFigures, is_given_up: &AtomicBool) {
     let is_given_up = || is_given_up.load(Ordering::Relaxed);
     let (began, mut since) = (Instant::now(), Instant::now());
     let kept = frozen.keep(disk, PART_BYTES, || {
@@ -63,11 +64,17 @@ fn keep(disk: &Folder, frozen: &Frozen, is_given_up: &AtomicBool) {
         since = Instant::now();
         !is_given_up()
     });
-    let (entries, seconds) = (frozen.entries(), began.elapsed().as_secs_f64());
+    let (entries, took) = (frozen.entries(), began.elapsed());
     match kept {
-        Ok(true) => tracing::info!(entries, seconds, "a snapshot of the economy is kept"),
+        Ok(true) => {
+            figures.snapshot.note(took);
+            tracing::info!(entries, seconds = took.as_secs_f64(), "a snapshot of the economy is kept");
+        }
         Ok(false) => tracing::info!(entries, "a snapshot of the economy was given up"),
         // The log has all of it.
-        Err(error) => tracing::warn!(%error, "no snapshot of the economy was kept; starting will take longer"),
+        Err(error) => {
+            figures.snapshots_failed.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%error, "no snapshot of the economy was kept; starting will take longer");
+        }
     }
 }

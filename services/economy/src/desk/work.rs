@@ -9,6 +9,7 @@ use arbiter_eventlog::{Folder, OpenError, Reader, Record};
 use arbiter_ledger::{Command, Time};
 
 use super::ahead::Ahead;
+use super::figures::DeskFigures;
 use super::keeper::Keeper;
 use super::{Amended, DeskConfig, DeskError, House, Job, Look, StartError, Tell, events, now};
 use crate::catalogue::Catalogue;
@@ -55,10 +56,16 @@ pub(super) struct Status {
 }
 
 /// What a turn has decided, and who looks at what is so behind it.
-#[derive(Default)]
 struct Turn {
+    began: Instant,
     tells: Vec<Tell>,
     reads: Vec<Look>,
+}
+
+impl Turn {
+    fn begin() -> Self {
+        Self { began: Instant::now(), tells: Vec::new(), reads: Vec::new() }
+    }
 }
 
 /// The economy and what its turns need.
@@ -76,12 +83,18 @@ pub(super) struct Work {
     kept: u64,
     keeper: Option<Keeper>,
     ahead: Option<Ahead>,
+    figures: Arc<DeskFigures>,
     status: Arc<Status>,
 }
 
 impl Work {
     /// Opens the economy, or makes one, and makes the catalogue's assets known.
-    pub fn start(config: DeskConfig, catalogue: Arc<Catalogue>, status: Arc<Status>) -> Result<Self, StartError> {
+    pub fn start(
+        config: DeskConfig,
+        catalogue: Arc<Catalogue>,
+        status: Arc<Status>,
+        figures: Arc<DeskFigures>,
+    ) -> Result<Self, StartError> {
         let disk = Folder::make(&config.folder)?;
         let (mut house, recovered) = Economy::open_in(&disk, config.options.clone())?;
         tracing::info!(?recovered, "the economy is open");
@@ -90,13 +103,13 @@ impl Work {
         let kept = house.acknowledged();
         let ahead = Some(Ahead::start(house.store().preparer())?);
         let (house, events, keeper) = (Some(house), None, None);
-        Ok(Self { config, catalogue, disk, house, events, next_event: 0, kept, keeper, ahead, status })
+        Ok(Self { config, catalogue, disk, house, events, next_event: 0, kept, keeper, ahead, figures, status })
     }
 
     /// Takes requests, decides on them, commits, and answers; false if the log has to be opened again before.
     pub fn turn(&mut self, jobs: impl FnOnce() -> Vec<Job>) -> bool {
         let Some(mut house) = self.house.take() else { return false };
-        let mut turn = Turn::default();
+        let mut turn = Turn::begin();
         self.decide(&mut house, jobs(), &mut turn, now());
         // What became of it was told to whoever asked.
         let _ = self.finish(house, turn);
@@ -110,7 +123,7 @@ impl Work {
             jobs.into_iter().for_each(|job| self.refuse(job));
             return Err(());
         };
-        let (now, mut turn) = (now(), Turn::default());
+        let (now, mut turn) = (now(), Turn::begin());
         self.decide(&mut house, jobs, &mut turn, now);
         let consumed = self.consume(&mut house, now);
         if house.ledger_next_due().is_some_and(|due| due <= now)
@@ -128,6 +141,7 @@ impl Work {
     }
 
     fn decide(&mut self, house: &mut House, jobs: Vec<Job>, turn: &mut Turn, now: Time) {
+        self.figures.jobs.fetch_add(jobs.len() as u64, Ordering::Relaxed);
         for job in jobs {
             match job {
                 Job::Write(decide) => turn.tells.push(decide(house, &self.catalogue, now)),
@@ -142,6 +156,8 @@ impl Work {
 
     /// Commits and answers.
     fn finish(&mut self, mut house: House, turn: Turn) -> Result<(), ()> {
+        let (before, decided) = (house.acknowledged(), turn.began.elapsed());
+        let is_asked = !turn.tells.is_empty() || !turn.reads.is_empty();
         let (stored, for_good) = self.commit(&mut house);
         for tell in turn.tells {
             tell(stored.clone());
@@ -151,6 +167,13 @@ impl Work {
         }
         if let Some(ahead) = &mut self.ahead {
             ahead.look(house.acknowledged());
+        }
+        // Most turns of an idle house only look.
+        if house.acknowledged() > before {
+            self.figures.log.appended(decided);
+        }
+        if is_asked || house.acknowledged() > before {
+            self.figures.turn.note(turn.began.elapsed());
         }
         // Only opening the log again says what is on its disk.
         self.house = Some(house).filter(|_| !for_good);
@@ -189,9 +212,11 @@ impl Work {
         let (before, began) = (house.acknowledged(), Instant::now());
         let committed = house.commit();
         if house.acknowledged() > before {
+            self.figures.log.committed(house.acknowledged() - before, began.elapsed());
             self.status.quick.store(began.elapsed() <= QUICK, Ordering::Relaxed);
         }
         let stuck = committed.is_err();
+        self.figures.log.set_stuck(stuck);
         if self.status.stuck.swap(stuck, Ordering::Relaxed) != stuck && !stuck {
             tracing::warn!("the economy's log is written again");
         }
@@ -229,10 +254,16 @@ impl Work {
 
     fn try_consume(&mut self, house: &mut House, now: Time) -> Result<u64, String> {
         let source = events();
-        let Some(reader) = self.reader()? else { return Ok(self.next_event) };
+        let looked = Instant::now();
+        let Some(reader) = self.reader()? else {
+            self.figures.grants_lag.note(looked, 0, 0);
+            return Ok(self.next_event);
+        };
         let mut records: Vec<Record> = Vec::new();
         let end = reader.refresh().map_err(|error| error.to_string())?;
         let next = self.next_event.max(house.cursor(&source));
+        // What is taken in now counts at the next look, when it is on disk.
+        self.figures.grants_lag.note(looked, next, end);
         let Some(reader) = self.events.as_ref().filter(|_| next < end) else { return Ok(next) };
         if next < reader.start() {
             return Err(format!(
@@ -243,7 +274,8 @@ impl Work {
         reader.read(next, EVENTS_BYTES, &mut records).map_err(|error| error.to_string())?;
         for record in records.iter().take(EVENTS_PER_COMMIT) {
             let consumed = house.consume(&source, record, &self.catalogue.rewards, now);
-            consumed.map_err(|error| error.to_string())?;
+            let told = consumed.map_err(|error| error.to_string())?;
+            told.iter().for_each(|told| self.figures.granted(&told.applied));
         }
         Ok(records.iter().take(EVENTS_PER_COMMIT).next_back().map_or(next, |record| record.position + 1))
     }
@@ -263,7 +295,8 @@ impl Work {
             reader.read(position, 1, &mut records).map_err(|error| error.to_string())?;
             let record = records.first().filter(|record| record.position == position);
             let record = record.ok_or_else(|| format!("the log of events no longer has position {position}"))?;
-            house.amend(&source, record, player, rewards, now).map_err(|error| error.to_string())?;
+            let told = house.amend(&source, record, player, rewards, now).map_err(|error| error.to_string())?;
+            self.figures.granted(&told.applied);
             left = first(house).map_or(0, |(_, waiting)| waiting);
             if left == waiting {
                 break;
@@ -296,10 +329,13 @@ impl Work {
         let Some(frozen) = house.freeze() else { return };
         // Whether it can be kept or not: to try with every commit would be to do nothing else.
         self.kept = entries;
-        match Keeper::start(self.disk.clone(), frozen) {
+        match Keeper::start(self.disk.clone(), frozen, Arc::clone(&self.figures)) {
             Ok(keeper) => self.keeper = Some(keeper),
             // The log has all of it.
-            Err(error) => tracing::warn!(%error, "no snapshot of the economy was kept; starting will take longer"),
+            Err(error) => {
+                self.figures.snapshots_failed.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%error, "no snapshot of the economy was kept; starting will take longer");
+            }
         }
     }
 }

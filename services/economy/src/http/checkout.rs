@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arbiter_ledger::{Applied, Name, State as Ledger};
-use arbiter_web::{Body, Caller, Json, Path, Problem, Router, Service, routes};
+use arbiter_web::{Body, Caller, Figures, Json, Path, Problem, Router, Service, routes};
 use axum::extract::{FromRef, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,7 @@ pub fn service(counter: &Counter, payments: &PaymentsConfig) -> Service {
         .routes(routes!(till::freeze))
         .with_state(state);
     let asked = counter.clone();
-    Service { name: "payments", router, ready: Arc::new(move || asked.ready()) }
+    Service { name: "payments", router, ready: Arc::new(move || asked.ready()), figures: Figures::default() }
 }
 
 /// What the handlers share.
@@ -204,6 +204,12 @@ async fn checkout(
     State(till): State<Till>,
     Json(asked): Json<Checkout>,
 ) -> Result<Json<Shown>, Problem> {
+    let begun = begin(caller, key, &till, asked).await;
+    till.counter.figures().checked_out(&begun);
+    begun
+}
+
+async fn begin(caller: Caller, key: RequestKey, till: &Till, asked: Checkout) -> Result<Json<Shown>, Problem> {
     let key = key.of(caller.player()?)?;
     let missing = || Problem::not_found(format!("there is no product {:?}", asked.product));
     let product: Name = asked.product.parse().map_err(|_| missing())?;

@@ -84,6 +84,12 @@ pub(super) async fn purchase(
     State(counter): State<Counter>,
     Json(asked): Json<Purchase>,
 ) -> Result<Json<Bought>, Problem> {
+    let bought = buy(caller, key, &counter, asked).await;
+    counter.figures().purchased(&bought);
+    bought
+}
+
+async fn buy(caller: Caller, key: RequestKey, counter: &Counter, asked: Purchase) -> Result<Json<Bought>, Problem> {
     let key = key.of(caller.player()?)?;
     let offer = asked.offer.parse().map_err(|_| Problem::not_found(format!("there is no offer {:?}", asked.offer)))?;
     let decide = move |house: &mut crate::desk::House, catalogue: &_, now| house.purchase(catalogue, key, &offer, now);

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arbiter_eventlog::{Folder, Masters, Reader};
+use arbiter_metrics::Lag;
 use arbiter_views::{ApplyError, FollowError, Opened, SayError};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
@@ -34,13 +35,24 @@ pub struct TellConfig {
 }
 
 /// What is known without asking the thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Status {
     entries: AtomicU64,
     why: Mutex<Option<String>>,
+    lag: Arc<Lag>,
 }
 
 impl Status {
+    fn new() -> Self {
+        let (entries, why) = (AtomicU64::new(0), Mutex::new(None));
+        Self { entries, why, lag: Arc::new(Lag::new(Instant::now())) }
+    }
+
+    /// How far it is behind the ledger.
+    pub fn lag(&self) -> Arc<Lag> {
+        Arc::clone(&self.lag)
+    }
+
     /// Entries of which the world was told.
     pub fn entries(&self) -> u64 {
         self.entries.load(Ordering::Acquire)
@@ -92,7 +104,7 @@ impl Teller {
             Opened::Again(why) => tracing::warn!(%why, "all is told again, and the log of events knows it"),
             _ => tracing::info!(entries = publisher.entries(), ?opened, "the view of what was told is open"),
         }
-        let status = Arc::new(Status::default());
+        let status = Arc::new(Status::new());
         status.note(publisher.entries(), None);
         counter.is_told(&status);
         let (stop, stopped) = bounded(0);
@@ -119,6 +131,7 @@ fn follow(
 ) {
     let mut again = AGAIN_MIN;
     loop {
+        let looked = Instant::now();
         let told = reader.refresh().map_err(|error| SayError::Follow(error.into()));
         let told = told.and_then(|_| publisher.tell(&reader, &mut bring)).map(|_| ());
         let told = match told {
@@ -135,6 +148,7 @@ fn follow(
             Err(_) => again,
         };
         again = if told.is_ok() { AGAIN_MIN } else { (again * 2).min(AGAIN_MAX) };
+        status.lag.note(looked, publisher.entries(), reader.end());
         status.note(publisher.entries(), told.err());
         if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
             break;

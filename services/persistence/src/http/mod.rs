@@ -8,7 +8,7 @@ mod quarantine;
 
 use std::sync::Arc;
 
-use arbiter_web::{Router, Service, routes};
+use arbiter_web::{Figures, Router, Service, routes};
 
 use crate::persistence::App;
 
@@ -19,6 +19,7 @@ pub(crate) fn service(app: Arc<App>) -> Service {
         ready_app.status.ready()?;
         profile::ready(&ready_app)
     };
+    let figures = figures(&app);
     let router = Router::new()
         .routes(routes!(profile::tell, profile::change, profile::erase))
         .routes(routes!(players::matches))
@@ -30,5 +31,10 @@ pub(crate) fn service(app: Arc<App>) -> Service {
         .routes(routes!(quarantine::list))
         .routes(routes!(quarantine::replay))
         .with_state(app);
-    Service { name: "persistence", router, ready: Arc::new(ready) }
+    Service { name: "persistence", router, ready: Arc::new(ready), figures }
+}
+
+fn figures(app: &App) -> Figures {
+    let profiles = Arc::clone(&app.profiles_log);
+    Figures { logs: vec![("profiles", profiles)], views: vec![("events", app.status.lag())], ..Figures::default() }
 }

@@ -2,7 +2,7 @@
 //! be erased.
 
 use std::sync::{Arc, PoisonError, TryLockError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arbiter_eventlog::Folder;
 use arbiter_web::{Caller, Json, Path, Problem, Query};
@@ -89,7 +89,7 @@ pub(crate) async fn change(
     }
     let name = DisplayName::new(&change.display_name).map_err(|wrong| Problem::bad_request(wrong.to_string()))?;
     let now_ms = now_ms();
-    let profile = with_profiles(&app, move |profiles| profiles.put(player, &name, now_ms)).await?;
+    let profile = with_written(&app, move |profiles| profiles.put(player, &name, now_ms)).await?;
     let display_name = profile.display_name.as_str().to_owned();
     Ok(Json(ProfileChanged { player: number(player), display_name, changed_ms: profile.changed_ms }))
 }
@@ -109,8 +109,29 @@ pub(crate) async fn erase(
 ) -> Result<StatusCode, Problem> {
     caller.may_see(player)?;
     let now_ms = now_ms();
-    with_profiles(&app, move |profiles| profiles.erase(player, now_ms)).await?;
+    with_written(&app, move |profiles| profiles.erase(player, now_ms)).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The same where something is written, which is measured.
+async fn with_written<T: Send + 'static>(
+    app: &Arc<App>,
+    work: impl FnOnce(&mut Profiles<Folder>) -> Result<T, ProfileError> + Send + 'static,
+) -> Result<T, Problem> {
+    let log = Arc::clone(&app.profiles_log);
+    let measured = move |profiles: &mut Profiles<Folder>| {
+        let began = Instant::now();
+        let written = work(profiles);
+        // Whoever changes a name too soon is refused before anything is written.
+        if !matches!(written, Err(ProfileError::TooSoon(_))) {
+            log.set_stuck(written.is_err());
+        }
+        if written.is_ok() {
+            log.committed(1, began.elapsed());
+        }
+        written
+    };
+    with_profiles(app, measured).await
 }
 
 async fn with_profiles<T: Send + 'static>(

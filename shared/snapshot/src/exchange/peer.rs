@@ -103,6 +103,8 @@ pub struct Peer {
     spare: Vec<Vec<(StableId, u32)>>,
     next_tag: u32,
     last_tick: u32,
+    /// See [`Self::newest_held`].
+    newest_held: u32,
     part: Part,
     lanes: [Vec<i32>; 5],
 }
@@ -216,6 +218,7 @@ impl Peer {
             spare: Vec::new(),
             next_tag: 0,
             last_tick: 0,
+            newest_held: 0,
             part: Part::default(),
             lanes: Default::default(),
         }
@@ -452,7 +455,7 @@ impl Peer {
 
     /// The client holds nothing, and what is under way does not count, as when it enters another match. Tags go on.
     pub fn reset(&mut self) {
-        (self.viewer, self.last_tick) = (None, 0);
+        (self.viewer, self.last_tick, self.newest_held) = (None, 0, 0);
         self.entries.fill(Entry::NONE);
         self.leaving.clear();
         while let Some(mut flight) = self.flights.pop_front() {
@@ -466,9 +469,15 @@ impl Peer {
         self.entries.iter_mut().for_each(|entry| entry.restart(tick));
     }
 
+    /// The newest tick of which the client is known to have a part; 0 before the first.
+    pub fn newest_held(&self) -> u32 {
+        self.newest_held
+    }
+
     /// The client has the part with this tag. A tag that is not under way changes nothing.
     pub fn delivered(&mut self, tag: u32) {
         let Some(mut flight) = self.take_flight(tag) else { return };
+        self.newest_held = self.newest_held.max(flight.tick);
         for (id, slot) in flight.told.drain(..) {
             if slot == GONE {
                 let told = self.leaving_at(id).filter(|at| self.leaving[*at].tick <= flight.tick);

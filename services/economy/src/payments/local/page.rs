@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arbiter_web::{Json, Path, Problem, Router, Service, ServiceOnly, routes};
+use arbiter_web::{Figures, Json, Path, Problem, Router, Service, ServiceOnly, routes};
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -21,7 +21,7 @@ pub(super) fn service(shared: &Arc<Shared>) -> Service {
         .routes(routes!(pay))
         .routes(routes!(statement))
         .with_state(Arc::clone(shared));
-    Service { name: "local-provider", router, ready: Arc::new(|| Ok(())) }
+    Service { name: "local-provider", router, ready: Arc::new(|| Ok(())), figures: Figures::default() }
 }
 
 /// How a payment goes, and how it goes wrong. Without anything it is paid, and said once at once.
