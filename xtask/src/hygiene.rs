@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("services/views", &["eventlog"]),
     ("services/economy", &["contracts", "eventlog", "ledger", "views", "web"]),
     ("services/access", &["web"]),
-    ("services/join", &["access", "contracts", "web"]),
+    ("services/join", &["access", "contracts", "eventlog", "web"]),
     ("services/persistence", &["contracts", "eventlog", "views", "web"]),
 ];
 

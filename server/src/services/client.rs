@@ -38,6 +38,14 @@ impl Client {
 
     /// Sends a body and returns what was answered with a status of 2xx; why not, otherwise, for a log line.
     pub fn call(&self, method: &str, path: &str, content_type: &str, body: &[u8]) -> Result<Vec<u8>, String> {
+        match self.ask(method, path, content_type, body)? {
+            (200..300, bytes) => Ok(bytes),
+            (status, bytes) => Err(format!("{method} {path}: {status}: {}", String::from_utf8_lossy(&bytes))),
+        }
+    }
+
+    /// The same with any status; why there is no answer, otherwise.
+    pub fn ask(&self, method: &str, path: &str, content_type: &str, body: &[u8]) -> Result<(u16, Vec<u8>), String> {
         let request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
@@ -49,10 +57,7 @@ impl Client {
         let status = answer.status();
         let read = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         let bytes = read.map_err(|error| format!("{method} {path}: {error}"))?;
-        if status.is_success() {
-            return Ok(bytes);
-        }
-        Err(format!("{method} {path}: {status}: {}", String::from_utf8_lossy(&bytes)))
+        Ok((status.as_u16(), bytes))
     }
 }
 
