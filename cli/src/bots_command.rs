@@ -98,7 +98,8 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
     let seed = args.seed.map_or_else(random_seed, Ok)?;
     let (door, place) = match &args.services {
         Some(url) => {
-            let (tickets, _) = Lobby::new(url).tickets(move |bot| format!("bot-{seed}-{bot}"));
+            let lobby = Lobby::new(url).agreeing(content.protocol_hash());
+            let (tickets, _) = lobby.tickets(move |bot| format!("bot-{seed}-{bot}"));
             (Door::Tickets(tickets), url.clone())
         }
         None => {
@@ -171,6 +172,9 @@ fn tell(report: &BotsReport) {
     println!("{} snapshots, {} kB down, {} kB up", counts.snapshots, report.bytes_down / 1000, report.bytes_up / 1000);
     if let Some(round_trip) = report.round_trip {
         println!("round trip {:.1} ms", round_trip.as_secs_f64() * 1000.0);
+    }
+    for (end, bots) in &report.ends {
+        println!("{bots} out of the match: {end}");
     }
     if report.comebacks > 0 {
         println!("{} times a bot came back over a new connection", report.comebacks);

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use arbiter_contracts::servers::BUILD_BYTES_MAX;
 use arbiter_server::{KILL_CAM_MAX, SPECTATOR_DELAY_MAX, SPECTATORS_MAX};
 use arbiter_sim::simulation::{PLAYERS_MAX, TICK_RATES};
 use arbiter_transport::netcode::token::ADDRESSES_MAX;
@@ -65,6 +66,10 @@ pub struct Layer {
     /// commas. Connect tokens name one of them. Left out, Agones is asked if the server listens on 0.0.0.0
     #[arg(long, env = "ARBITER_PUBLIC_ADDRESSES", value_name = "ADDR", value_delimiter = ',')]
     pub public_addresses: Option<Vec<SocketAddr>>,
+    /// What this build is called where operators and players are told, as the tag of an image: up to 32 bytes [default: the
+    /// program's version]
+    #[arg(long, env = "ARBITER_BUILD", value_name = "NAME")]
+    pub build: Option<String>,
     /// IP address and TCP port that health and metrics are served on over HTTP: /healthz, /readyz, /metrics, and for whoever has the key
     /// file /drain and /reserve; port 0 takes any. Left out, they are not served
     #[arg(long, env = "ARBITER_OPERATE", value_name = "ADDR")]
@@ -168,6 +173,8 @@ pub struct Settings {
     /// See [`Layer::public_addresses`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub public_addresses: Vec<SocketAddr>,
+    /// See [`Layer::build`].
+    pub build: String,
     /// See [`Layer::operate`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operate: Option<SocketAddr>,
@@ -239,6 +246,7 @@ impl Default for Settings {
             // This machine only: whoever wants the world to come in must say so.
             bind: SocketAddr::from(([127, 0, 0, 1], 7777)),
             public_addresses: Vec::new(),
+            build: env!("CARGO_PKG_VERSION").to_owned(),
             operate: None,
             rooms: 1,
             threads: 0,
@@ -314,6 +322,14 @@ impl Layer {
                 field: "public_addresses",
                 expected: format!("up to {ADDRESSES_MAX} addresses with ports that players can reach"),
                 found: found.join(","),
+            });
+        }
+        let build = self.build.as_deref().unwrap_or_default();
+        if build.len() > BUILD_BYTES_MAX || build.chars().any(char::is_control) {
+            wrong.push(Wrong {
+                field: "build",
+                expected: format!("up to {BUILD_BYTES_MAX} bytes without control characters"),
+                found: format!("{build:?}"),
             });
         }
         if let Some(url) = self.services.as_ref().filter(|url| !url.starts_with("http://")) {
@@ -413,6 +429,7 @@ impl Settings {
         let Layer {
             bind,
             public_addresses,
+            build,
             operate,
             rooms,
             threads,
@@ -454,6 +471,7 @@ impl Settings {
         }
         set(&mut self.bind, bind);
         set(&mut self.public_addresses, public_addresses);
+        set(&mut self.build, build);
         set_some(&mut self.operate, operate);
         set(&mut self.rooms, rooms);
         set(&mut self.threads, threads);

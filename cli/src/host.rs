@@ -225,6 +225,7 @@ impl Host {
         );
         config.bind = settings.bind;
         config.public_addresses.clone_from(&settings.public_addresses);
+        config.build.clone_from(&settings.build);
         config.operate = settings.operate;
         config.rooms = settings.rooms;
         config.threads = settings.threads;

@@ -21,11 +21,16 @@ const AGAIN: Duration = Duration::from_millis(250);
 /// A login that is nearly over is made again: a join must not fail for a second.
 const EARLY: Duration = Duration::from_secs(30);
 
+/// What connect tokens say of the client.
+const BUILD: &str = concat!("arbiter ", env!("CARGO_PKG_VERSION"));
+
 /// Speaks to the services of one installation.
 #[derive(Debug, Clone)]
 pub struct Lobby {
     agent: ureq::Agent,
     url: String,
+    /// What a join asks for: any match that this client can play.
+    wish: Value,
 }
 
 /// Somebody who is logged in.
@@ -126,7 +131,13 @@ impl Lobby {
     /// At an address such as `http://127.0.0.1:7780`.
     pub fn new(url: &str) -> Self {
         let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(CALL_MAX)).build();
-        Self { agent: config.into(), url: url.trim_end_matches('/').to_owned() }
+        Self { agent: config.into(), url: url.trim_end_matches('/').to_owned(), wish: json!({ "build": BUILD }) }
+    }
+
+    /// Joins only what a client can play that has this alike with its server.
+    pub fn agreeing(mut self, protocol_hash: u64) -> Self {
+        self.wish["protocol_hash"] = format!("{protocol_hash:016x}").into();
+        self
     }
 
     /// Logs in with the development provider, under a name.
@@ -142,7 +153,7 @@ impl Lobby {
     /// A connect token for a player: its 2,048 bytes.
     pub fn join(&self, session: &Session) -> Result<Vec<u8>> {
         let joined: Joined = self
-            .patiently(|| self.call("POST", "/join", &session.token, Some(&json!({}))))
+            .patiently(|| self.call("POST", "/join", &session.token, Some(&self.wish)))
             .context("cannot join a match")?;
         STANDARD.decode(joined.connect_token).context("the services gave no connect token")
     }

@@ -41,6 +41,8 @@ const PERSISTENCE: &str = "persistence";
 const PROVIDER: &str = "provider";
 /// Keys of access tokens, in the services' folder.
 const ACCESS: &str = "access";
+/// Matches that were ordered, in the services' folder.
+const ORDERS: &str = "orders";
 
 /// Ids that logs of money and events keep: so many records are told apart when they come again, about 1.6 GB of memory when all
 /// are there.
@@ -150,7 +152,8 @@ impl Services {
         let access = Service { name: "access", router: Router::new(), ready, figures: Figures::default() };
         let mut served = vec![access];
         if let Some(issuer) = issuer.filter(|_| settings.has(Role::Join)) {
-            let mut config = JoinConfig::new(issuer, Arc::new(KeyMint::new(key.clone())));
+            let mint = Arc::new(KeyMint::new(key.clone()));
+            let mut config = JoinConfig::new(issuer, mint, &folder.join(ORDERS));
             config.development = settings.development_login;
             served.push(Join::new(config)?.service());
         }

@@ -127,7 +127,7 @@ impl ClientCore {
             loadout,
             watch: None,
             watching: None,
-            protocol_hash: arbiter_snapshot::protocol_hash(registry),
+            protocol_hash: arbiter_protocol::agreement(arbiter_snapshot::protocol_hash(registry)),
             receiver: Receiver::new(registry),
             frames: VecDeque::with_capacity(FRAMES_MAX),
             kill_cam: KillCam { number: None, newest: 0, receiver: Receiver::new(registry), frame: Frame::default() },

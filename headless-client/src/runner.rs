@@ -87,6 +87,11 @@ impl Content {
         let registry = Arc::new(made.ok_or(none)??.registry().clone());
         Ok(Self { registry, rules, map, plugins })
     }
+
+    /// What the server must have alike.
+    pub fn protocol_hash(&self) -> u64 {
+        arbiter_protocol::agreement(arbiter_snapshot::protocol_hash(&self.registry))
+    }
 }
 
 /// Is shown each bot with its number behind each of its turns, on a thread of the run. It must be quick.
@@ -142,6 +147,8 @@ pub struct BotsReport {
     /// Bots whose connection ended though neither end had said goodbye, or that never got in: a line for each reason, with
     /// the numbers of the bots.
     pub failed: Vec<String>,
+    /// How the connections of bots ended that were in a match, in words, and how often: the server's goodbyes, and bots that quit.
+    pub ends: BTreeMap<String, u32>,
     /// How often a bot came back to its place over a new connection.
     pub comebacks: u32,
     /// Sums over all bots.
@@ -326,6 +333,9 @@ fn report(seats: &[Seat]) -> BotsReport {
     for seat in seats {
         let counts = seat.bot.client.counts();
         report.played += u32::from(seat.played);
+        if let Some(end) = seat.end() {
+            *report.ends.entry(end).or_default() += 1;
+        }
         report.counts.snapshots += counts.snapshots;
         report.counts.snapshot_bytes += counts.snapshot_bytes;
         report.counts.inputs += counts.inputs;

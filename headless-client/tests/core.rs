@@ -109,7 +109,7 @@ fn the_first_message_is_a_join_with_the_hash_of_the_components() {
     client.connected();
     let message = ClientMessage::decode(&client.next_message().unwrap()).unwrap();
     let ClientMessage::Join(join) = message else { panic!("{message:?}") };
-    let hash = arbiter_snapshot::protocol_hash(&registry());
+    let hash = arbiter_protocol::agreement(arbiter_snapshot::protocol_hash(&registry()));
     assert_eq!((join.protocol_hash, join.hero, join.team), (hash, 3, 2));
 }
 

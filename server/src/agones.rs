@@ -10,9 +10,11 @@
 //! | [`lifecycle`] | which state is wanted, and when it is asked for |
 //! | [`tallies`] | counters and lists |
 //! | `keeper` | the thread that does it |
+//! | `fetch` | the settings of matches that are ordered by id |
 //!
 //! What an allocation can order stands in [`crate::order`].
 
+mod fetch;
 mod keeper;
 pub mod lifecycle;
 pub mod sidecar;
@@ -29,6 +31,7 @@ use std::time::Instant;
 use arbiter_contracts::servers::ADDRESSES_MAX;
 use crossbeam::channel::{SendTimeoutError, Sender, bounded};
 
+use self::fetch::Fetching;
 use self::keeper::Keeper;
 pub(crate) use self::keeper::Word;
 use self::sidecar::{GameServer, Sidecar, SidecarError, State};
@@ -104,7 +107,9 @@ impl Fleet {
         let watch = move || watch(&watching, &shared_too, &tell);
         // Nobody waits for it: it may be reading from a sidecar that says nothing.
         std::thread::Builder::new().name("agones-watch".to_owned()).spawn(watch).map_err(StartError::Thread)?;
-        let keeper = Keeper::new(Arc::clone(shared), sidecar);
+        let services = shared.config.services.as_ref();
+        let fetching = services.map(|services| Fetching::start(shared, services, words.clone())).transpose();
+        let keeper = Keeper::new(Arc::clone(shared), sidecar, fetching.map_err(StartError::Thread)?);
         let keep = move || keeper.run(&heard);
         let thread = std::thread::Builder::new().name("agones".to_owned()).spawn(keep).map_err(StartError::Thread)?;
         Ok(Self { words: Some(words), thread: Some(thread) })

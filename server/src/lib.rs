@@ -145,6 +145,8 @@ pub struct ServerConfig {
     pub bind: SocketAddr,
     /// Under which addresses tokens name this server; empty means the bound one, or what Agones says if that is any.
     pub public_addresses: Vec<SocketAddr>,
+    /// What this build is called, where operators and players are told: up to 32 bytes without control characters.
+    pub build: String,
     /// The key that tokens are sealed with.
     pub key: Key,
     /// Where health and metrics are served over HTTP; `None` serves none, port 0 takes any.
@@ -227,6 +229,7 @@ impl ServerConfig {
         Self {
             bind: SocketAddr::from(([127, 0, 0, 1], 0)),
             public_addresses: Vec::new(),
+            build: env!("CARGO_PKG_VERSION").to_owned(),
             key,
             operate: None,
             rooms: 1,
@@ -397,7 +400,7 @@ impl Shared {
         let (links, queues) = (0..rooms).map(|_| RoomLink::new(&config)).unzip();
         let first = room::build(&config, room::seed(&config, 0))?;
         let shared = Self {
-            protocol_hash: arbiter_snapshot::protocol_hash(first.registry()),
+            protocol_hash: arbiter_protocol::agreement(arbiter_snapshot::protocol_hash(first.registry())),
             stop: AtomicU8::new(0),
             rooms_running: AtomicU32::new(u32::from(rooms)),
             matches_started: AtomicU32::new(0),

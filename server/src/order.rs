@@ -3,11 +3,13 @@
 //!
 //! One process has one map, one tick rate and one number of places; an order that wants others is refused, in words.
 
+use core::ops::RangeInclusive;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use arbiter_contracts::orders::{MATCH_SECONDS, TEAMS};
 use arbiter_contracts::servers::hex128;
 use arbiter_sim::MatchSettings;
 use serde_json::Value;
@@ -15,8 +17,7 @@ use thiserror::Error;
 
 use crate::{ServerConfig, room};
 
-/// Bytes of an order's settings: some numbers and two names.
-pub const SETTINGS_BYTES_MAX: usize = 4_096;
+pub use arbiter_contracts::orders::SETTINGS_BYTES_MAX;
 
 /// Orders that wait for a room: as many as a process may have rooms.
 pub const WAITING_MAX: usize = 256;
@@ -60,6 +61,15 @@ pub enum OrderError {
     /// No match can be built of these settings.
     #[error("no match can be built of these settings: {0}")]
     Build(String),
+    /// The services do not know it.
+    #[error(
+        "the services do not know this match: order it with POST /matches first, or give its settings in the annotation \
+         arbiter.dev/settings"
+    )]
+    Unknown,
+    /// The services do not say how it is to be played.
+    #[error("its settings cannot be fetched: {0}")]
+    Services(String),
     /// As many orders wait as may.
     #[error("{WAITING_MAX} orders wait for a room already; allocate another server")]
     Full,
@@ -71,8 +81,7 @@ pub enum OrderError {
 impl Order {
     /// Reads what an allocation says; settings that it leaves out are the server's own.
     pub fn read(match_id: &str, settings: Option<&str>, config: &ServerConfig) -> Result<Self, OrderError> {
-        let name = hex128::parse(match_id).filter(|id| *id != 0);
-        let match_id = name.ok_or_else(|| OrderError::Name(match_id.chars().take(64).collect()))?;
+        let match_id = Self::name(match_id)?;
         let mut order = Self { match_id, settings: config.settings.clone(), seed: None };
         let Some(text) = settings else { return Ok(order) };
         if text.len() > SETTINGS_BYTES_MAX {
@@ -86,16 +95,23 @@ impl Order {
         Ok(order)
     }
 
+    /// Reads the name of a match.
+    pub(crate) fn name(text: &str) -> Result<u128, OrderError> {
+        let name = hex128::parse(text).filter(|id| *id != 0);
+        name.ok_or_else(|| OrderError::Name(text.chars().take(64).collect()))
+    }
+
     fn set(&mut self, field: &str, value: &Value, config: &ServerConfig) -> Result<(), OrderError> {
         let wrong = |expected: String| OrderError::Field {
             field: field.chars().take(64).collect(),
             expected,
             found: value.to_string().chars().take(64).collect(),
         };
-        let number = |min: u64, max: u64| {
-            let found = value.as_u64().filter(|found| (min..=max).contains(found));
-            found.ok_or_else(|| wrong(format!("a number from {min} to {max}")))
+        let number = |range: RangeInclusive<u64>| {
+            let found = value.as_u64().filter(|found| range.contains(found));
+            found.ok_or_else(|| wrong(format!("a number from {} to {}", range.start(), range.end())))
         };
+        let only = |own: u16| own.into()..=own.into();
         // What all rooms of a process share may be named, to be sure that it is the right process.
         let same =
             |own: String| if *value == own { Ok(()) } else { Err(wrong(format!("{own}, as this server has it"))) };
@@ -106,8 +122,8 @@ impl Order {
                 let found = found.ok_or_else(|| wrong(format!("one of {}", known.collect::<Vec<_>>().join(", "))))?;
                 self.settings.mode = found.to_owned();
             }
-            "teams" => self.settings.teams = number(0, 16)? as u8,
-            "match_seconds" => self.settings.match_seconds = Some(number(5, 7_200)? as u32),
+            "teams" => self.settings.teams = number(TEAMS)? as u8,
+            "match_seconds" => self.settings.match_seconds = Some(number(MATCH_SECONDS)? as u32),
             "friendly_fire" => {
                 self.settings.friendly_fire = Some(value.as_bool().ok_or_else(|| wrong("true or false".to_owned()))?);
             }
@@ -117,8 +133,8 @@ impl Order {
                 self.seed = Some(seed.ok_or_else(|| wrong("a text of up to 20 digits".to_owned()))?);
             }
             "map" => same(config.map.name.clone())?,
-            "tick_rate" => drop(number(config.settings.tick_rate.into(), config.settings.tick_rate.into())?),
-            "players_max" => drop(number(config.settings.players_max.into(), config.settings.players_max.into())?),
+            "tick_rate" => drop(number(only(config.settings.tick_rate))?),
+            "players_max" => drop(number(only(config.settings.players_max))?),
             _ => {
                 let known = "mode, teams, match_seconds, friendly_fire, seed, map, tick_rate or players_max";
                 return Err(wrong(format!("one of {known}")));
@@ -144,6 +160,8 @@ pub(crate) struct Orders {
     book: Mutex<Book>,
     /// How many wait: rooms look at it every tick.
     waiting: AtomicUsize,
+    /// How many will, once it is known how they are to be played.
+    announced: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -199,6 +217,16 @@ impl Orders {
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Acquire)
+    }
+
+    /// Says how many will wait, once it is known how they are to be played.
+    pub fn announce(&self, orders: usize) {
+        self.announced.store(orders, Ordering::Release);
+    }
+
+    /// How many rooms are spoken for: those of orders that wait or will.
+    pub fn wanted(&self) -> usize {
+        self.waiting() + self.announced.load(Ordering::Acquire)
     }
 }
 

@@ -96,7 +96,7 @@ fn a_server_whose_rooms_can_be_joined_is_ready_and_pings() {
     let double = double();
     let (config, _server) = ready(&double);
     wait("a ping", || double.count("health") > 0);
-    let hash = arbiter_snapshot::protocol_hash(&registry(&config));
+    let hash = arbiter_protocol::agreement(arbiter_snapshot::protocol_hash(&registry(&config)));
     wait("the label", || {
         double.look(|cluster| cluster.labels.get("agones.dev/sdk-arbiter-protocol") == Some(&format!("{hash:016x}")))
     });

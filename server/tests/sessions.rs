@@ -70,7 +70,8 @@ fn another_protocol_hash_is_refused_readably() {
     until("it is refused", &mut clients, |clients| clients[0].refused.is_some());
     let refused = clients[0].refused.clone().expect("refused");
     assert!(matches!(refused.reason, RefusedReason::ProtocolHash { .. }));
-    assert!(refused.text.contains("same rules"), "{}", refused.text);
+    let text = &refused.text;
+    assert!(text.contains("same rules") && text.contains(&format!("the server is build {}", config.build)), "{text}");
     until("the connection ends", &mut clients, |clients| clients[0].ended.is_some());
 }
 
@@ -84,7 +85,7 @@ fn another_version_is_refused_readably() {
     }
     until("it is refused", &mut clients, |clients| clients[0].refused.is_some());
     let text = clients[0].refused.clone().expect("refused").text;
-    assert!(text.contains("update the server"), "{text}");
+    assert!(text.contains("update the server") && text.contains("the server is build"), "{text}");
 }
 
 #[test]

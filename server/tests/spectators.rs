@@ -351,7 +351,7 @@ fn recorded(spectators: usize) -> (Vec<(u64, String)>, u32) {
     config.record_dir = Some(folder.path().to_owned());
     config.matches = 1;
     let mut room = Staged::new(config.clone(), SERVER.into(), EPOCH).expect("the room starts");
-    let hash = arbiter_snapshot::protocol_hash(room.simulation().registry());
+    let hash = arbiter_protocol::agreement(arbiter_snapshot::protocol_hash(room.simulation().registry()));
     let mut remotes: Vec<_> = (0..2).map(|_| Remote::new(&config, hash, None)).collect();
     let targets = [Target::Free, Target::Player(0), Target::Player(1)];
     remotes.extend(targets[..spectators].iter().map(|target| Remote::new(&config, hash, Some(*target))));

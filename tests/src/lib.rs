@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program, built with the profile of the tests.
-fn binary() -> &'static Path {
+pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         // A test lies in target/PROFILE/deps, the program in target/PROFILE, and so do other programs that start it.
@@ -34,7 +34,12 @@ fn binary() -> &'static Path {
 
 /// A command of the program, with nothing of the caller's environment that would change its settings.
 pub fn arbiter(arguments: &[&str]) -> Command {
-    let mut command = Command::new(binary());
+    arbiter_at(binary(), arguments)
+}
+
+/// The same of a certain build of the program.
+pub fn arbiter_at(program: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ARBITER_")) {
         command.env_remove(name);
     }

@@ -51,7 +51,8 @@ impl Services {
         let issuer = Issuer::open(IssuerConfig::new(folder.join("access"), "arbiter")).expect("keys");
         let issuer = Arc::new(issuer);
         let intake = Intake::start(&folder.join("events"), Default::default()).expect("a log");
-        let mut config = JoinConfig::new(Arc::clone(&issuer), Arc::new(KeyMint::new(key.clone())));
+        let orders = folder.join("orders");
+        let mut config = JoinConfig::new(Arc::clone(&issuer), Arc::new(KeyMint::new(key.clone())), &orders);
         config.development = true;
         let services = vec![Join::new(config).expect("a configuration").service(), intake.service()];
         let access = Arc::new(Verifier::of(&issuer));

@@ -30,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("services/views", &["eventlog"]),
     ("services/economy", &["contracts", "eventlog", "ledger", "metrics", "views", "web"]),
     ("services/access", &["web"]),
-    ("services/join", &["access", "contracts", "metrics", "web"]),
+    ("services/join", &["access", "contracts", "eventlog", "metrics", "web"]),
     ("services/persistence", &["contracts", "eventlog", "metrics", "views", "web"]),
 ];
 

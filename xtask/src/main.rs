@@ -14,6 +14,7 @@ mod fuzz;
 mod hygiene;
 mod manifests;
 mod maps;
+mod rollout;
 mod shell;
 mod test;
 mod tools;
@@ -40,6 +41,8 @@ enum Chore {
     Chaos(chaos::Args),
     /// Plays servers of an Agones fleet under load, from ready to drained, and counts the results that are lost
     Agones(agones::Args),
+    /// Replaces services and servers by those of another version and back while players of both play, and counts what is lost.
+    Rollout(rollout::Args),
     /// Lets libFuzzer look for bytes that break a decoder.
     Fuzz(fuzz::Args),
     /// Floods a server with hostile packets while bots play on it, and tells what the players lose.
@@ -57,6 +60,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Crash(args) => crash::run(&args),
         Chore::Chaos(args) => chaos::run(&args),
         Chore::Agones(args) => agones::run(&args),
+        Chore::Rollout(args) => rollout::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Flood(args) => flood::run(&args),
         Chore::Manifests(args) => manifests::run(&args),

@@ -110,6 +110,14 @@ impl Seat {
         (self.earlier_bytes.0 + self.line.bytes_down, self.earlier_bytes.1 + self.line.bytes_up)
     }
 
+    /// Why it is not in the match any more, if it was and that is known.
+    pub fn end(&self) -> Option<String> {
+        match self.bot.client.stage() {
+            Stage::Over(reason) if self.played => Some(reason.to_string()),
+            _ => None,
+        }
+    }
+
     /// Receives, moves time on, thinks and sends.
     pub fn turn(&mut self, around: &Surroundings, now: Duration, buffer: &mut [u8], out: &mut Vec<u8>) {
         self.exchange(now, buffer);

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 
+use super::fetch::Fetching;
 use super::lifecycle::{Ask, Facts, Lifecycle};
 use super::sidecar::{Counter, GameServer, Sidecar, SidecarError, State};
 use super::tallies::{Tallies, Tally};
@@ -55,6 +56,8 @@ pub(crate) enum Word {
     Told(Box<GameServer>),
     /// The watch ended.
     Lost,
+    /// How a match that was ordered is to be played, as JSON.
+    Fetched { match_id: u128, settings: Result<String, OrderError> },
     /// An operator keeps the server for so many seconds.
     Reserve(u32),
     /// The process ends.
@@ -79,10 +82,15 @@ pub(super) struct Keeper {
     /// What is said of the last order, and whether this sidecar was told so.
     answer: String,
     unanswered: bool,
+    /// Asks the services how matches are to be played, if there are services.
+    fetching: Option<Fetching>,
+    /// Matches that it is asked for, and the last one that it was.
+    fetched: Vec<u128>,
+    fetched_last: Option<u128>,
 }
 
 impl Keeper {
-    pub fn new(shared: Arc<Shared>, sidecar: Sidecar) -> Self {
+    pub fn new(shared: Arc<Shared>, sidecar: Sidecar, fetching: Option<Fetching>) -> Self {
         let now = Instant::now();
         Self {
             shared,
@@ -98,6 +106,9 @@ impl Keeper {
             unlabelled: true,
             answer: String::new(),
             unanswered: false,
+            fetching,
+            fetched: Vec::new(),
+            fetched_last: None,
         }
     }
 
@@ -127,6 +138,13 @@ impl Keeper {
                 self.wait_until = Instant::now();
             }
             Word::Told(told) => self.see(&told),
+            Word::Fetched { match_id, settings } => {
+                self.fetched.retain(|fetched| *fetched != match_id);
+                let name = format!("{match_id:032x}");
+                let read = settings.and_then(|text| Order::read(&name, Some(&text), &self.shared.config));
+                self.place(&name, read);
+                self.shared.orders.announce(self.fetched.len());
+            }
             Word::Reserve(seconds) => self.lifecycle.reserve(seconds, Instant::now()),
             Word::Lost | Word::End => {}
         }
@@ -136,6 +154,8 @@ impl Keeper {
         let before = self.lifecycle.state();
         if self.lifecycle.hear(told, Instant::now()) {
             tracing::info!(server = told.name, "somebody has allocated this server");
+            // The services may know by now what they did not before.
+            self.fetched_last = None;
         }
         if before != Some(told.state) {
             tracing::info!(server = told.name, state = told.state.name(), "Agones says what this server is");
@@ -161,13 +181,37 @@ impl Keeper {
     fn take_order(&mut self, told: &GameServer) {
         let Some(name) = told.annotations.get(MATCH) else { return };
         let settings = told.annotations.get(SETTINGS).map(String::as_str);
-        let read = Order::read(name, settings, &self.shared.config);
         if !self.knows {
-            if let Ok(order) = read {
-                self.shared.orders.know(order.match_id);
+            if let Ok(match_id) = Order::name(name) {
+                self.shared.orders.know(match_id);
             }
-            return;
+        } else if settings.is_none() && self.fetching.is_some() {
+            if let Err(error) = self.fetch(name) {
+                self.place(name, Err(error));
+            }
+        } else {
+            self.place(name, Order::read(name, settings, &self.shared.config));
         }
+    }
+
+    /// Asks the services how a match is to be played, unless they were asked.
+    fn fetch(&mut self, name: &str) -> Result<(), OrderError> {
+        let match_id = Order::name(name)?;
+        let is_known = self.shared.orders.knows(match_id) || self.fetched.contains(&match_id);
+        if is_known || self.fetched_last == Some(match_id) {
+            return Ok(());
+        }
+        self.fetched_last = Some(match_id);
+        if let Some(fetching) = &self.fetching {
+            fetching.fetch(match_id)?;
+            self.fetched.push(match_id);
+            self.shared.orders.announce(self.fetched.len());
+        }
+        Ok(())
+    }
+
+    /// Gives an order to the rooms, and says what became of it.
+    fn place(&mut self, name: &str, read: Result<Order, OrderError>) {
         let placed = read.and_then(|order| match self.shared.stopping() {
             _ if self.shared.orders.knows(order.match_id) => Ok(false),
             Some(_) => Err(OrderError::Stopping),
@@ -208,7 +252,7 @@ impl Keeper {
     }
 
     fn ask(&mut self) -> Result<(), SidecarError> {
-        let in_use = self.shared.orders.waiting() > 0 || self.shared.rooms.iter().any(|room| room.is_in_use());
+        let in_use = self.shared.orders.wanted() > 0 || self.shared.rooms.iter().any(|room| room.is_in_use());
         let facts = Facts { now: Instant::now(), open: self.shared.takes_players().is_ok(), in_use };
         match self.lifecycle.next(&facts) {
             Some(Ask::Ready) => self.sidecar.ready(),
@@ -305,7 +349,7 @@ impl Shared {
                 matches.extend(room.match_id().map(|id| format!("{id:032x}")));
             }
         }
-        rooms.count = (rooms.count + self.orders.waiting() as i64).min(rooms.capacity);
+        rooms.count = (rooms.count + self.orders.wanted() as i64).min(rooms.capacity);
         players.count = players.count.min(players.capacity);
         if !open {
             (rooms.capacity, players.capacity) = (rooms.count, players.count);

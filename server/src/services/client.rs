@@ -39,6 +39,27 @@ impl Client {
 
     /// Sends a body and returns what was answered with a status of 2xx; why not, otherwise, for a log line.
     pub fn call(&self, method: &str, path: &str, content_type: &str, body: &[u8]) -> Result<Vec<u8>, String> {
+        match self.exchange(method, path, content_type, body)? {
+            (200..300, bytes, _) => Ok(bytes),
+            (status, bytes, trace) => {
+                Err(format!("{method} {path}: {status}: {}: trace {trace}", String::from_utf8_lossy(&bytes)))
+            }
+        }
+    }
+
+    /// The same with any status; why there is no answer, otherwise.
+    pub fn ask(&self, method: &str, path: &str, content_type: &str, body: &[u8]) -> Result<(u16, Vec<u8>), String> {
+        self.exchange(method, path, content_type, body).map(|(status, bytes, _)| (status, bytes))
+    }
+
+    /// Status and body of the answer, and the trace of the call.
+    fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<(u16, Vec<u8>, String), String> {
         // The services' lines about this call have the same trace.
         let (trace, parent) = trace_parent();
         let _span = tracing::info_span!("call", trace, method, path).entered();
@@ -56,10 +77,7 @@ impl Client {
         tracing::debug!(status = status.as_u16(), ms = began.elapsed().as_millis() as u64, "the services answered");
         let read = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         let bytes = read.map_err(|error| format!("{method} {path}: {error}"))?;
-        if status.is_success() {
-            return Ok(bytes);
-        }
-        Err(format!("{method} {path}: {status}: {}: trace {trace}", String::from_utf8_lossy(&bytes)))
+        Ok((status.as_u16(), bytes, trace))
     }
 }
 

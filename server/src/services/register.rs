@@ -150,7 +150,7 @@ impl Register {
         }
         Registration {
             addresses: self.addresses.clone(),
-            build: env!("CARGO_PKG_VERSION").to_owned(),
+            build: self.shared.config.build.clone(),
             protocol_hash: self.shared.protocol_hash,
             rooms,
         }

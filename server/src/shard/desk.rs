@@ -242,7 +242,12 @@ impl Desk<'_> {
     }
 
     fn refuse(&mut self, client: ClientId, reason: RefusedReason) {
-        self.answers.push_back(Answer::Message(client, ServerMessage::Refused(Refused::from(reason))));
+        let mut refused = Refused::from(reason);
+        if matches!(reason, RefusedReason::Version { .. } | RefusedReason::ProtocolHash { .. }) {
+            // Whoever has to get another client, or another server, looks for it by this name.
+            refused.text = format!("{} (the server is build {})", refused.text, self.shared.config.build);
+        }
+        self.answers.push_back(Answer::Message(client, ServerMessage::Refused(refused)));
         self.leave(client);
     }
 

@@ -123,7 +123,7 @@ impl Client {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         socket.set_nonblocking(true).expect("a socket");
         let epoch = epoch();
-        let hash = arbiter_snapshot::protocol_hash(registry);
+        let hash = arbiter_protocol::agreement(arbiter_snapshot::protocol_hash(registry));
         Self {
             socket,
             connection: ClientConnection::new(token, epoch).expect("a connection"),

@@ -120,7 +120,7 @@ struct Joined {
 #[utoipa::path(post, path = "/join", tag = "join", request_body = Wanted,
     responses((status = 200, body = Joined), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 403, body = Problem), (status = 404, body = Problem, description = "no-such-match"),
-        (status = 409, body = Problem, description = "protocol-mismatch: update the client"),
+        (status = 409, body = Problem, description = "protocol-mismatch: get the client of a build that is served"),
         (status = 503, body = Problem, description = "no-place: try again")))]
 async fn join(
     caller: Caller,

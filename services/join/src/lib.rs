@@ -1,9 +1,9 @@
 //! Joining: from a name to a place in a match. A player logs in and gets an access token, asks for a match and gets a connect token;
 //! game servers say every second what they host.
 //!
-//! What is here is forgotten when the process ends, and is whole again a second later: servers tell it anew. Nothing is
-//! written but the issuer's keys and its switch, nothing personal is kept or logged, and no simulation is known: what a
-//! connect token looks like is [`Mint`]'s matter.
+//! Who is where is forgotten when the process ends, and is whole again a second later: servers tell it anew. Nothing is
+//! written but the issuer's keys, its switch and matches that were ordered; nothing personal is kept or logged, and no simulation is
+//! known: what a connect token looks like is [`Mint`]'s matter.
 //!
 //! | path | who | what |
 //! | --- | --- | --- |
@@ -12,22 +12,27 @@
 //! | `GET`, `PUT /auth/issuing` | anybody, services | whether access tokens are issued |
 //! | `POST /join` | players | a place and a connect token |
 //! | `PUT`, `DELETE /servers/{id}`, `GET /servers` | services | what servers host |
+//! | `POST /matches`, `GET /matches/{id}/settings` | services | matches that are ordered, and how they are to be played |
 //!
-//! Next: `docs/join.md` for client developers; `registry` for who is put where.
+//! Next: `docs/join.md` for client developers; `registry` for who is put where, `orders` for what is kept of orders.
 
 mod figures;
 mod join;
 mod keys;
 mod login;
+mod matches;
 mod mint;
+mod orders;
 mod provider;
 mod registry;
 mod servers;
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arbiter_access::Issuer;
+use arbiter_eventlog::Folder;
 use arbiter_web::{Router, Service};
 use thiserror::Error;
 
@@ -36,6 +41,7 @@ pub use provider::{DEVELOPMENT, Development, LoginError, PROOF_BYTES_MAX, Provid
 pub use registry::SILENCE;
 
 use crate::figures::JoinFigures;
+use crate::orders::Orders;
 use crate::provider::is_provider_name;
 use crate::registry::Registry;
 
@@ -64,17 +70,19 @@ pub struct JoinConfig {
     pub development: bool,
     /// How long a connect token may be used, [`CONNECT_LIFETIME_MIN`] to [`CONNECT_LIFETIME_MAX`].
     pub connect_lifetime: Duration,
+    /// Folder of matches that were ordered; made if it is missing.
+    pub orders: PathBuf,
     /// Time, for servers that fall silent and places that nobody takes.
     pub clock: SteadyClock,
 }
 
 impl JoinConfig {
     /// With no provider, connect tokens of [`CONNECT_LIFETIME`], and this machine's clock.
-    pub fn new(issuer: Arc<Issuer>, mint: Arc<dyn Mint>) -> Self {
+    pub fn new(issuer: Arc<Issuer>, mint: Arc<dyn Mint>, orders: &Path) -> Self {
         let start = Instant::now();
         let clock: SteadyClock = Arc::new(move || start.elapsed());
         let (providers, connect_lifetime) = (Vec::new(), CONNECT_LIFETIME);
-        Self { issuer, mint, providers, development: false, connect_lifetime, clock }
+        Self { issuer, mint, providers, development: false, connect_lifetime, orders: orders.to_owned(), clock }
     }
 }
 
@@ -91,6 +99,16 @@ pub enum JoinError {
         max = CONNECT_LIFETIME_MAX.as_secs()
     )]
     Lifetime(Duration),
+    /// The folder of orders.
+    #[error(
+        "cannot keep matches that are ordered in {folder}: {why}; give this user the right to, or choose another folder"
+    )]
+    Orders {
+        /// Which.
+        folder: PathBuf,
+        /// What the system says.
+        why: String,
+    },
 }
 
 /// The service.
@@ -110,6 +128,7 @@ pub(crate) struct Shared {
     config: JoinConfig,
     registry: Mutex<Registry>,
     figures: JoinFigures,
+    orders: Mutex<Orders<Folder>>,
 }
 
 impl Shared {
@@ -118,6 +137,12 @@ impl Shared {
         // Taken before the time is read, so that time does not go back for the registry. Nothing panics while it is held.
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         (registry, (self.config.clock)())
+    }
+
+    /// Matches that were ordered. It may wait for a disk: not for threads that answer requests.
+    fn orders(&self) -> MutexGuard<'_, Orders<Folder>> {
+        // What is in memory changes behind what is on disk, so that it holds whatever panicked.
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,7 +161,11 @@ impl Join {
             }
         }
         let registry = Mutex::new(Registry::new(config.connect_lifetime));
-        Ok(Self { shared: Arc::new(Shared { config, registry, figures: JoinFigures::default() }) })
+        let orders = Folder::make(&config.orders).and_then(Orders::open);
+        let failed =
+            |error: std::io::Error| JoinError::Orders { folder: config.orders.clone(), why: error.to_string() };
+        let orders = Mutex::new(orders.map_err(failed)?);
+        Ok(Self { shared: Arc::new(Shared { config, registry, orders, figures: JoinFigures::default() }) })
     }
 
     /// What is served over HTTP.
@@ -147,6 +176,7 @@ impl Join {
             .merge(keys::router())
             .merge(servers::router())
             .merge(join::router())
+            .merge(matches::router())
             .with_state(Arc::clone(&self.shared));
         // That no server is there is no reason to send nobody here: servers register here.
         let ready = Arc::new(move || issuer.ready());

@@ -67,7 +67,7 @@ fn start(change: impl FnOnce(&mut JoinConfig)) -> House {
     let folder = tempfile::tempdir().expect("a folder");
     let issuer = Issuer::open(IssuerConfig::new(folder.path(), "https://arbiter.example")).expect("it opens");
     let (issuer, milliseconds) = (Arc::new(issuer), Arc::new(AtomicU64::new(0)));
-    let mut config = JoinConfig::new(Arc::clone(&issuer), Arc::new(mint));
+    let mut config = JoinConfig::new(Arc::clone(&issuer), Arc::new(mint), &folder.path().join("orders"));
     let hand = Arc::clone(&milliseconds);
     config.clock = Arc::new(move || Duration::from_millis(hand.load(Ordering::SeqCst)));
     config.development = true;
@@ -291,6 +291,8 @@ fn a_player_does_nothing_that_only_services_may() {
         ("DELETE", "/servers/a", ""),
         ("GET", "/servers", ""),
         ("PUT", "/auth/issuing", r#"{"issuing":false}"#),
+        ("POST", "/matches", r#"{"settings":{}}"#),
+        ("GET", "/matches/0123456789abcdef0123456789abcdef/settings", ""),
     ] {
         assert_eq!(house.ask(method, path, &token, body).0, 403, "{method} {path}");
         assert_eq!(house.ask(method, path, "", body).0, 401, "{method} {path}");
@@ -446,6 +448,54 @@ fn a_place_without_a_token_is_nobodys() {
     assert_eq!(house.join(8, &json!({})).0, 200);
 }
 
+const ORDERED: &str = "0123456789abcdef0123456789abcdef";
+
+#[test]
+fn a_match_is_ordered_once_and_its_settings_are_told_by_its_id_after_a_restart_too() {
+    let orders = tempfile::tempdir().expect("a folder");
+    let started = || start(|config| config.orders = orders.path().to_owned());
+    let settings = json!({ "mode": "control_point", "match_seconds": 600, "seed": "18446744073709551615" });
+    let order = json!({ "match": ORDERED, "settings": settings });
+    let house = started();
+    let (status, said, _) = house.service("POST", "/matches", &order);
+    assert_eq!((status, &said), (201, &order), "{said}");
+    assert_eq!(house.service("POST", "/matches", &order).0, 200);
+    let other = json!({ "match": ORDERED, "settings": {} });
+    let (status, problem, _) = house.service("POST", "/matches", &other);
+    assert_eq!((status, kind(&problem)), (409, "match-differs"), "{problem}");
+    drop(house);
+    let house = started();
+    let (status, said, _) = house.service("GET", &format!("/matches/{ORDERED}/settings"), &json!(null));
+    assert_eq!((status, &said), (200, &order), "{said}");
+}
+
+#[test]
+fn an_order_without_an_id_is_given_one() {
+    let house = house();
+    let (status, said, _) = house.service("POST", "/matches", &json!({ "settings": {} }));
+    let id = said["match"].as_str().unwrap_or_default().to_owned();
+    assert_eq!((status, id.len()), (201, 32), "{said}");
+    assert_eq!(house.service("GET", &format!("/matches/{id}/settings"), &json!(null)).1, said);
+}
+
+#[test]
+fn an_order_that_no_server_could_play_names_what_is_wrong() {
+    let house = house();
+    for (order, told) in [
+        (json!({ "settings": { "teams": 17 } }), "settings.teams: expected a number from 0 to 16, found 17"),
+        (json!({ "settings": { "gravity": 0 } }), "gravity"),
+        (json!({ "match": "7", "settings": {} }), "32 hexadecimal digits"),
+        (json!({ "match": "0".repeat(32), "settings": {} }), "32 hexadecimal digits"),
+        (json!({}), "settings"),
+    ] {
+        let (status, problem, _) = house.service("POST", "/matches", &order);
+        assert_eq!(status, 400, "{order}: {problem}");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(told)), "{order}: {problem}");
+    }
+    let (status, problem, _) = house.service("GET", &format!("/matches/{ORDERED}/settings"), &json!(null));
+    assert_eq!((status, kind(&problem)), (404, "no-such-order"), "{problem}");
+}
+
 #[test]
 fn all_that_is_served_is_described() {
     let (_, described, _) = house().ask("GET", "/openapi.json", "", "");
@@ -456,6 +506,8 @@ fn all_that_is_served_is_described() {
         ("/join", &["post"]),
         ("/servers/{id}", &["put", "delete"]),
         ("/servers", &["get"]),
+        ("/matches", &["post"]),
+        ("/matches/{id}/settings", &["get"]),
     ] {
         for method in methods {
             assert!(described["paths"][path][method]["summary"].is_string(), "{method} {path}: {described}");
@@ -467,11 +519,16 @@ fn all_that_is_served_is_described() {
 fn a_configuration_that_makes_no_sense_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let issuer = Issuer::open(IssuerConfig::new(folder.path(), "a")).expect("it opens");
-    let good = JoinConfig::new(Arc::new(issuer), Arc::new(mint));
+    let good = JoinConfig::new(Arc::new(issuer), Arc::new(mint), &folder.path().join("orders"));
     let twice: Vec<Arc<dyn Provider>> = vec![Arc::new(Letters), Arc::new(Letters)];
     let error = Join::new(JoinConfig { providers: twice, ..good.clone() }).expect_err("two of one name");
     assert_eq!(error, JoinError::Provider("letters".to_owned()));
     let second = Duration::from_secs(1);
-    let error = Join::new(JoinConfig { connect_lifetime: second, ..good }).expect_err("too short");
+    let error = Join::new(JoinConfig { connect_lifetime: second, ..good.clone() }).expect_err("too short");
     assert_eq!(error, JoinError::Lifetime(second));
+    // A file is no folder.
+    let orders = folder.path().join("taken");
+    std::fs::write(&orders, []).expect("written");
+    let error = Join::new(JoinConfig { orders: orders.clone(), ..good }).expect_err("no folder");
+    assert!(error.to_string().contains(&orders.display().to_string()), "{error}");
 }

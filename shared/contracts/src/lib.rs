@@ -12,6 +12,7 @@ pub mod batch;
 pub mod catalogue;
 pub mod envelope;
 pub mod event_id;
+pub mod orders;
 pub mod quarantine;
 pub mod servers;
 

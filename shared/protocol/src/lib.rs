@@ -28,9 +28,35 @@ pub use user_data::{Role, USER_DATA_BYTES, UserData, UserDataError};
 /// The version of this protocol. Raised whenever a byte changes its meaning; a server refuses other versions readably.
 pub const PROTOCOL_VERSION: u16 = 4;
 
+/// The last version that the hash of what is replicated says nothing of: what was built with it must not look like another one.
+const LAST_UNMIXED: u16 = 4;
+
+/// What two ends must have alike to play together, as one number: the hash of what is replicated, with the version of this protocol in
+/// it. Whoever sends a client to a server compares these, before either has said a word.
+pub fn agreement(replicated: u64) -> u64 {
+    mix(replicated, PROTOCOL_VERSION)
+}
+
+fn mix(replicated: u64, version: u16) -> u64 {
+    // Multiplied by an odd number, so that no two versions are the same.
+    replicated ^ u64::from(version.wrapping_sub(LAST_UNMIXED)).wrapping_mul(0xd6e8_feb8_6659_fd93)
+}
+
 /// Largest datagram that this protocol hands to the transport, in bytes. Below the transport's own limit of 1,200 by what
 /// the headers of the transport may take.
 pub const DATAGRAM_BYTES_MAX: usize = 1_150;
 
 /// Largest reliable message in bytes: each fits one piece of the message layer below, and so one datagram.
 pub const MESSAGE_BYTES_MAX: usize = 900;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_of_other_versions_do_not_agree_though_they_replicate_the_same() {
+        assert_eq!(mix(0x00c0_ffee, 4), 0x00c0_ffee, "what was built before reads the same");
+        assert_ne!(mix(0x00c0_ffee, 5), mix(0x00c0_ffee, 4));
+        assert_ne!(mix(0x00c0_ffee, 5), mix(0x00c0_ffee, 6));
+    }
+}

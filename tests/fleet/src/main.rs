@@ -4,16 +4,15 @@
 //! Each round is one server from its start to its end. In every second round the time of grace is shorter than a match, so that what
 //! runs is abandoned; the others play to their end. Signals and operators drain by turns.
 
-mod results;
 mod round;
 
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use arbiter_tests::{Running, argument};
+use arbiter_fleet::results::{Kept, Results};
+use arbiter_tests::{Running, argument, binary};
 use clap::Parser;
 
-use crate::results::Results;
 use crate::round::Round;
 
 /// Plays servers of a fleet, and looks what became of their results.
@@ -42,7 +41,9 @@ fn main() -> Result<()> {
     }
     services.terminate();
     services.wait();
-    let results = Results::count(&folder)?;
+    let (recordings, outbox) = (folder.join("recordings"), folder.join("outbox"));
+    let kept = Kept { program: binary().to_owned(), recordings, outbox };
+    let results = Results::count(&data, &[kept])?;
     println!(
         "{} matches were recorded, {} events told, {} results of players",
         results.matches, results.events, results.results
@@ -50,7 +51,7 @@ fn main() -> Result<()> {
     results.wrong.iter().for_each(|line| println!("  {line}"));
     println!("figure agones.results {} count", results.results);
     println!("figure agones.lost_results {} count", results.lost);
-    if results.lost > 0 || results.results == 0 {
+    if results.lost > 0 || results.twice > 0 || results.results == 0 {
         // What is wrong is wanted to be looked at.
         let kept = temporary.keep();
         bail!("see above; everything is kept in {}", args.keep.unwrap_or(kept).display());

@@ -71,19 +71,20 @@ pub(crate) enum Refusal {
     #[error("no server plays the match {0:032x} now: it has ended, or its server cannot be heard; join another")]
     NoSuchMatch(u128),
     #[error(
-        "the client agrees to protocol {asked:016x}, and what fits is served with {}: update the client",
+        "the client agrees to protocol {asked:016x}, and what fits is served with {}: get the client of one of these builds",
         list(served)
     )]
-    Protocol { asked: u64, served: BTreeSet<u64> },
+    Protocol { asked: u64, served: BTreeSet<(u64, String)> },
     #[error("no open room that fits has a place: try again, or ask for less")]
     NoPlace,
 }
 
-/// Protocols that a refusal names: an installation has one or two.
+/// Protocols and builds that a refusal names: an installation has one or two.
 const SERVED_MAX: usize = 8;
 
-fn list(hashes: &BTreeSet<u64>) -> String {
-    hashes.iter().take(SERVED_MAX).map(|hash| format!("{hash:016x}")).collect::<Vec<_>>().join(", ")
+fn list(served: &BTreeSet<(u64, String)>) -> String {
+    let named = served.iter().take(SERVED_MAX).map(|(hash, build)| format!("{hash:016x} (build {build})"));
+    named.collect::<Vec<_>>().join(", ")
 }
 
 /// A room as it is chosen among.
@@ -182,7 +183,7 @@ impl Registry {
 }
 
 fn mismatch(wish: &Wish<'_>, rooms: &[Candidate<'_>]) -> Refusal {
-    let served = rooms.iter().map(|(_, server, _)| server.protocol_hash).collect();
+    let served = rooms.iter().map(|(_, server, _)| (server.protocol_hash, server.build.clone())).collect();
     Refusal::Protocol { asked: wish.protocol_hash.unwrap_or_default(), served }
 }
 

@@ -239,8 +239,8 @@ fn a_client_of_another_protocol_is_told_what_is_served() {
     for player in [7, 8] {
         let asked = Wish { protocol_hash: Some(1), ..wish(player) };
         let refusal = registry.place(Duration::ZERO, &asked).expect_err("another protocol");
-        assert_eq!(refusal, Refusal::Protocol { asked: 1, served: [HASH].into() });
-        assert!(refusal.to_string().contains("0000000000c0ffee"), "{refusal}");
+        assert_eq!(refusal, Refusal::Protocol { asked: 1, served: [(HASH, "0.1.0".to_owned())].into() });
+        assert!(refusal.to_string().contains("0000000000c0ffee (build 0.1.0)"), "{refusal}");
     }
     let silent = Wish { protocol_hash: None, ..wish(8) };
     assert!(registry.place(Duration::ZERO, &silent).is_ok());
