@@ -21,11 +21,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("server", &["schema", "sim", "protocol", "snapshot", "transport", "contracts", "recording", "eventlog"]),
     ("headless-client", &["schema", "sim", "protocol", "snapshot", "transport"]),
     ("services/ledger", &[]),
-    ("services/web", &[]),
+    ("services/web", &["contracts"]),
     ("services/intake", &["contracts", "eventlog", "web"]),
     ("services/views", &["eventlog"]),
     ("services/economy", &["contracts", "eventlog", "ledger", "views", "web"]),
-    ("services/access", &["web"]),
+    ("services/access", &["contracts", "web"]),
     ("services/join", &["access", "contracts", "web"]),
     ("services/persistence", &["contracts", "eventlog", "views", "web"]),
 ];

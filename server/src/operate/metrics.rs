@@ -19,6 +19,7 @@ use crate::histogram::{BOUNDS_US, Histogram};
 use crate::outbox::OutboxStats;
 use crate::room::RoomLink;
 use crate::services::{RegisterStats, ShipStats};
+use crate::shed::{ShedStats, Step};
 use crate::stats::{RoomStats, ServerStats};
 use crate::suspicion::Detector;
 
@@ -128,6 +129,7 @@ impl Collector for Figures {
         let rooms: Vec<RoomStats> = shared.rooms.iter().map(RoomLink::stats).collect();
         let mut to = Writer(encoder);
         self.rooms(&mut to, &rooms, &stats)?;
+        shedding(&mut to, &shared.shed.stats())?;
         inputs_and_snapshots(&mut to, &rooms)?;
         if let Some(outbox) = &shared.outbox {
             events(&mut to, outbox)?;
@@ -141,6 +143,7 @@ impl Collector for Figures {
         if shared.config.agones.is_some() {
             agones(&mut to, &shared.agones)?;
         }
+        outside(&mut to, shared)?;
         network(&mut to, &stats)
     }
 }
@@ -178,6 +181,43 @@ impl Figures {
         let overruns = rooms.iter().map(|room| room.overruns).sum();
         to.counter("tick_overruns", "Ticks left out because the one before was late by a whole tick", overruns)
     }
+}
+
+fn shedding(to: &mut Writer<'_>, stats: &ShedStats) -> fmt::Result {
+    to.gauge("shedding_step", "What is left out to save time: 0 nothing, up to 5", stats.step.number().into())?;
+    let load = f64::from(stats.load);
+    let about = ("tick_load_ratio", "Share of their time that ticks take, smoothed", None);
+    to.with(about, MetricType::Gauge, |mut to| to.encode_gauge(&load))?;
+    let spent = Step::ALL.into_iter().zip(stats.spent_us);
+    let about = ("shedding", "Time spent at each step", Some(&Unit::Seconds));
+    to.with(about, MetricType::Counter, |mut to| {
+        for (step, us) in spent {
+            let label: Label = [("step", Cow::Borrowed(step.name()))];
+            to.encode_family(&label)?.encode_counter::<NoLabelSet, _, u64>(&(us as f64 / 1e6), None)?;
+        }
+        Ok(())
+    })?;
+    let taken = Step::ALL.into_iter().zip(stats.taken).skip(1).map(|(step, times)| (step.name(), times));
+    to.counters("shedding_steps_taken", "How often each step was taken, from below", "step", taken)?;
+    to.counters("shed", "What was left out to save time", "what", stats.each().into_iter())
+}
+
+/// The circuits to what this server calls.
+fn outside(to: &mut Writer<'_>, shared: &Shared) -> fmt::Result {
+    let mut parts = Vec::new();
+    if let Some(shipped) = &shared.shipped {
+        parts.push(("events", &shipped.circuit));
+    }
+    if shared.config.services.is_some() {
+        parts.push(("register", &shared.registering.circuit));
+    }
+    if shared.config.agones.is_some() {
+        parts.extend([("agones", &shared.agones.circuit), ("agones_watch", &shared.agones.watch_circuit)]);
+    }
+    let states = parts.iter().map(|(part, circuit)| (*part, circuit.state()));
+    to.gauges("outside_circuit", "Calls outside: 0 they are made, 1 one is tried, 2 they wait", "part", states)?;
+    let opened = parts.iter().map(|(part, circuit)| (*part, circuit.opened()));
+    to.counters("outside_circuit_opened", "How often calls were stopped for a while", "part", opened)
 }
 
 fn events(to: &mut Writer<'_>, outbox: &OutboxStats) -> fmt::Result {

@@ -14,6 +14,7 @@
 mod caller;
 mod extract;
 mod limits;
+mod outside;
 mod problem;
 mod server;
 mod trace;
@@ -21,6 +22,7 @@ mod trace;
 pub use caller::{Access, AccessDenied, Caller, ServiceKey, ServiceOnly};
 pub use extract::{Body, Json, Path, Query};
 pub use limits::Limits;
+pub use outside::Outside;
 pub use problem::Problem;
 pub use server::{Ready, Running, Service, serve};
 pub use trace::Trace;
