@@ -34,8 +34,8 @@ use crossbeam::channel::{SendTimeoutError, Sender, bounded};
 use self::fetch::Fetching;
 use self::keeper::Keeper;
 pub(crate) use self::keeper::Word;
-use self::sidecar::{GameServer, Sidecar, SidecarError, State};
-use crate::services::Patience;
+use self::sidecar::{GameServer, POLICY, Sidecar, SidecarError, State};
+use crate::outward::{CircuitFigures, Patience};
 use crate::{Shared, StartError};
 
 /// How this server talks to Agones.
@@ -56,8 +56,8 @@ pub const GAME_PORT: &str = "game";
 /// Agones knows where a server is before its container starts; the sidecar may be later.
 const ADDRESS_WITHIN: Duration = Duration::from_secs(30);
 
-/// Between two tries of a watch, at most: a sidecar that is started again is there within a second.
-const WATCH_AGAIN_MAX: Duration = Duration::from_secs(2);
+/// A busy thread that is told that the watch is gone has heard it by then, or will find out.
+const LOST_WITHIN: Duration = Duration::from_secs(2);
 
 /// How it goes with Agones.
 #[derive(Debug, Default)]
@@ -75,6 +75,8 @@ pub(crate) struct AgonesStats {
     /// Orders that were taken, and that were refused.
     pub orders: AtomicU64,
     pub orders_refused: AtomicU64,
+    pub circuit: CircuitFigures,
+    pub watch_circuit: CircuitFigures,
 }
 
 impl AgonesStats {
@@ -135,10 +137,10 @@ impl Shared {
 pub(crate) fn wait_for(agones: Agones) -> Result<(), SidecarError> {
     let Some(time) = agones.answers_within else { return Ok(()) };
     let sidecar = Sidecar::new(agones.port);
-    let (until, mut patience) = (Instant::now() + time, Patience::default());
+    let (until, mut patience) = (Instant::now() + time, Patience::new(POLICY, &CircuitFigures::default()));
     loop {
         let Err(error) = sidecar.game_server() else { return Ok(()) };
-        let wait = patience.wait().min(WATCH_AGAIN_MAX);
+        let wait = patience.wait();
         if Instant::now() + wait >= until {
             return Err(error);
         }
@@ -149,7 +151,7 @@ pub(crate) fn wait_for(agones: Agones) -> Result<(), SidecarError> {
 /// Where players reach this server, as Agones says it: it chooses the node and its port.
 pub(crate) fn public_addresses(agones: Agones) -> Result<Vec<SocketAddr>, String> {
     let sidecar = Sidecar::new(agones.port);
-    let (until, mut patience) = (Instant::now() + ADDRESS_WITHIN, Patience::default());
+    let (until, mut patience) = (Instant::now() + ADDRESS_WITHIN, Patience::new(POLICY, &CircuitFigures::default()));
     loop {
         let why = match sidecar.game_server() {
             Ok(told) => match addresses_of(&told) {
@@ -158,7 +160,7 @@ pub(crate) fn public_addresses(agones: Agones) -> Result<Vec<SocketAddr>, String
             },
             Err(error) => error.to_string(),
         };
-        let wait = patience.wait().min(WATCH_AGAIN_MAX);
+        let wait = patience.wait();
         if Instant::now() + wait >= until {
             return Err(why);
         }
@@ -178,11 +180,12 @@ fn addresses_of(told: &GameServer) -> Result<Vec<SocketAddr>, String> {
 /// Watches until nobody listens any more.
 fn watch(sidecar: &Sidecar, shared: &Shared, words: &Sender<Word>) {
     let stats = &shared.agones;
-    let mut patience = Patience::default();
+    let mut patience = Patience::new(POLICY, &stats.watch_circuit);
     // Whether it may be another sidecar.
     let mut anew = true;
     loop {
         let mut listens = true;
+        patience.begin();
         let result = sidecar.watch(|told| {
             if core::mem::take(&mut anew) {
                 stats.watches.fetch_add(1, Ordering::Relaxed);
@@ -203,9 +206,9 @@ fn watch(sidecar: &Sidecar, shared: &Shared, words: &Sender<Word>) {
         stats.failures.fetch_add(1, Ordering::Relaxed);
         tracing::debug!("the watch of Agones begins anew: {error}");
         // Full: the thread is busy, and will find out.
-        if matches!(words.send_timeout(Word::Lost, WATCH_AGAIN_MAX), Err(SendTimeoutError::Disconnected(_))) {
+        if matches!(words.send_timeout(Word::Lost, LOST_WITHIN), Err(SendTimeoutError::Disconnected(_))) {
             return;
         }
-        std::thread::sleep(patience.wait().min(WATCH_AGAIN_MAX));
+        std::thread::sleep(patience.wait());
     }
 }

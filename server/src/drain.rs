@@ -126,6 +126,8 @@ impl Drop for Watch {
 fn watch(shared: &Shared, stopped: &Receiver<()>) {
     let mut told: Vec<u16> = Vec::new();
     while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+        let is_watched = shared.rooms.iter().any(|room| room.spectators() > 0);
+        shared.shed.look(Instant::now(), is_watched);
         let beat = shared.pulse.feel(&shared.rooms);
         let new: Vec<u16> = beat.stuck.into_iter().filter(|room| !told.contains(room)).collect();
         for room in &new {

@@ -21,6 +21,7 @@ pub mod interest;
 mod operate;
 pub mod order;
 pub mod outbox;
+mod outward;
 pub mod pool;
 mod pulse;
 mod recorder;
@@ -28,6 +29,7 @@ mod resume;
 pub mod room;
 pub mod services;
 mod shard;
+pub mod shed;
 pub mod socket;
 mod spare;
 #[doc(hidden)]
@@ -46,6 +48,7 @@ use std::time::Instant;
 
 use arbiter_eventlog::OpenError;
 use arbiter_metrics::LogFigures;
+use arbiter_protocol::RefusedReason;
 use arbiter_sim::{BuildError, Map, MatchSettings, Rules, Simulation};
 use arbiter_transport::{CLIENTS_MAX, Key, NoRandomness, ServerTransport, ServerTransportConfig, TokenHistory};
 use crossbeam::channel::{Receiver, Sender};
@@ -67,6 +70,7 @@ use crate::resume::{Misfit, Resumed, Unfinished};
 use crate::room::{FromSocket, Room, RoomLink, Scripted};
 use crate::services::{RegisterStats, Registering, Services, ShipStats, Shipping};
 use crate::shard::ShardLink;
+use crate::shed::{Shed, ShedStats, Shedding};
 use crate::socket::overflow;
 use crate::socket::wait::waiting;
 use crate::stats::{RoomStats, ServerStats};
@@ -195,6 +199,8 @@ pub struct ServerConfig {
     pub operate_bearer: Option<String>,
     /// How long running matches may take once the server is drained; they are abandoned then. Zero is as long as they take.
     pub drain_grace: Duration,
+    /// Whether load is shed while there is more to do than time.
+    pub shed: Shed,
     /// Stop after so many matches in all; 0 goes on.
     pub matches: u32,
     /// Between the end of a match and the start of the next.
@@ -224,7 +230,7 @@ impl ServerConfig {
         self.snapshot_kbit_max as usize * 125 * ticks as usize / tick_rate.max(1) as usize
     }
 
-    /// One room on any free port of this machine, unrecorded, endless.
+    /// One room on any free port of this machine, unrecorded, endless, which sheds nothing.
     pub fn new(key: Key, rules: Arc<Rules>, map: Arc<Map>, settings: MatchSettings) -> Self {
         Self {
             bind: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -253,6 +259,7 @@ impl ServerConfig {
             agones: None,
             operate_bearer: None,
             drain_grace: DRAIN_GRACE,
+            shed: Shed::Off,
             matches: 0,
             intermission: Duration::from_secs(3),
             plugins: Arc::new(|_| ()),
@@ -368,6 +375,7 @@ pub(crate) struct Shared {
     asked: Mutex<Option<Instant>>,
     pub rooms: Vec<RoomLink>,
     pub pulse: Pulse,
+    pub shed: Shedding,
     pub drain: Drain,
     /// Matches that were ordered and wait for a room.
     pub orders: Orders,
@@ -409,6 +417,7 @@ impl Shared {
             asked: Mutex::default(),
             rooms: links,
             pulse: Pulse::new(rooms),
+            shed: Shedding::new(config.shed, rooms, config.settings.tick_rate),
             drain: Drain::default(),
             orders: Orders::default(),
             directory: Directory::default(),
@@ -446,11 +455,19 @@ impl Shared {
             Err("no room advances\n")
         } else if self.outbox_is_stuck() {
             Err("the outbox takes nothing\n")
+        } else if !self.shed.takes_matches() {
+            Err("the server sheds load\n")
         } else if !self.rooms.iter().any(RoomLink::has_place) {
             Err("all rooms are full\n")
         } else {
             Ok(())
         }
+    }
+
+    /// Nobody may watch now: counts it, and says why.
+    pub fn refuse_spectator(&self) -> RefusedReason {
+        self.shed.note(|stats| stats.spectators_refused += 1);
+        RefusedReason::Overloaded { retry_s: shed::RETRY.as_secs() as u16 }
     }
 
     /// Takes one of the matches that may still be started.
@@ -723,6 +740,11 @@ impl ServerHandle {
             self.shared.ask_for_overflows(OVERFLOWS_EVERY);
         }
         self.shared.stats()
+    }
+
+    /// What is left out to save time, and what was so far.
+    pub fn shed_stats(&self) -> ShedStats {
+        self.shared.shed.stats()
     }
 
     /// How one room does.

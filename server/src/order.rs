@@ -73,6 +73,9 @@ pub enum OrderError {
     /// As many orders wait as may.
     #[error("{WAITING_MAX} orders wait for a room already; allocate another server")]
     Full,
+    /// The server has more to do than time.
+    #[error("the server sheds load and takes no match; allocate another one")]
+    Overloaded,
     /// The server stops.
     #[error("the server begins no match any more; allocate another one")]
     Stopping,

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use crate::Shared;
 use crate::room::{Room, Scripted, Turn};
+use crate::stats::CpuTimer;
 
 /// The next deadline of a room that ticks every `period`, and how many were missed.
 pub fn next_deadline(deadline: Instant, period: Duration, now: Instant) -> (Instant, u64) {
@@ -86,6 +87,7 @@ impl Pool {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let wished = usize::from(shared.config.threads);
         let count = if wished == 0 { cores } else { wished }.clamp(1, rooms.len().max(1));
+        shared.shed.set_threads(count);
         let now = Instant::now();
         let period = period(&shared);
         let total = rooms.len() as u32;
@@ -155,16 +157,19 @@ fn take(work: &Work) -> Option<Due> {
 
 fn run(work: &Work, shared: &Shared, period: Duration) {
     while let Some(mut due) = take(work) {
+        let timer = CpuTimer::start();
         let turn = turn(&mut due.room, shared);
+        let (now, busy_us) = (Instant::now(), timer.elapsed_us());
         let mut queue = work.queue();
         match turn {
             Turn::Next => {
-                let (deadline, missed) = next_deadline(due.deadline, period, Instant::now());
+                let (deadline, missed) = next_deadline(due.deadline, period, now);
+                shared.shed.note_turn(due.room.number(), due.deadline, now, busy_us);
                 due.deadline = deadline;
                 due.room.note_overruns(missed);
             }
             // Behind whoever is due already.
-            Turn::Again => due.deadline = Instant::now(),
+            Turn::Again => due.deadline = now,
             Turn::Over | Turn::Failed => {
                 queue.running -= 1;
                 drop(queue);

@@ -5,7 +5,7 @@ mod client;
 mod register;
 mod ship;
 
-pub(crate) use client::{Client, Patience};
+pub(crate) use client::Client;
 pub(crate) use register::{RegisterStats, Registering};
 pub(crate) use ship::{ShipStats, Shipping};
 

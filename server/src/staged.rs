@@ -15,6 +15,7 @@ use crate::operate::Operate;
 use crate::recorder::Recorder;
 use crate::room::{Room, Turn};
 use crate::shard::{Out, Shard, ShardLink, ToSocket};
+use crate::shed::ShedStats;
 use crate::socket::wait::waiting;
 use crate::stats::{RoomStats, ServerStats};
 use crate::{ServerConfig, Shared, StartError, transport};
@@ -130,6 +131,11 @@ impl Staged {
     /// How the server does; nothing of its sockets.
     pub fn stats(&self) -> ServerStats {
         self.shared.stats()
+    }
+
+    /// What was left out to save time.
+    pub fn shed_stats(&self) -> ShedStats {
+        self.shared.shed.stats()
     }
 
     /// How the room does.

@@ -326,3 +326,31 @@ fn a_shot_behind_a_wall_is_heard_from_roughly_where_it_was_and_not_by_whom() {
     assert!(place != from && (place - from).abs().max_element() <= COARSE_M);
     assert_eq!(hear(&shot(enemy, from + Vec3::X * 80.0)), Heard::Nothing);
 }
+
+/// A duel over so many metres in which slot 0 looks past the other; how often it was wanted in a second, told each time.
+fn wanted_in_a_second(metres: f32, thin: bool) -> u32 {
+    let mut map = ground(vec![], 1);
+    map.spawns.iter_mut().for_each(|spawn| spawn.position.x *= metres / 20.0);
+    let mut game = Match::new(map, 2, 0, InterestSettings::default());
+    // An eighth of a turn beside the enemy: whoever is aimed at is urgent wherever they stand.
+    game.inputs[0].yaw = 57_344;
+    game.interest.shed(1, thin);
+    let enemy = game.player(1);
+    let mut times = 0;
+    for _ in 0..RATE {
+        game.step();
+        let tick = game.simulation.tick();
+        let watcher = game.interest.watcher(0).unwrap();
+        times += u32::from(watcher.wanted().contains(&enemy));
+        (0..watcher.wanted().len()).for_each(|at| watcher.told(at, tick));
+    }
+    times
+}
+
+#[test]
+fn what_is_far_is_told_rarely_while_load_is_shed_and_what_is_near_as_often_as_ever() {
+    let every = u32::from(RATE);
+    assert_eq!((wanted_in_a_second(20.0, false), wanted_in_a_second(20.0, true)), (every, every));
+    // At once, and then four times a second.
+    assert_eq!((wanted_in_a_second(100.0, false), wanted_in_a_second(100.0, true)), (every, 4));
+}

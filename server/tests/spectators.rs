@@ -3,25 +3,21 @@
 
 mod common;
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use arbiter_protocol::{
-    ClientMessage, Datagram, GoodbyeReason, InputPacket, Join, KIND_INPUT, MatchMessage, Notice, PROTOCOL_VERSION,
-    RefusedReason, Role, ServerMessage, Target, UserData, Watching, WireInput,
+    ClientMessage, GoodbyeReason, Join, MatchMessage, Notice, PROTOCOL_VERSION, RefusedReason, Role, ServerMessage,
+    Target, UserData, Watching,
 };
-use arbiter_recording::Reader;
 use arbiter_schema::{Registry, StableId};
-use arbiter_server::staged::Staged;
 use arbiter_server::{ServerConfig, ServerHandle};
 use arbiter_sim::map::{Shape, Solid};
-use arbiter_sim::{Map, Rules};
-use arbiter_transport::{Body, ClientConnection, ClientEvent};
+use arbiter_sim::{Command, Map};
 use glam::{Quat, Vec3};
 
+use common::remote::recorded;
 use common::{Client, config, map, registry, start, until};
 
 /// A room that lets three watch what was half a second ago.
@@ -231,14 +227,9 @@ fn a_flood_of_wishes_costs_the_server_a_change_now_and_then_and_the_newest_wish_
 }
 
 fn short_match() -> ServerConfig {
-    let mut config = watched();
-    config.settings.match_seconds = Some(5);
+    let mut config = common::short_match();
+    (config.spectators_max, config.spectator_delay) = (3, Duration::from_millis(500));
     config.intermission = Duration::from_millis(100);
-    let mut rules = Rules::shipped();
-    for mode in &mut rules.modes {
-        (mode.round_seconds, mode.warmup_seconds, mode.rounds_to_win) = (5, 0, 1);
-    }
-    config.rules = rules.into();
     config
 }
 
@@ -273,129 +264,15 @@ fn whoever_watches_sees_a_match_to_its_end_although_the_room_is_further_already(
     assert_eq!(server.join().matches_ended, 2);
 }
 
-/// A client without a socket and without a clock.
-struct Remote {
-    connection: ClientConnection,
-    join: Join,
-    number: Option<u8>,
-    tick: u32,
-    snapshots: u32,
-    out: Vec<Vec<u8>>,
-}
-
-const SERVER: ([u8; 4], u16) = ([10, 255, 0, 1], 7_000);
-const EPOCH: Duration = Duration::from_secs(1_800_000_000);
-
-impl Remote {
-    fn new(config: &ServerConfig, protocol_hash: u64, watch: Option<Target>) -> Self {
-        let user = UserData::default().encode().expect("user data");
-        let token = arbiter_transport::mint_token(&config.key, &[SERVER.into()], &user, Duration::from_secs(60), EPOCH);
-        let connection = ClientConnection::new(&token.expect("a token")[..], EPOCH).expect("a connection");
-        let join = Join { version: PROTOCOL_VERSION, protocol_hash, hero: 0, team: 0, watch };
-        Self { connection, join, number: None, tick: 0, snapshots: 0, out: Vec::new() }
-    }
-
-    /// Receives a datagram, or only moves on.
-    fn step(&mut self, now: Duration, datagram: Option<&mut Vec<u8>>) {
-        let Self { connection, join, number, snapshots, out, .. } = self;
-        let mut connected = false;
-        let mut send = |_: SocketAddr, bytes: &[u8]| out.push(bytes.to_vec());
-        let mut tell = |event: ClientEvent<'_>| match event {
-            ClientEvent::Connected => connected = true,
-            ClientEvent::Message(bytes) => {
-                if let Ok(ServerMessage::Welcome(welcome)) = ServerMessage::decode(bytes) {
-                    *number = Some(welcome.number);
-                }
-            }
-            ClientEvent::Body { .. } => *snapshots += 1,
-            ClientEvent::Disconnected(why) => panic!("{why}"),
-            ClientEvent::Delivered(_) | ClientEvent::Lost(_) => {}
-        };
-        match datagram {
-            Some(datagram) => connection.receive(now, SERVER.into(), datagram, &mut send, &mut tell),
-            None => connection.advance(now, &mut send, &mut tell),
-        }
-        if connected {
-            connection.send_message(&ClientMessage::Join(*join).encode()).expect("sent");
-        }
-    }
-
-    /// Walks and shoots.
-    fn act(&mut self, now: Duration, tick: u32) {
-        let (Some(match_number), true) = (self.number, tick > self.tick) else { return };
-        self.tick = tick;
-        let input = WireInput {
-            tick,
-            buttons: (tick / 7 % 16) as u16,
-            move_forward: 127,
-            yaw: (tick * 331) as u16,
-            view_tick: tick.saturating_sub(4),
-            ..WireInput::default()
-        };
-        let mut bytes = Vec::new();
-        let inputs = [input].into_iter().collect();
-        // Every now and then, that nothing could be read.
-        let discarded = tick.is_multiple_of(50).then_some(tick.saturating_sub(3));
-        Datagram::Input(InputPacket { inputs, match_number, discarded }).encode(&mut bytes);
-        let Self { connection, out, .. } = self;
-        let body = Body { kind: KIND_INPUT, tag: 0, bytes: &bytes };
-        connection.send_body(now, body, &mut |_, bytes| out.push(bytes.to_vec())).expect("sent");
-    }
-}
-
-/// Plays a short match of two with so many who watch, all on one clock; returns the hash and the commands of each tick as they
-/// were recorded, and how many pictures the spectators got.
-fn recorded(spectators: usize) -> (Vec<(u64, String)>, u32) {
-    let mut config = short_match();
-    let folder = tempfile::tempdir().expect("a folder");
-    config.record_dir = Some(folder.path().to_owned());
-    config.matches = 1;
-    let mut room = Staged::new(config.clone(), SERVER.into(), EPOCH).expect("the room starts");
-    let hash = arbiter_protocol::agreement(arbiter_snapshot::protocol_hash(room.simulation().registry()));
-    let mut remotes: Vec<_> = (0..2).map(|_| Remote::new(&config, hash, None)).collect();
-    let targets = [Target::Free, Target::Player(0), Target::Player(1)];
-    remotes.extend(targets[..spectators].iter().map(|target| Remote::new(&config, hash, Some(*target))));
-    let address = |at: usize| SocketAddr::from(([10, 0, 0, at as u8], 40_000));
-    let addresses: HashMap<_, _> = (0..remotes.len()).map(|at| (address(at), at)).collect();
-    let mut now = EPOCH;
-    let mut playing = true;
-    while playing {
-        now += Duration::from_micros(16_667);
-        for (at, remote) in remotes.iter_mut().enumerate() {
-            remote.step(now, None);
-            remote.act(now, room.simulation().tick() + 2);
-            for mut datagram in remote.out.drain(..) {
-                room.hear(now, address(at), &mut datagram);
-            }
-        }
-        room.advance(now);
-        playing = room.tick(now);
-        room.send(now);
-        let sent: Vec<_> = room.datagrams().iter().map(|(to, bytes)| (addresses[&to], bytes.to_vec())).collect();
-        room.datagrams().clear();
-        if playing {
-            sent.into_iter().for_each(|(at, mut bytes)| remotes[at].step(now, Some(&mut bytes)));
-        }
-    }
-    let began = Instant::now();
-    while room.stats().recordings.is_empty() {
-        assert!(began.elapsed() < common::PATIENCE, "the recording is never closed");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    let mut reader = Reader::open(&room.stats().recordings[0]).expect("a recording");
-    let ticks = reader.ticks(0).map(|tick| tick.expect("it is whole"));
-    let ticks = ticks.map(|tick| (tick.hash, format!("{:?}", tick.commands))).collect();
-    (ticks, remotes[2..].iter().map(|remote| remote.snapshots).sum())
-}
-
 #[test]
 fn a_match_is_recorded_alike_whoever_watches() {
-    let (unwatched, nothing) = recorded(0);
-    let (watched, pictures) = recorded(3);
-    assert_eq!(nothing, 0);
+    let (unwatched, _) = recorded(&short_match(), &[]);
+    let (watched, told) = recorded(&short_match(), &[Target::Free, Target::Player(0), Target::Player(1)]);
+    let pictures: usize = told[2..].iter().map(Vec::len).sum();
     assert!(pictures > 3 * 100, "{pictures} pictures were shown");
     assert!(unwatched.len() > 290, "{} ticks", unwatched.len());
-    assert!(unwatched.iter().any(|(_, commands)| commands.contains("Input")), "they play");
+    let plays = |command: &Command| matches!(command, Command::Input { .. });
+    assert!(unwatched.iter().any(|(_, commands)| commands.iter().any(plays)), "they play");
     let differs = unwatched.iter().zip(&watched).position(|(one, other)| one != other);
     assert_eq!((differs, unwatched.len()), (None, watched.len()));
 }

@@ -25,11 +25,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("headless-client", &["schema", "sim", "protocol", "snapshot", "transport"]),
     ("services/ledger", &[]),
-    ("services/web", &["metrics"]),
+    ("services/web", &["contracts", "metrics"]),
     ("services/intake", &["contracts", "eventlog", "metrics", "web"]),
     ("services/views", &["eventlog"]),
     ("services/economy", &["contracts", "eventlog", "ledger", "metrics", "views", "web"]),
-    ("services/access", &["web"]),
+    ("services/access", &["contracts", "web"]),
     ("services/join", &["access", "contracts", "eventlog", "metrics", "web"]),
     ("services/persistence", &["contracts", "eventlog", "metrics", "views", "web"]),
 ];

@@ -9,12 +9,12 @@ use crossbeam::channel::{Receiver, RecvTimeoutError};
 
 use super::fetch::Fetching;
 use super::lifecycle::{Ask, Facts, Lifecycle};
-use super::sidecar::{Counter, GameServer, Sidecar, SidecarError, State};
+use super::sidecar::{Counter, GameServer, POLICY, Sidecar, SidecarError, State};
 use super::tallies::{Tallies, Tally};
 use crate::Shared;
 use crate::drain::Reason;
 use crate::order::{Order, OrderError};
-use crate::services::Patience;
+use crate::outward::Patience;
 
 /// Between two health pings: two of them may be lost within the shortest period that Agones counts in by default, 5 s.
 const PING_EVERY: Duration = Duration::from_secs(2);
@@ -27,12 +27,6 @@ const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// Whoever counted for us is corrected after so long at the latest.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
-
-/// The longest wait after a failure: a sidecar that is started again is there within a second.
-const WAIT_MAX: Duration = Duration::from_secs(2);
-
-/// After so many failures in a row an operator is told, and then at each doubling.
-const TELL_AFTER: u32 = 4;
 
 /// At the end it is tried for so long to tell Agones, and waited for so long until it has happened.
 const ENDING: Duration = Duration::from_secs(10);
@@ -92,12 +86,13 @@ pub(super) struct Keeper {
 impl Keeper {
     pub fn new(shared: Arc<Shared>, sidecar: Sidecar, fetching: Option<Fetching>) -> Self {
         let now = Instant::now();
+        let patience = Patience::new(POLICY, &shared.agones.circuit);
         Self {
             shared,
             sidecar,
             lifecycle: Lifecycle::default(),
             tallies: Tallies::default(),
-            patience: Patience::default(),
+            patience,
             wait_until: now,
             pinged: None,
             told: now,
@@ -121,6 +116,7 @@ impl Keeper {
             }
             self.ping();
             if Instant::now() >= self.wait_until {
+                self.patience.begin();
                 let done = self.ask().and_then(|()| self.tell());
                 self.note(done);
             }
@@ -215,6 +211,7 @@ impl Keeper {
         let placed = read.and_then(|order| match self.shared.stopping() {
             _ if self.shared.orders.knows(order.match_id) => Ok(false),
             Some(_) => Err(OrderError::Stopping),
+            None if !self.shared.shed.takes_matches() => Err(OrderError::Overloaded),
             None => self.shared.orders.place(order.try_out(&self.shared.config)?),
         });
         let stats = &self.shared.agones;
@@ -286,7 +283,7 @@ impl Keeper {
     fn note(&mut self, done: Result<(), SidecarError>) {
         match done {
             Ok(()) => {
-                if self.patience.failures() >= TELL_AFTER {
+                if self.patience.was_told() {
                     tracing::warn!("Agones' sidecar answers again");
                 }
                 self.patience.reset();
@@ -299,9 +296,9 @@ impl Keeper {
         self.shared.agones.failures.fetch_add(1, Ordering::Relaxed);
         // What was asked was not heard.
         self.lifecycle.forget_asks();
-        self.wait_until = Instant::now() + self.patience.wait().min(WAIT_MAX);
-        let failures = self.patience.failures();
-        if failures >= TELL_AFTER && failures.is_power_of_two() {
+        self.wait_until = Instant::now() + self.patience.wait();
+        if self.patience.is_told() {
+            let failures = self.patience.failures();
             tracing::error!(failures, "Agones cannot be told of this server: {error}");
         }
     }

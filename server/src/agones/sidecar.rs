@@ -7,14 +7,24 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
 
+use arbiter_contracts::outward::Policy;
 use serde_json::{Value, json};
 use thiserror::Error;
+
+use crate::outward::OPEN_AFTER;
 
 /// Where the sidecar listens unless `AGONES_SDK_HTTP_PORT` says otherwise.
 pub const PORT: u16 = 9358;
 
-/// Until a call is over: shorter than what health pings may be late, which share the thread.
-const CALL_MAX: Duration = Duration::from_secs(3);
+/// How it is called. A call is shorter than what health pings may be late, which share the thread; a sidecar that is started again is
+/// there within a second.
+pub(crate) const POLICY: Policy = Policy {
+    connect_max: Duration::from_secs(1),
+    call_max: Duration::from_secs(3),
+    wait_min: Duration::from_millis(100),
+    wait_max: Duration::from_secs(2),
+    open_after: OPEN_AFTER,
+};
 
 /// A watch is begun anew after so long, since one that says nothing cannot be told from one that is dead.
 const WATCH_MAX: Duration = Duration::from_secs(30);
@@ -194,10 +204,13 @@ pub struct Sidecar {
 impl Sidecar {
     /// Of this machine, at a port.
     pub fn new(port: u16) -> Self {
-        let config = || ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
-        let watches = config().timeout_connect(Some(CALL_MAX)).timeout_recv_response(Some(CALL_MAX));
+        let config = || {
+            let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+            config.timeout_connect(Some(POLICY.connect_max))
+        };
+        let watches = config().timeout_recv_response(Some(POLICY.call_max));
         Self {
-            calls: config().timeout_global(Some(CALL_MAX)).build().into(),
+            calls: config().timeout_global(Some(POLICY.call_max)).build().into(),
             watches: watches.timeout_recv_body(Some(WATCH_MAX)).build().into(),
             url: format!("http://localhost:{port}"),
         }

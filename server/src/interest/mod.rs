@@ -61,6 +61,12 @@ impl Interest {
         self.scene.look(simulation);
     }
 
+    /// What is left out to save time, from the next look on: clients are served every so many ticks by turns, and whether far entities
+    /// are told rarely.
+    pub fn shed(&mut self, stride: u32, thin: bool) {
+        (self.scene.stride, self.scene.thin) = (stride.max(1), thin);
+    }
+
     /// What there is.
     pub fn scene(&self) -> &Scene {
         &self.scene

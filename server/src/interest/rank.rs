@@ -30,6 +30,12 @@ const NEAR_M: f32 = 8.0;
 /// Weight at [`NEAR_M`] of a player in the middle of the view, out of which all others follow.
 const WEIGHT_NEAR: f32 = 128.0;
 
+/// Below this weight an entity is far: a player ahead from 43 m on, at one's side from 27, behind one's back from 11.
+const FAR_WEIGHT: u16 = 24;
+
+/// Seconds between two times that what is far is told while load is shed: a picture of it is extrapolated, then stands for a moment.
+const FAR_EVERY_S: f32 = 0.25;
+
 /// What is behind one's back is shown to nobody; it must only be there when one turns.
 const BEHIND: f32 = 0.25;
 
@@ -67,6 +73,11 @@ pub fn weight(me: &Body, body: &Body, hostile: bool, contact: bool) -> u16 {
     let near = NEAR_M / distance.max(NEAR_M);
     let touched = if contact { CONTACT } else { 1.0 };
     (WEIGHT_NEAR * near * view * size * kind_factor(body.kind) * touched).clamp(1.0, WEIGHT_MAX) as u16
+}
+
+/// Whether an entity that was told so many ticks ago is far enough to be told rarely.
+pub fn may_wait(rate: u16, weight: u16, age: u32) -> bool {
+    weight < FAR_WEIGHT && (age as f32) < FAR_EVERY_S * f32::from(rate)
 }
 
 /// The key by which what is told is ordered, largest first; equal ones by stable id.

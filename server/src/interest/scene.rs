@@ -129,6 +129,10 @@ pub struct Scene {
     pub contacts: Vec<Contact>,
     /// Where bodies are.
     pub grid: Grid,
+    /// Every how many ticks a client is served; which, its slot says.
+    pub stride: u32,
+    /// Whether far entities are told rarely.
+    pub thin: bool,
     /// By place.
     kept: Vec<Kept>,
     /// Who stands at each place: in a list of its own, since every client asks for it.
@@ -157,6 +161,8 @@ impl Scene {
             players: vec![None; usize::from(simulation.settings().players_max)],
             contacts: Vec::with_capacity(CONTACTS_MAX),
             grid: Grid::new(&simulation.map().bounds),
+            stride: 1,
+            thin: false,
             kept: vec![Kept::default(); ENTITIES_MAX],
             standing: vec![StableId::NONE; ENTITIES_MAX],
             free: (0..ENTITIES_MAX as u32).rev().collect(),
@@ -213,7 +219,8 @@ impl Scene {
         let reader = Reader { view, rules, map, numbers: &self.numbers };
         let mut before = self.places.iter().peekable();
         let (crowd, rate) = (self.player_count.div_ceil(WATCHED_MAX) as u32, u32::from(self.rate));
-        self.turns = crowd.max(rate / LOOKS_PER_SECOND).max(1);
+        // A client looks when it is served, or it would be told what it looked at a while ago.
+        self.turns = crowd.max(rate / LOOKS_PER_SECOND).max(1).next_multiple_of(self.stride);
         for &(id, entity) in index.all() {
             let Some(identity) = view.component::<Identity>(entity) else { continue };
             // Both lists are in the order of ids, and what is gone was taken out.

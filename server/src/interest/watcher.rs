@@ -83,6 +83,8 @@ pub struct Watcher {
     pub cost: u64,
     /// Judgements that could not be paid or were not sure.
     pub unsure: u64,
+    /// Far entities that were held back since somebody asked.
+    thinned: u64,
 }
 
 impl Watcher {
@@ -106,6 +108,7 @@ impl Watcher {
             judgements: 0,
             cost: 0,
             unsure: 0,
+            thinned: 0,
         };
         watcher.set_horizon(settings.horizon_ms);
         watcher
@@ -156,6 +159,11 @@ impl Watcher {
             self.pairs.tell_watched_again();
         }
         self.pairs.watched.iter_mut().flat_map(|watched| watched.drain(..))
+    }
+
+    /// Far entities that were held back since the last call, each once a tick.
+    pub(crate) fn take_thinned(&mut self) -> u64 {
+        core::mem::take(&mut self.thinned)
     }
 
     /// Whether the client may know an entity now.
@@ -284,6 +292,11 @@ impl Watcher {
     fn want(&mut self, scene: &Scene, place: usize, weight: u16) {
         let pair = self.pairs.all[place];
         let age = scene.tick.saturating_sub(pair.told);
+        // What the client does not know yet is never far: whether one may be hit rests on it.
+        if scene.thin && pair.flags & TOLD != 0 && rank::may_wait(scene.rate, weight, age) {
+            self.thinned += 1;
+            return;
+        }
         self.keys.push((rank::key(scene, pair.id, weight, age), place as u32));
     }
 

@@ -16,6 +16,7 @@ use crate::outbox::OutboxStats;
 use crate::room::{RoomLink, TickPhase};
 use crate::services::{RegisterStats, ShipStats};
 use crate::shard::ShardLink;
+use crate::shed::{ShedStats, Step};
 use crate::stats::{RoomStats, ServerStats};
 use crate::suspicion::Detector;
 
@@ -33,6 +34,7 @@ impl Figures {
         let stats = shared.stats();
         let rooms: Vec<RoomStats> = shared.rooms.iter().map(RoomLink::stats).collect();
         self.rooms(to, &rooms, &stats)?;
+        shedding(to, &shared.shed.stats())?;
         inputs_and_snapshots(to, &rooms)?;
         if let Some(outbox) = &shared.outbox {
             events(to, outbox)?;
@@ -46,6 +48,7 @@ impl Figures {
         if shared.config.agones.is_some() {
             agones(to, &shared.agones)?;
         }
+        outside(to, shared)?;
         network(to, &stats)?;
         self.queues_and_logs(to)
     }
@@ -99,6 +102,43 @@ impl Figures {
         let phases = TickPhase::ALL.into_iter().map(|phase| (phase.name(), spent(phase)));
         to.seconds_of("tick_phase", "Time by the clock on the wall in a tick's phases", "phase", phases)
     }
+}
+
+fn shedding(to: &mut Writer<'_>, stats: &ShedStats) -> fmt::Result {
+    to.gauge("shedding_step", "What is left out to save time: 0 nothing, up to 5", stats.step.number().into())?;
+    let load = f64::from(stats.load);
+    let about = ("tick_load_ratio", "Share of their time that ticks take, smoothed", None);
+    to.with(about, MetricType::Gauge, |mut to| to.encode_gauge(&load))?;
+    let spent = Step::ALL.into_iter().zip(stats.spent_us);
+    let about = ("shedding", "Time spent at each step", Some(&Unit::Seconds));
+    to.with(about, MetricType::Counter, |mut to| {
+        for (step, us) in spent {
+            let label: Label = [("step", Cow::Borrowed(step.name()))];
+            to.encode_family(&label)?.encode_counter::<NoLabelSet, _, u64>(&(us as f64 / 1e6), None)?;
+        }
+        Ok(())
+    })?;
+    let taken = Step::ALL.into_iter().zip(stats.taken).skip(1).map(|(step, times)| (step.name(), times));
+    to.counters("shedding_steps_taken", "How often each step was taken, from below", "step", taken)?;
+    to.counters("shed", "What was left out to save time", "what", stats.each().into_iter())
+}
+
+/// The circuits to what this server calls.
+fn outside(to: &mut Writer<'_>, shared: &Shared) -> fmt::Result {
+    let mut parts = Vec::new();
+    if let Some(shipped) = &shared.shipped {
+        parts.push(("events", &shipped.circuit));
+    }
+    if shared.config.services.is_some() {
+        parts.push(("register", &shared.registering.circuit));
+    }
+    if shared.config.agones.is_some() {
+        parts.extend([("agones", &shared.agones.circuit), ("agones_watch", &shared.agones.watch_circuit)]);
+    }
+    let states = parts.iter().map(|(part, circuit)| (*part, circuit.state()));
+    to.gauges("outside_circuit", "Calls outside: 0 they are made, 1 one is tried, 2 they wait", "part", states)?;
+    let opened = parts.iter().map(|(part, circuit)| (*part, circuit.opened()));
+    to.counters("outside_circuit_opened", "How often calls were stopped for a while", "part", opened)
 }
 
 fn events(to: &mut Writer<'_>, outbox: &OutboxStats) -> fmt::Result {

@@ -16,6 +16,7 @@ use arrayvec::ArrayVec;
 use super::{Landed, Line, Room, messages};
 use crate::broadcast::{Due, Eye, Ink, Reel, View, turns};
 use crate::shard::{Remote, ToSocket};
+use crate::shed::{SPECTATORS_EVERY, Step};
 use crate::{SPECTATOR_DELAY_MAX, ServerConfig, Shared};
 
 /// A spectator changes whom to watch at most so often, since each time costs a state in full.
@@ -42,6 +43,8 @@ pub(super) struct Gallery {
     delay: Duration,
     ladder: u32,
     change_turns: u64,
+    /// Ticks that were due to be shown.
+    due: u64,
     /// Ticks that were shown, and bytes of them.
     pub snapshots: u64,
     pub snapshot_bytes: u64,
@@ -63,6 +66,7 @@ impl Gallery {
             delay,
             ladder,
             change_turns: turns(CHANGE_EVERY, config.settings.tick_rate),
+            due: 0,
             snapshots: 0,
             snapshot_bytes: 0,
             held_back: 0,
@@ -120,9 +124,14 @@ impl Gallery {
 
     fn turn(&mut self, shared: &Shared, room: u16) {
         if self.play(shared, room) {
-            // Players do not wait for those who watch.
-            shared.wake_shards();
-            self.tell(shared, room);
+            self.due += 1;
+            if shared.shed.lets_watch() || self.due.is_multiple_of(SPECTATORS_EVERY) {
+                // Players do not wait for those who watch.
+                shared.wake_shards();
+                self.tell(shared, room);
+            } else if !self.spectators.is_empty() {
+                shared.shed.note(|stats| stats.spectator_snapshots += self.spectators.len() as u64);
+            }
         }
         self.reel.turn += 1;
     }
@@ -191,9 +200,11 @@ impl Spectator {
 impl Room {
     /// Lets a spectator in. It is told the match with the next tick that is shown.
     pub(super) fn admit(&mut self, client: Remote, line: Arc<Line>) {
-        let Some(gallery) = &mut self.gallery else {
+        let lets_watch = self.shared.shed.lets_watch();
+        let Some(gallery) = self.gallery.as_mut().filter(|_| lets_watch) else {
+            let reason = if lets_watch { RefusedReason::NoSpectators } else { self.shared.refuse_spectator() };
             self.link().release_spectator();
-            self.message(client, &ServerMessage::Refused(Refused::from(RefusedReason::NoSpectators)));
+            self.message(client, &ServerMessage::Refused(Refused::from(reason)));
             return self.close(client);
         };
         gallery.spectators.push(Spectator {
@@ -277,6 +288,12 @@ impl Room {
 
     /// Ends a turn: tells spectators what was a while ago.
     pub(super) fn show(&mut self) {
+        let watching = self.gallery.as_ref().map_or(0, |gallery| gallery.len() as u64);
+        if watching > 0 && self.shared.shed.step() >= Step::SpectatorsGone {
+            tracing::warn!(room = self.number, watching, "there is more to do than time: nobody may watch");
+            self.shared.shed.note(|stats| stats.spectators_let_go += watching);
+            self.part_all(GoodbyeReason::Overloaded);
+        }
         if let Some(gallery) = &mut self.gallery {
             gallery.turn(&self.shared, self.number);
         }

@@ -15,6 +15,7 @@ use super::{Entering, Room};
 use crate::Shared;
 use crate::convert;
 use crate::shard::{Remote, ToSocket};
+use crate::shed::Step;
 
 /// Seconds after which a player who could not enter is refused.
 const ENTER_SECONDS: u32 = 2;
@@ -29,7 +30,11 @@ impl Room {
             }
             if let (DomainEvent::Killed { victim, killer: Some(killer), .. }, Some(cams)) = (event, &mut self.kill_cams)
             {
-                cams.start(*victim, *killer, tick);
+                if self.shared.shed.step() < Step::FarDetail {
+                    cams.start(*victim, *killer, tick);
+                } else {
+                    self.shared.shed.note(|stats| stats.kill_cams += 1);
+                }
             }
             if matches!(event, DomainEvent::RoundEnded { .. } | DomainEvent::MatchEnded { .. }) {
                 notices.extend(self.scores().map(|scores| Notice::Score { scores }));

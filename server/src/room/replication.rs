@@ -14,6 +14,7 @@ use arbiter_snapshot::{Cache, History, PeerParts, Viewer, Wish};
 use super::{Entering, Room, Seat, messages};
 use crate::Shared;
 use crate::interest::{HORIZON_SLACK_MS, Watcher};
+use crate::shed::Step;
 
 /// Socket threads are woken behind so many clients of a tick, and behind the last: they send to the first while the others'
 /// snapshots are made, but are not woken for each.
@@ -42,6 +43,9 @@ struct Told {
     snapshots: u64,
     bytes: u64,
     held_back: u64,
+    /// Left out to save time: snapshots, and far entities.
+    shed: u64,
+    thinned: u64,
     dropped: u64,
     too_large: u64,
 }
@@ -50,6 +54,8 @@ struct Told {
 struct Moment<'a> {
     tick: u32,
     rate: u32,
+    /// Every how many ticks a client is told, by turns.
+    stride: u32,
     budget_max: usize,
     match_number: u8,
     history: &'a History,
@@ -96,11 +102,14 @@ impl Room {
             }
         });
         history.finish();
+        let step = self.shared.shed.step();
+        self.interest.shed(step.stride(), step >= Step::FarDetail);
         self.interest.look(&self.simulation);
         let rate = u32::from(self.simulation.settings().tick_rate).max(1);
         let moment = Moment {
             tick,
             rate,
+            stride: step.stride(),
             budget_max: self.shared.config.snapshot_bytes_max(1, rate),
             match_number,
             history: &self.history,
@@ -132,19 +141,26 @@ impl Room {
             });
         }
         self.sight.note(tick, view, watchers);
-        let mut dropped = 0;
+        let (mut dropped, mut shed, mut thinned) = (0, 0, 0);
         for teller in &mut self.tellers {
             let told = core::mem::take(&mut teller.told);
             self.snapshots += told.snapshots;
             self.snapshot_bytes += told.bytes;
             self.held_back += told.held_back;
             dropped += told.dropped;
+            shed += told.shed;
+            thinned += told.thinned;
             if told.too_large > 0 {
                 tracing::warn!(room = self.number, tick, "an entity does not fit into any part and is not told");
             }
         }
         if dropped > 0 {
             self.shared.note(|stats| stats.drops.snapshots += dropped);
+        }
+        if shed + thinned > 0 {
+            self.shared
+                .shed
+                .note(|stats| (stats.snapshots, stats.entities) = (stats.snapshots + shed, stats.entities + thinned));
         }
     }
 }
@@ -162,6 +178,10 @@ impl Moment<'_> {
             let Some(seat) = seat else { continue };
             let (Entering::In(player), None) = (&seat.entering, seat.lost) else { continue };
             let player = *player;
+            if !(self.tick + u32::from(slot)).is_multiple_of(self.stride) {
+                teller.told.shed += 1;
+                continue;
+            }
             self.tell(slot, player, seat, watcher, watch, teller);
             if teller.told.snapshots.is_multiple_of(WAKE_EVERY) {
                 self.shared.wake_shards();
@@ -189,6 +209,7 @@ impl Moment<'_> {
             watcher.set_horizon(u32::from(lag) * 1_000 / self.rate + HORIZON_SLACK_MS);
         }
         watch(watcher);
+        told.thinned += watcher.take_thinned();
         let team = self.view.get::<Identity>(player).map_or(0, |identity| identity.team);
         let viewer = Viewer { slot: Some(slot), team };
         let wish = Wish { wanted: watcher.wanted(), gone: watcher.gone(), always: Some(player), budget_bytes };

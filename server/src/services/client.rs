@@ -1,19 +1,13 @@
-//! Calls to the services that cannot take long, and how long to wait after one that failed.
+//! Calls to the services that cannot take long.
 
-use core::time::Duration;
 use std::time::Instant;
+
+use arbiter_contracts::outward::Policy;
 
 use super::Services;
 
-/// Until a call is over, whatever the other side does.
-const CALL_MAX: Duration = Duration::from_secs(5);
-
 /// Bytes of an answer that are read.
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
-
-/// The first wait after a failure, and the longest.
-const WAIT_MIN: Duration = Duration::from_millis(100);
-const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Calls the services.
 #[derive(Debug)]
@@ -24,10 +18,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub fn new(services: &Services) -> Self {
+    pub fn new(services: &Services, policy: &Policy) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(CALL_MAX))
+            .timeout_connect(Some(policy.connect_max))
+            .timeout_global(Some(policy.call_max))
             .proxy(None)
             .build();
         Self {
@@ -88,46 +83,4 @@ fn trace_parent() -> (String, String) {
     let trace = format!("{:016x}{:016x}", random(), random());
     let parent = format!("00-{trace}-{:016x}-01", random());
     (trace, parent)
-}
-
-/// How long to wait between tries: twice as long after each failure, and never the same as other servers that failed at the
-/// same moment.
-#[derive(Debug, Default)]
-pub(crate) struct Patience {
-    failures: u32,
-}
-
-impl Patience {
-    /// After a call that went well.
-    pub fn reset(&mut self) {
-        self.failures = 0;
-    }
-
-    /// After one that did not.
-    pub fn wait(&mut self) -> Duration {
-        let longest = WAIT_MIN.saturating_mul(1 << self.failures.min(16)).min(WAIT_MAX);
-        self.failures = self.failures.saturating_add(1);
-        // Without randomness all come at once, which is worse, not wrong.
-        let part = getrandom::u32().unwrap_or(u32::MAX);
-        longest / 2 + (longest / 2).mul_f64(f64::from(part) / f64::from(u32::MAX))
-    }
-
-    /// Failures since a call went well.
-    pub fn failures(&self) -> u32 {
-        self.failures
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_grow_up_to_a_limit_and_begin_again_after_a_success() {
-        let mut patience = Patience::default();
-        let waits: Vec<Duration> = (0..20).map(|_| patience.wait()).collect();
-        assert!(waits[0] <= WAIT_MIN && waits[19] >= WAIT_MAX / 2 && waits[19] <= WAIT_MAX, "{waits:?}");
-        patience.reset();
-        assert!(patience.wait() <= WAIT_MIN);
-    }
 }

@@ -9,22 +9,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
+use arbiter_contracts::outward::Policy;
 use arbiter_contracts::servers::{Registration, RoomState};
 use arbiter_transport::NoRandomness;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::{Client, Patience, Services};
+use super::{Client, Services};
+use crate::outward::{CircuitFigures, OPEN_AFTER, Patience};
 use crate::room::RoomLink;
 use crate::{OnStop, Shared, StartError};
 
 /// Between two registrations: who is silent for five of them is sent nobody any more.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// The longest wait after a failure: a server that can tell again should not be missing for longer.
-const WAIT_MAX: Duration = Duration::from_secs(2);
-
-/// After so many failures in a row an operator is told, and then at each doubling.
-const TELL_AFTER: u32 = 4;
+/// A call that takes longer than three registrations is no better than none; a server that can tell again should not be missing for
+/// longer than two.
+const POLICY: Policy = Policy {
+    connect_max: Duration::from_secs(1),
+    call_max: Duration::from_secs(3),
+    wait_min: Duration::from_millis(100),
+    wait_max: Duration::from_secs(2),
+    open_after: OPEN_AFTER,
+};
 
 /// What is sent.
 const CONTENT_TYPE: &str = "application/json";
@@ -35,6 +41,7 @@ pub(crate) struct RegisterStats {
     /// Whether the services know what this server hosts now.
     pub registered: AtomicBool,
     pub failures: AtomicU64,
+    pub circuit: CircuitFigures,
 }
 
 /// The thread; it ends once it is told to, or when matches are abandoned, after a last word to the services.
@@ -52,10 +59,10 @@ impl Registering {
         let (stop, stopped) = bounded(1);
         let register = Register {
             shared: Arc::clone(shared),
-            client: Client::new(services),
+            client: Client::new(services, &POLICY),
             path: format!("/servers/server-{id:016x}"),
             addresses,
-            patience: Patience::default(),
+            patience: Patience::new(POLICY, &shared.registering.circuit),
         };
         let run = move || register.run(&stopped);
         let thread = std::thread::Builder::new().name("register".to_owned()).spawn(run).map_err(StartError::Thread)?;
@@ -107,6 +114,7 @@ impl Register {
         let told = self.registration();
         // Texts and numbers: it can always be written.
         let body = serde_json::to_vec(&told).unwrap_or_default();
+        self.patience.begin();
         match self.client.call("PUT", &self.path, CONTENT_TYPE, &body) {
             Ok(_) => {
                 if !self.shared.registering.registered.swap(true, Ordering::Relaxed) {
@@ -123,9 +131,9 @@ impl Register {
         let stats = &self.shared.registering;
         stats.failures.fetch_add(1, Ordering::Relaxed);
         stats.registered.store(false, Ordering::Relaxed);
-        let wait = self.patience.wait().min(WAIT_MAX);
-        let failures = self.patience.failures();
-        if failures >= TELL_AFTER && failures.is_power_of_two() {
+        let wait = self.patience.wait();
+        if self.patience.is_told() {
+            let failures = self.patience.failures();
             tracing::error!(failures, "the services send nobody here, since they cannot be told of this server: {why}");
         }
         wait
@@ -171,9 +179,14 @@ impl Shared {
             players: small(room.reserved()),
             players_max: settings.players_max,
             spectators: small(room.spectators()),
-            spectators_max: small(room.spectators_max()),
+            // Nobody else may watch while load is shed.
+            spectators_max: small(if self.shed.lets_watch() { room.spectators_max() } else { room.spectators() }),
             // What players earn could not be told while the outbox is stuck.
-            open: lives && room.has_place() && !self.outbox_is_stuck() && self.stopping().is_none(),
+            open: lives
+                && room.has_place()
+                && !self.outbox_is_stuck()
+                && self.shed.takes_matches()
+                && self.stopping().is_none(),
             holders,
         }
     }

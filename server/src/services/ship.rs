@@ -12,11 +12,13 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use arbiter_contracts::batch;
+use arbiter_contracts::outward::Policy;
 use arbiter_eventlog::{Cursor, Folder, OpenError, Reader};
 use arbiter_metrics::Lag;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::{Client, Patience, Services};
+use super::{Client, Services};
+use crate::outward::{CircuitFigures, OPEN_AFTER, Patience};
 
 /// The cursor's name among the outbox's consumers.
 const CURSOR: &str = "services";
@@ -27,8 +29,14 @@ const BATCH_BYTES: usize = 256 << 10;
 /// Between two looks for something new.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// After so many failures in a row an operator is told, and then at each doubling.
-const TELL_AFTER: u32 = 4;
+/// Events wait on disk: there is no hurry, and services that were away have many servers' to take.
+const POLICY: Policy = Policy {
+    connect_max: Duration::from_secs(2),
+    call_max: Duration::from_secs(5),
+    wait_min: Duration::from_millis(100),
+    wait_max: Duration::from_secs(10),
+    open_after: OPEN_AFTER,
+};
 
 /// When the server ends, what is left is tried for so long; the rest goes out with the next start.
 const ENDING: Duration = Duration::from_secs(10);
@@ -44,6 +52,7 @@ pub(crate) struct ShipStats {
     /// Whether the last call failed.
     pub broken: AtomicBool,
     pub lag: Lag,
+    pub circuit: CircuitFigures,
 }
 
 impl ShipStats {
@@ -79,8 +88,8 @@ impl Shipping {
             folder: folder.to_owned(),
             reader,
             cursor,
-            client: Client::new(services),
-            patience: Patience::default(),
+            client: Client::new(services, &POLICY),
+            patience: Patience::new(POLICY, &stats.circuit),
             stats: Arc::clone(&stats),
         };
         let run = move || ship.run(&stopped);
@@ -122,7 +131,10 @@ impl Ship {
             match self.send() {
                 Ok(true) => {}
                 Ok(false) => return,
-                Err(why) => std::thread::sleep(self.failed(&why)),
+                Err(why) => {
+                    let left = until.saturating_duration_since(std::time::Instant::now());
+                    std::thread::sleep(self.failed(&why).min(left));
+                }
             }
         }
         let waiting = self.stats.waiting();
@@ -147,11 +159,12 @@ impl Ship {
         let Some(last) = records.last() else { return Ok(false) };
         let next = last.position + 1;
         let body = batch::encode(records.iter().map(|record| &record.data[..]));
+        self.patience.begin();
         self.client.call("POST", "/events", batch::CONTENT_TYPE, &body)?;
         self.cursor.advance(next).map_err(|error| format!("{}: {error}", self.folder.display()))?;
         self.stats.acknowledged.store(next, Ordering::Relaxed);
         self.stats.lag.note(looked, next, end);
-        if self.stats.broken.swap(false, Ordering::Relaxed) && self.patience.failures() >= TELL_AFTER {
+        if self.stats.broken.swap(false, Ordering::Relaxed) && self.patience.was_told() {
             tracing::warn!("the services take events again");
         }
         self.patience.reset();
@@ -162,9 +175,8 @@ impl Ship {
         self.stats.failures.fetch_add(1, Ordering::Relaxed);
         self.stats.broken.store(true, Ordering::Relaxed);
         let wait = self.patience.wait();
-        let failures = self.patience.failures();
-        if failures >= TELL_AFTER && failures.is_power_of_two() {
-            let waiting = self.stats.waiting();
+        if self.patience.is_told() {
+            let (failures, waiting) = (self.patience.failures(), self.stats.waiting());
             tracing::error!(failures, waiting, "the services do not take events, which wait in the outbox: {why}");
         }
         wait

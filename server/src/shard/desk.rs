@@ -215,6 +215,9 @@ impl Desk<'_> {
         if wished.is_some_and(|at| at >= self.shared.rooms.len()) {
             return self.refuse(client, RefusedReason::NoRoom);
         }
+        if self.shared.config.spectators_max > 0 && !self.shared.shed.lets_watch() {
+            return self.refuse(client, self.shared.refuse_spectator());
+        }
         // The fullest: there is most to be seen.
         let rooms = self.shared.rooms.iter().enumerate().filter(|(at, _)| wished.is_none_or(|wished| wished == *at));
         let mut rooms: Vec<_> = rooms.filter(|(_, room)| !room.is_shut()).collect();

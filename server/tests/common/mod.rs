@@ -1,6 +1,8 @@
 //! A server on a small map and clients with real sockets.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod remote;
+
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -51,6 +53,18 @@ pub fn config() -> ServerConfig {
     if env!("CARGO_CRATE_NAME") == "portable" {
         config.sockets = SocketKind::Portable;
     }
+    config
+}
+
+/// A match of five seconds.
+pub fn short_match() -> ServerConfig {
+    let mut config = config();
+    config.settings.match_seconds = Some(5);
+    let mut rules = Rules::shipped();
+    for mode in &mut rules.modes {
+        (mode.round_seconds, mode.warmup_seconds, mode.rounds_to_win) = (5, 0, 1);
+    }
+    config.rules = rules.into();
     config
 }
 

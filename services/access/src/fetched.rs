@@ -6,14 +6,22 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use arbiter_contracts::outward::{Circuit, Policy};
 use thiserror::Error;
 
 use crate::clock::{Clock, system_clock};
 use crate::jwks::{self, JWKS_BYTES_MAX};
 use crate::key::PublicKey;
 
-/// Until an answer must be there, connecting included.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// Until a connection stands, and until an answer must be there, connecting included.
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+const CALL_MAX: Duration = Duration::from_secs(5);
+
+/// Failures in a row behind which the issuer is tried from time to time only.
+const OPEN_AFTER: u32 = 4;
+
+/// The longest wait behind failures, in shortest times between two fetches.
+const WAITS_MAX: u32 = 6;
 
 /// What a verifier fetches keys with.
 #[derive(Clone)]
@@ -24,7 +32,8 @@ pub struct FetchConfig {
     pub issuer: String,
     /// Between two fetches when nothing asks for one. The next key is published long before it is used.
     pub every: Duration,
-    /// At least so long lies between two fetches, however many tokens name unknown keys: anybody can make such tokens.
+    /// At least so long lies between two fetches, however many tokens name unknown keys: anybody can make such tokens. While nobody
+    /// answers it is up to six times as long.
     pub again_after: Duration,
     /// The time that tokens are checked against.
     pub clock: Clock,
@@ -99,7 +108,8 @@ impl Fetched {
             return Err(FetchError::Url(config.url));
         }
         let shared = Arc::new(Shared::default());
-        let fetching = Fetching { config, agent: agent(), shared: Arc::clone(&shared) };
+        let fetching =
+            Fetching { agent: agent(), shared: Arc::clone(&shared), circuit: Circuit::new(policy(&config)), config };
         let thread = std::thread::Builder::new().name("jwks".to_owned()).spawn(move || fetching.run());
         Ok(Self { shared, thread: Some(thread.map_err(FetchError::Thread)?) })
     }
@@ -133,8 +143,18 @@ impl Drop for Fetched {
 
 /// Nobody may send the thread elsewhere: no redirects, no proxy of the environment.
 fn agent() -> ureq::Agent {
-    let config = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).max_redirects(0).proxy(None);
-    config.build().into()
+    let config = ureq::Agent::config_builder().timeout_connect(Some(CONNECT_MAX)).timeout_global(Some(CALL_MAX));
+    config.max_redirects(0).proxy(None).build().into()
+}
+
+fn policy(config: &FetchConfig) -> Policy {
+    Policy {
+        connect_max: CONNECT_MAX,
+        call_max: CALL_MAX,
+        wait_min: config.again_after,
+        wait_max: config.again_after.saturating_mul(WAITS_MAX),
+        open_after: OPEN_AFTER,
+    }
 }
 
 /// The state of the thread.
@@ -142,30 +162,45 @@ struct Fetching {
     config: FetchConfig,
     agent: ureq::Agent,
     shared: Arc<Shared>,
+    circuit: Circuit,
 }
 
 impl Fetching {
-    fn run(self) {
+    fn run(mut self) {
         loop {
             let began = Instant::now();
             let fetched = self.fetch();
-            let failed = fetched.is_err();
+            let wait = self.note(fetched.is_ok());
             self.take(fetched);
-            if !self.waits(began, failed) {
+            if !self.waits(began, wait) {
                 return;
             }
         }
     }
 
+    /// Behind a fetch: how long to wait after one that failed.
+    fn note(&mut self, is_well: bool) -> Option<Duration> {
+        if is_well {
+            self.circuit.succeeded();
+            return None;
+        }
+        // Without randomness all come at once, which is worse, not wrong.
+        Some(self.circuit.failed(Instant::now(), getrandom::u32().unwrap_or(u32::MAX)))
+    }
+
     /// Until the next fetch is due; false if there is to be none.
-    fn waits(&self, began: Instant, failed: bool) -> bool {
+    fn waits(&self, began: Instant, failed: Option<Duration>) -> bool {
         let FetchConfig { every, again_after, .. } = self.config;
         let mut orders = self.shared.orders.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if orders.stop {
                 return false;
             }
-            let due = if orders.wanted || failed { again_after } else { every.max(again_after) };
+            let due = match failed {
+                Some(wait) => wait.max(again_after),
+                None if orders.wanted => again_after,
+                None => every.max(again_after),
+            };
             let Some(left) = due.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) else {
                 orders.wanted = false;
                 return true;

@@ -6,13 +6,15 @@
 //!
 //! Compatibility is one rule for each side. Who emits never changes what a field means and gives every new type the next
 //! number of [`CONTRACTS`]. Who consumes ignores fields that it does not know, and stops at a type that it does not know if it
-//! keeps state: stepping over a fact is how two stores come to differ. Next: [`Envelope`], [`Event`], [`quarantine`].
+//! keeps state: stepping over a fact is how two stores come to differ. Next: [`Envelope`], [`Event`], [`quarantine`]; [`outward`] for how
+//! calls between them are made.
 
 pub mod batch;
 pub mod catalogue;
 pub mod envelope;
 pub mod event_id;
 pub mod orders;
+pub mod outward;
 pub mod quarantine;
 pub mod servers;
 

@@ -225,6 +225,11 @@ pub enum RefusedReason {
     NoSpectators,
     /// The connect token is only for playing, or only for watching.
     Role,
+    /// The server has more to do than time, and lets nobody watch.
+    Overloaded {
+        /// Seconds after which it is worth another try.
+        retry_s: u16,
+    },
     /// A reason that this version does not know; the text says it.
     Other(u8),
 }
@@ -251,6 +256,9 @@ impl fmt::Display for RefusedReason {
             }
             Self::Role => {
                 f.write_str("the connect token is not for this: get one that lets you play, or watch, as you wish to")
+            }
+            Self::Overloaded { retry_s } => {
+                write!(f, "the server is overloaded and lets nobody watch: try again in {retry_s} s")
             }
             Self::Other(code) => write!(f, "refused with code {code}"),
         }
@@ -284,6 +292,7 @@ impl Refused {
             RefusedReason::NoRoom => 7,
             RefusedReason::NoSpectators => 8,
             RefusedReason::Role => 9,
+            RefusedReason::Overloaded { .. } => 10,
             RefusedReason::Other(code) => code,
         });
         to.text(&self.text, REASON_BYTES_MAX);
@@ -296,6 +305,7 @@ impl Refused {
                 to.u64(server);
                 to.u64(client);
             }
+            RefusedReason::Overloaded { retry_s } => to.u16(retry_s),
             _ => {}
         }
     }
@@ -313,6 +323,7 @@ impl Refused {
             7 => RefusedReason::NoRoom,
             8 => RefusedReason::NoSpectators,
             9 => RefusedReason::Role,
+            10 => RefusedReason::Overloaded { retry_s: from.u16()? },
             other => {
                 from.rest();
                 RefusedReason::Other(other)
@@ -342,10 +353,12 @@ pub enum GoodbyeReason {
     /// The same player has connected anew and now has the place. A client that is told so does not connect again by itself:
     /// two of them would take it from each other for ever.
     TakenOver,
+    /// The server has more to do than time, and nobody may watch for a while.
+    Overloaded,
 }
 
 impl GoodbyeReason {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Quit,
         Self::Idle,
         Self::Kicked,
@@ -354,6 +367,7 @@ impl GoodbyeReason {
         Self::Stopping,
         Self::Failed,
         Self::TakenOver,
+        Self::Overloaded,
     ];
 }
 
@@ -368,6 +382,7 @@ impl fmt::Display for GoodbyeReason {
             Self::Stopping => "the server is stopping",
             Self::Failed => "the room failed; the match is lost",
             Self::TakenOver => "the player has connected from elsewhere",
+            Self::Overloaded => "the server is overloaded and lets nobody watch: try again in a while",
         })
     }
 }

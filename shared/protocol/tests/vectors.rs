@@ -134,6 +134,7 @@ fn say_goodbye(goodbye: &Goodbye) -> String {
         GoodbyeReason::Stopping => 5,
         GoodbyeReason::Failed => 6,
         GoodbyeReason::TakenOver => 7,
+        GoodbyeReason::Overloaded => 8,
     };
     format!("goodbye reason {code}")
 }
@@ -173,6 +174,7 @@ fn say_refused(refused: &Refused) -> String {
         RefusedReason::NoRoom => (7, String::new()),
         RefusedReason::NoSpectators => (8, String::new()),
         RefusedReason::Role => (9, String::new()),
+        RefusedReason::Overloaded { retry_s } => (10, format!(" retry {retry_s}")),
         RefusedReason::Other(code) => (code, String::new()),
     };
     format!("refused code {code} text {:?}{more}", refused.text)

@@ -134,6 +134,21 @@ const ROWS: [(&str, &[Panel]); 6] = [
                 lines: &[("{{phase}}", "sum by (phase) (rate(arbiter_tick_phase_seconds_total{..}[..]))")],
             },
             Panel {
+                title: "Load and shedding",
+                about: "Share of their time that ticks take; above 0.85 load is shed, below 0.7 it is not. Step: 1 and 2 spectators, 3 far detail, 4 and 5 rate.",
+                unit: "short",
+                lines: &[
+                    ("load of {{instance}}", "topk(5, arbiter_tick_load_ratio{..})"),
+                    ("step of {{instance}}", "topk(5, arbiter_shedding_step{..} > 0)"),
+                ],
+            },
+            Panel {
+                title: "What is left out",
+                about: "Nothing, while there is time for everything. Snapshots are what players notice.",
+                unit: "ops",
+                lines: &[("{{what}}", "sum by (what) (rate(arbiter_shed_total{..}[..]))")],
+            },
+            Panel {
                 title: "Inputs that wait, and pictures that are old",
                 about: "How long 95 % of inputs wait at most for their tick, and how old the newest state is at most that a client has.",
                 unit: "s",
@@ -234,6 +249,12 @@ const ROWS: [(&str, &[Panel]); 6] = [
                     ("for the outbox", "sum(arbiter_outbox_waiting{..})"),
                     ("for the services", "sum(arbiter_services_lag_events{..})"),
                 ],
+            },
+            Panel {
+                title: "Calls outside that are stopped",
+                about: "Servers whose calls to a part failed four times in a row: one is tried from time to time. Matches go on.",
+                unit: "short",
+                lines: &[("{{part}}", "sum by (part) (arbiter_outside_circuit{..} > bool 0)")],
             },
             Panel {
                 title: "Servers in trouble",
