@@ -203,7 +203,7 @@ impl<S: EventStore> Economy<S> {
 
 fn failed(error: CommitError) -> CommitFailed {
     match error {
-        CommitError::NoSpace(..) | CommitError::NoRandomness => CommitFailed::Waits(error),
+        CommitError::NoSpace(..) | CommitError::NoRandomness | CommitError::UnderWay(_) => CommitFailed::Waits(error),
         CommitError::Disk(..) | CommitError::Failed => CommitFailed::Log(error),
     }
 }

@@ -2,7 +2,7 @@
 //! ends at what was acknowledged when it began.
 
 use crate::catalogue;
-use crate::cursor;
+use crate::cursor::{self, Cursor};
 use crate::disk::{self, Disk, DiskFile};
 use crate::error::OpenError;
 use crate::frame::HEADER_BYTES;
@@ -30,6 +30,16 @@ pub struct Copied {
 
 /// Bytes that are copied at once.
 const CHUNK: usize = 1 << 20;
+
+/// Name of the cursor that says how far the last backup of a log reaches.
+pub const BACKUP: &str = "backup";
+
+/// Notes that a backup of a log reaches up to a position, in the log's own folder: whoever brought something keeps it until then,
+/// and segments behind it are not dropped. The log may be written meanwhile.
+pub fn note<D: Disk>(log: &D, end: u64) -> Result<(), OpenError> {
+    let mut cursor = Cursor::open(log, BACKUP)?;
+    Ok(cursor.advance(end)?)
+}
 
 /// Proves a log and copies it into an empty folder. Keys are copied as they are wrapped, so that a copy opens with the same
 /// master keys; cursors are copied and moved back to the copy's end; snapshots are not copied, as they can be made again.

@@ -26,6 +26,17 @@ pub(crate) struct Segment {
     pub header: SegmentHeader,
 }
 
+/// What a segment holds, and what it takes on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Position of its first record.
+    pub first: u64,
+    /// Position behind its last record; `None` of the segment that is written.
+    pub end: Option<u64>,
+    /// Bytes of its file.
+    pub bytes: u64,
+}
+
 /// Where a walk stands: behind a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct End {
@@ -264,6 +275,16 @@ impl Catalogue {
             self.end = End { position: frame.end(), block: block + 1, chain: frame.chain, offset };
         }
         Ok(())
+    }
+
+    /// What its segments hold and take.
+    pub fn extents<D: Disk>(&self, disk: &D) -> Result<Vec<Extent>, OpenError> {
+        let ends = self.segments.iter().skip(1).map(|next| Some(next.header.first)).chain([None]);
+        let extent = |(segment, end): (&Segment, Option<u64>)| {
+            let bytes = disk.open(&segment.name)?.length()?;
+            Ok(Extent { first: segment.header.first, end, bytes })
+        };
+        self.segments.iter().zip(ends).map(extent).collect()
     }
 
     /// Notes where a block is.

@@ -60,6 +60,15 @@ impl<D: Disk> Cursor<D> {
     }
 }
 
+/// Where a consumer is, if it ever was anywhere.
+pub(crate) fn position<D: Disk>(disk: &D, name: &str) -> Result<Option<u64>, OpenError> {
+    match Slots::<D::File>::open(disk, &format!("{PREFIX}{name}")) {
+        Ok((_, content)) => Ok(Some(long(&content, 0))),
+        Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// All cursors of a log with their positions, by name.
 pub fn all<D: Disk>(disk: &D) -> Result<Vec<(String, u64)>, OpenError> {
     let mut found = Vec::new();

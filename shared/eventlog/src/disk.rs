@@ -3,6 +3,8 @@
 //! Nothing above this module knows a path. Names are plain file names in one folder. Next: [`crate::simulated`] for the disk
 //! that loses, tears and rots.
 
+mod folder_file;
+
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -22,6 +24,10 @@ pub trait Disk: Clone + fmt::Debug {
     fn create(&self, name: &str) -> io::Result<Self::File>;
     /// Opens a file for reading and, if the folder allows it, writing.
     fn open(&self, name: &str) -> io::Result<Self::File>;
+    /// Opens a file that is committed to: see [`DiskFile::commit_at`]. A disk that knows no better way opens it as any other.
+    fn open_to_commit(&self, name: &str) -> io::Result<Self::File> {
+        self.open(name)
+    }
     /// Gives a file another name; a file that has it already is replaced in one step.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
@@ -41,11 +47,19 @@ pub trait DiskFile: fmt::Debug {
     /// Returns when everything written is on disk. A failure is final: what was written since the last success may be lost
     /// even if a later call succeeds.
     fn sync_data(&self) -> io::Result<()>;
+    /// Writes all of `bytes` at an offset, both whole sectors, inside of the file, and returns when they are on disk. What was
+    /// written otherwise may still wait. A failure is final, and some of it may be there.
+    fn commit_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_at(bytes, offset)?;
+        self.sync_data()
+    }
     /// Bytes in the file.
     fn length(&self) -> io::Result<u64>;
     /// Cuts the file, or extends it with zeros.
     fn set_length(&self, bytes: u64) -> io::Result<()>;
 }
+
+pub use folder_file::FolderFile;
 
 /// A folder of this machine.
 #[derive(Debug, Clone)]
@@ -88,7 +102,7 @@ fn sync_names(_folder: &Path) -> io::Result<()> {
 }
 
 impl Disk for Folder {
-    type File = File;
+    type File = FolderFile;
     type Lock = File;
 
     fn names(&self) -> io::Result<Vec<String>> {
@@ -103,18 +117,18 @@ impl Disk for Folder {
         Ok(names)
     }
 
-    fn create(&self, name: &str) -> io::Result<File> {
+    fn create(&self, name: &str) -> io::Result<FolderFile> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true);
         // A log may hold what is nobody else's business, encrypted or not.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(self.0.join(name))
+        options.open(self.0.join(name)).map(FolderFile::through_the_cache)
     }
 
-    fn open(&self, name: &str) -> io::Result<File> {
+    fn open(&self, name: &str) -> io::Result<FolderFile> {
         let path = self.0.join(name);
-        match OpenOptions::new().read(true).write(true).open(&path) {
+        let opened = match OpenOptions::new().read(true).write(true).open(&path) {
             // A backup on a disk mounted for reading only can still be verified.
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
@@ -122,7 +136,12 @@ impl Disk for Folder {
                 File::open(path)
             }
             other => other,
-        }
+        };
+        opened.map(FolderFile::through_the_cache)
+    }
+
+    fn open_to_commit(&self, name: &str) -> io::Result<FolderFile> {
+        Ok(self.open(name)?.and_direct(&self.0.join(name)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -144,58 +163,6 @@ impl Disk for Folder {
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => Err(error),
         }
-    }
-}
-
-#[cfg(unix)]
-impl DiskFile for File {
-    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(self, into, offset)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::write_all_at(self, bytes, offset)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        File::sync_data(self)
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
-    }
-
-    fn set_length(&self, bytes: u64) -> io::Result<()> {
-        self.set_len(bytes)
-    }
-}
-
-#[cfg(not(unix))]
-impl DiskFile for File {
-    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<()> {
-        use std::io::{Read as _, Seek as _};
-        let mut file = self;
-        file.seek(io::SeekFrom::Start(offset))?;
-        file.read_exact(into)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        use std::io::{Seek as _, Write as _};
-        let mut file = self;
-        file.seek(io::SeekFrom::Start(offset))?;
-        file.write_all(bytes)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        File::sync_data(self)
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
-    }
-
-    fn set_length(&self, bytes: u64) -> io::Result<()> {
-        self.set_len(bytes)
     }
 }
 

@@ -182,4 +182,7 @@ pub enum CommitError {
     /// The system gave no random bytes for a seal. The batch is kept.
     #[error("the system gives no random bytes to seal with")]
     NoRandomness,
+    /// Commits that were begun are not ended. The batch is kept.
+    #[error("{0} commits that were begun are under way; end them, and commit again")]
+    UnderWay(u32),
 }

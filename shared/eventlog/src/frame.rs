@@ -127,10 +127,15 @@ impl Frame {
         out
     }
 
-    /// Fills in what depends on the stored payload.
-    pub fn finish(&mut self, before: &Chain, payload: &[u8]) {
-        self.payload_crc = crc32fast::hash(payload);
-        self.chain = self.chain_after(before, payload);
+    /// Fills in what depends on the stored payload, which stands in `block` behind room for the frame, and writes the frame there.
+    pub fn finish(&mut self, before: &Chain, block: &mut [u8]) {
+        self.payload_crc = crc32fast::hash(&block[FRAME_BYTES..]);
+        // What is hashed stands in one piece for a moment, with the room for the frame: in pieces it would be hashed slower.
+        let (covered, hashed) = (FRAME_BYTES - COVERED_BYTES, FRAME_BYTES - COVERED_BYTES - before.len());
+        block[hashed..covered].copy_from_slice(before);
+        block[covered..FRAME_BYTES].copy_from_slice(&self.covered());
+        self.chain = *blake3::hash(&block[hashed..]).as_bytes();
+        block[..FRAME_BYTES].copy_from_slice(&self.to_bytes());
     }
 
     /// What the chain through this block must be.
@@ -237,13 +242,30 @@ mod tests {
             payload_crc: 0,
             chain: [0; 32],
         };
-        frame.finish(&[1; 32], b"hello");
+        frame.finish(&[1; 32], &mut block(b"hello"));
         frame
+    }
+
+    /// A payload behind room for its frame.
+    fn block(payload: &[u8]) -> Vec<u8> {
+        [&[0xFF; FRAME_BYTES], payload].concat()
     }
 
     #[test]
     fn a_frame_reads_as_written() {
         assert_eq!(Frame::from_bytes(&frame().to_bytes(), &[9; 8]), Some(frame()));
+    }
+
+    #[test]
+    fn a_finished_block_has_its_frame_and_the_chain_that_a_reader_finds() {
+        for length in [0, 5, 900, 1024, 70_000] {
+            let payload: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let (mut frame, mut block) = (Frame { payload_bytes: length, ..frame() }, block(&payload));
+            frame.finish(&[1; 32], &mut block);
+            assert_eq!(Frame::from_bytes(&block, &[9; 8]), Some(frame));
+            assert_eq!(frame.chain_after(&[1; 32], &block[FRAME_BYTES..]), frame.chain);
+            assert_eq!(block[FRAME_BYTES..], payload);
+        }
     }
 
     #[test]

@@ -10,11 +10,14 @@
 //! [`Reader`] to follow, [`Cursor`] to remember where a consumer is; then [`recover`] for what happens after a crash.
 
 pub mod backup;
+mod batch;
 mod catalogue;
+pub mod commit;
 pub mod cursor;
 pub mod disk;
 pub mod error;
 pub mod frame;
+mod ids;
 pub mod keys;
 pub mod log;
 pub mod mark;
@@ -30,7 +33,8 @@ pub mod store;
 pub mod verify;
 
 pub use backup::{Copied, copy};
-pub use catalogue::{SEGMENT_BYTES_MAX, SEGMENTS_MAX};
+pub use catalogue::{Extent, SEGMENT_BYTES_MAX, SEGMENTS_MAX};
+pub use commit::{Begun, COMMITS_UNDER_WAY_MAX, PendingCommit, WrittenCommit};
 pub use cursor::Cursor;
 pub use disk::{Disk, DiskFile, Folder};
 pub use error::{AppendError, CommitError, Damage, Fault, OpenError};

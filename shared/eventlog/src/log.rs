@@ -2,21 +2,25 @@
 //!
 //! Group commit is the caller's rhythm: whoever serves many callers appends what came in and commits once for all of them.
 //! No thread and no clock is here. After a commit failed, a log takes nothing more: what is on disk is found out by opening it
-//! anew. Next: [`crate::recover`] for how it is opened.
+//! anew. Next: [`crate::commit`] for what a commit is, [`crate::recover`] for how a log is opened.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
-use ring::aead::{Aad, LessSafeKey, Nonce};
+use ring::aead::LessSafeKey;
 
-use crate::catalogue::{Catalogue, End, SEGMENT_BYTES_MAX};
-use crate::disk::{Disk, DiskFile};
+use crate::backup::BACKUP;
+use crate::batch::Batch;
+use crate::catalogue::{Catalogue, End, Extent, SEGMENT_BYTES_MAX};
+use crate::commit::Turn;
+use crate::cursor;
+use crate::disk::Disk;
 use crate::error::{AppendError, CommitError, OpenError};
-use crate::frame::{FRAME_BYTES, Frame, HEADER_BYTES, PAYLOAD_BYTES_MAX, padded};
+use crate::frame::PAYLOAD_BYTES_MAX;
+use crate::ids::Ids;
 use crate::keys::{Keys, Masters, TAG_BYTES};
 use crate::mark::Mark;
-use crate::record::{self, Opener, RECORD_BYTES_MAX, RECORD_HEAD_BYTES, Record};
-use crate::segment_file::{self, MakeError};
+use crate::record::{Opener, RECORD_BYTES_MAX, RECORD_HEAD_BYTES, Record};
+use crate::segment_file;
 use crate::slots::Slots;
 
 /// How a log is kept.
@@ -26,7 +30,7 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Bytes that a batch holds, heads of records included, up to 7 MiB.
     pub batch_bytes: usize,
-    /// Ids that are kept for idempotence, about 50 B of memory each: as many as there are records in the segments.
+    /// Ids that are kept for idempotence, 30 to 60 B of memory each: as many as there are records in the segments.
     pub ids_max: usize,
     /// Keys that wrap the log's own; `None` for a log in the clear.
     pub masters: Option<Masters>,
@@ -74,9 +78,6 @@ impl Appended {
     }
 }
 
-/// Position and a digest of what an id stands for.
-pub(crate) type Ids = HashMap<u128, (u64, u64)>;
-
 /// A log that is being written.
 #[derive(Debug)]
 pub struct Log<D: Disk> {
@@ -84,23 +85,25 @@ pub struct Log<D: Disk> {
     pub(crate) options: Options,
     pub(crate) keys: Keys,
     pub(crate) catalogue: Catalogue,
-    pub(crate) file: D::File,
+    /// Where blocks go; those that are under way have it too.
+    pub(crate) file: Arc<D::File>,
     /// Bytes of `file`.
     pub(crate) file_bytes: u64,
+    /// Where the log ends behind what is under way.
+    pub(crate) sealed: End,
+    /// Commits that were begun and not ended.
+    pub(crate) under_way: u32,
+    pub(crate) turn: Turn,
     pub(crate) cipher: Option<LessSafeKey>,
     pub(crate) marks: Slots<D::File>,
     pub(crate) ids: Ids,
-    /// Room for a frame, and behind it the records of the open batch.
-    pub(crate) batch: Vec<u8>,
-    pub(crate) batched: u32,
+    /// The open batch.
+    pub(crate) batch: Batch,
+    /// Memory for further ones.
+    pub(crate) idle: Vec<Batch>,
     pub(crate) failed: bool,
-    pub(crate) _lock: D::Lock,
-}
-
-/// Tells a repeated record from another one under the same id: length and CRC-32. It is against faults of emitters, since who
-/// forges a record under a known id only gets it ignored.
-pub(crate) fn digest(data: &[u8]) -> u64 {
-    (data.len() as u64) << 32 | u64::from(crc32fast::hash(data))
+    /// Held by what is under way too.
+    pub(crate) lock: Arc<D::Lock>,
 }
 
 impl<D: Disk> Log<D> {
@@ -115,30 +118,33 @@ impl<D: Disk> Log<D> {
         if data.len() > limit {
             return Err(AppendError::TooLong { found: data.len(), limit });
         }
-        let digest = digest(data);
-        let (position, known) = (self.next_position(), self.ids.len());
-        match self.ids.entry(id) {
-            Entry::Occupied(entry) => {
-                let (position, known) = *entry.get();
-                return if known == digest {
-                    Ok(Appended::Known(position))
-                } else {
-                    Err(AppendError::Conflict { id, position })
-                };
-            }
-            Entry::Vacant(_) if known >= self.options.ids_max => {
-                return Err(AppendError::TooManyIds(self.options.ids_max));
-            }
-            Entry::Vacant(_)
-                if self.batch.len() - FRAME_BYTES + RECORD_HEAD_BYTES + data.len() > self.options.batch_bytes =>
-            {
-                return Err(AppendError::BatchFull);
-            }
-            Entry::Vacant(entry) => entry.insert((position, digest)),
-        };
-        record::push(&mut self.batch, id, data);
-        self.batched += 1;
+        let digest = self.ids.digest(data);
+        if let Some((position, known)) = self.ids.get(id) {
+            return if known == digest {
+                Ok(Appended::Known(position))
+            } else {
+                Err(AppendError::Conflict { id, position })
+            };
+        }
+        if self.ids.len() >= self.options.ids_max {
+            return Err(AppendError::TooManyIds(self.options.ids_max));
+        }
+        if self.batch.record_bytes() + RECORD_HEAD_BYTES + data.len() > self.options.batch_bytes {
+            return Err(AppendError::BatchFull);
+        }
+        let position = self.next_position();
+        self.ids.push(id, digest);
+        if self.batch.is_away() {
+            self.batch = Batch::new(self.options.batch_bytes);
+        }
+        self.batch.push(id, data);
         Ok(Appended::New(position))
+    }
+
+    /// How many of these ids are known. Ask it for all that are appended together, before the first: they are looked up at once,
+    /// and each is found quickly when its turn comes. It changes nothing else.
+    pub fn known_among(&self, ids: impl IntoIterator<Item = u128>) -> usize {
+        self.ids.among(ids)
     }
 
     /// Adds records, commits whenever the batch is full, and commits what is left. What the log can never take is told to
@@ -163,37 +169,6 @@ impl<D: Disk> Log<D> {
         self.commit()
     }
 
-    /// Writes the open batch and returns when it is on disk, with the position behind the last acknowledged record.
-    ///
-    /// # Errors
-    /// After [`CommitError::NoSpace`] and [`CommitError::NoRandomness`] the batch waits for the next commit. After
-    /// [`CommitError::Disk`] the log takes nothing more.
-    pub fn commit(&mut self) -> Result<u64, CommitError> {
-        if self.failed {
-            return Err(CommitError::Failed);
-        }
-        if self.batched == 0 {
-            return Ok(self.acknowledged());
-        }
-        let seal = if self.cipher.is_some() { TAG_BYTES } else { 0 };
-        let stored = padded(self.batch.len() + seal) as u64;
-        if self.catalogue.end.offset + stored > self.file_bytes {
-            self.roll()?;
-        }
-        let frame = self.seal()?;
-        let end = self.catalogue.end;
-        let written = self.file.write_at(&self.batch, end.offset).and_then(|()| self.file.sync_data());
-        self.batch.truncate(FRAME_BYTES);
-        self.batched = 0;
-        let offset = end.offset + stored;
-        let next = End { position: frame.end(), block: frame.number + 1, chain: frame.chain, offset };
-        let marked = written.and_then(|()| self.marks.write(&mark_of(&next, false).to_bytes()));
-        marked.map_err(|error| self.fail(error))?;
-        self.catalogue.note(&frame, self.catalogue.segments.len() - 1, end.offset);
-        self.catalogue.end = next;
-        Ok(next.position)
-    }
-
     /// Position behind the last record that is on disk.
     pub fn acknowledged(&self) -> u64 {
         self.catalogue.end.position
@@ -206,7 +181,7 @@ impl<D: Disk> Log<D> {
 
     /// Position that the next new record gets.
     pub fn next_position(&self) -> u64 {
-        self.catalogue.end.position + u64::from(self.batched)
+        self.sealed.position + u64::from(self.batch.count)
     }
 
     /// What the log was named when it was made: random, the same in all segments and in copies.
@@ -221,13 +196,28 @@ impl<D: Disk> Log<D> {
 
     /// Where an id is, if the log still has it; it may wait for a commit.
     pub fn position_of(&self, id: u128) -> Option<u64> {
-        self.ids.get(&id).map(|(position, _)| *position)
+        self.ids.get(id).map(|(position, _)| position)
     }
 
     /// Reads acknowledged records from a position on, into an empty list: at least one block's if there are any, and no
     /// further block once there are `bytes` of them.
     pub fn read(&self, from: u64, bytes: usize, into: &mut Vec<Record>) -> Result<(), OpenError> {
         read_records(&self.disk, &self.keys, &self.catalogue, from, bytes, into)
+    }
+
+    /// What its segments hold and take, the oldest first.
+    pub fn segments(&self) -> Result<Vec<Extent>, OpenError> {
+        self.catalogue.extents(&self.disk)
+    }
+
+    /// How many segments it has.
+    pub fn segments_count(&self) -> usize {
+        self.catalogue.segments.len()
+    }
+
+    /// How far the last backup of it reaches: see [`crate::backup::note`]. `None` if nobody ever said.
+    pub fn backed_up(&self) -> Result<Option<u64>, OpenError> {
+        cursor::position(&self.disk, BACKUP)
     }
 
     /// Flushes the acknowledged position too. Call it when there is nothing else to do: see [`crate::mark`].
@@ -256,55 +246,6 @@ impl<D: Disk> Log<D> {
     pub(crate) fn fail(&mut self, error: std::io::Error) -> CommitError {
         self.failed = true;
         CommitError::Disk(error, self.acknowledged())
-    }
-
-    /// Makes the batch the bytes of a block.
-    fn seal(&mut self) -> Result<Frame, CommitError> {
-        let tag_bytes = if self.cipher.is_some() { TAG_BYTES } else { 0 };
-        let end = &self.catalogue.end;
-        let mut frame = Frame {
-            number: end.block,
-            first: end.position,
-            count: self.batched,
-            payload_bytes: (self.batch.len() - FRAME_BYTES + tag_bytes) as u32,
-            salt: self.catalogue.segments.last().map_or([0; 8], |segment| segment.header.salt()),
-            nonce: [0; 12],
-            payload_crc: 0,
-            chain: [0; 32],
-        };
-        if let Some(cipher) = &self.cipher {
-            getrandom::fill(&mut frame.nonce).map_err(|_| CommitError::NoRandomness)?;
-            let (nonce, aad) = (Nonce::assume_unique_for_key(frame.nonce), Aad::from(record::identity(&frame)));
-            let tag = cipher.seal_in_place_separate_tag(nonce, aad, &mut self.batch[FRAME_BYTES..]);
-            self.batch.extend_from_slice(tag.map_err(|_| CommitError::NoRandomness)?.as_ref());
-        }
-        frame.finish(&end.chain, &self.batch[FRAME_BYTES..]);
-        self.batch[..FRAME_BYTES].copy_from_slice(&frame.to_bytes());
-        self.batch.resize(padded(self.batch.len()), 0);
-        Ok(frame)
-    }
-
-    /// Begins the next segment.
-    fn roll(&mut self) -> Result<(), CommitError> {
-        let waiting = u64::from(self.batched);
-        // The mark never lags by more than a segment, so that recovery never copies more than one.
-        self.settle()?;
-        let epoch = self.keys.draw(&self.disk).map_err(|error| segment_file::key_error(error, waiting))?;
-        let mut header = self.catalogue.segments[self.catalogue.segments.len() - 1].header;
-        let end = self.catalogue.end;
-        (header.first, header.first_block, header.before, header.key_epoch) =
-            (end.position, end.block, end.chain, epoch);
-        let made = segment_file::make(&self.disk, &header, &[], self.options.segment_bytes);
-        let (segment, file) = made.map_err(|error| match error {
-            MakeError::Before(error) => CommitError::NoSpace(error, waiting),
-            MakeError::Names(error) => self.fail(error),
-        })?;
-        self.cipher = self.keys.cipher(epoch);
-        self.catalogue.segments.push(segment);
-        self.catalogue.end.offset = HEADER_BYTES as u64;
-        self.file_bytes = self.options.segment_bytes;
-        self.file = file;
-        Ok(())
     }
 }
 

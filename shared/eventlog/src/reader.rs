@@ -1,6 +1,6 @@
 //! Reading a log that somebody else may be writing: only what is acknowledged, nothing is changed, no lock is taken.
 
-use crate::catalogue::{self, Catalogue, Segment};
+use crate::catalogue::{self, Catalogue, Extent, Segment};
 use crate::disk::Disk;
 use crate::error::OpenError;
 use crate::keys::{Keys, Masters};
@@ -43,6 +43,11 @@ impl<D: Disk> Reader<D> {
     /// Position behind the last record that was acknowledged when this was opened or refreshed.
     pub fn end(&self) -> u64 {
         self.catalogue.end.position
+    }
+
+    /// What its segments hold and take, the oldest first.
+    pub fn segments(&self) -> Result<Vec<Extent>, OpenError> {
+        self.catalogue.extents(&self.disk)
     }
 
     /// Looks for what was acknowledged since, and for what was dropped; returns the new end. Only what is new is read and

@@ -6,12 +6,17 @@
 //! whether a flush of it failed, and after a failed flush the system may show bytes that are not on disk. So a new
 //! segment begins at the mark, and what stands above it is copied there and flushed before it is called acknowledged.
 
+use std::sync::Arc;
+
+use crate::batch::Batch;
 use crate::catalogue::{self, Behind, Catalogue, Segment, Stop, damaged, is_leftover};
+use crate::commit::Turn;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Fault, OpenError};
-use crate::frame::{FRAME_BYTES, HEADER_BYTES, SegmentHeader, first_chain};
+use crate::frame::{HEADER_BYTES, SegmentHeader, first_chain};
+use crate::ids::Ids;
 use crate::keys::{DrawError, Keys};
-use crate::log::{Ids, Log, Options, digest, mark_of};
+use crate::log::{Log, Options, mark_of};
 use crate::mark::{self, Mark};
 use crate::record::Opener;
 use crate::roots;
@@ -61,6 +66,10 @@ fn made<T>(result: Result<T, MakeError>) -> Result<T, OpenError> {
     })
 }
 
+fn first_position(segments: &[Segment]) -> u64 {
+    segments.first().map_or(0, |segment| segment.header.first)
+}
+
 /// A new log. The mark is made last: a log without one never acknowledged anything.
 fn begin<D: Disk>(
     disk: D,
@@ -86,7 +95,7 @@ fn begin<D: Disk>(
     let marks = Slots::make(&disk, mark::FILE, &mark_of(&catalogue.end, false).to_bytes())?;
     let recovered = Recovered { clean: true, ..Recovered::default() };
     let bytes = options.segment_bytes;
-    Ok((assemble(disk, options, lock, keys, catalogue, (file, bytes), marks, Ids::new()), recovered))
+    Ok((assemble(disk, options, lock, keys, catalogue, (file, bytes), marks, Ids::default()), recovered))
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a log, put together in two places")]
@@ -100,23 +109,24 @@ fn assemble<D: Disk>(
     marks: Slots<D::File>,
     ids: Ids,
 ) -> Log<D> {
-    let mut batch = Vec::with_capacity(FRAME_BYTES + options.batch_bytes + 2 * crate::frame::SECTOR_BYTES);
-    batch.resize(FRAME_BYTES, 0);
     let cipher = catalogue.segments.last().and_then(|segment| keys.cipher(segment.header.key_epoch));
     Log {
         disk,
+        sealed: catalogue.end,
+        turn: Turn::of(catalogue.end.block),
+        batch: Batch::new(options.batch_bytes),
         options,
         keys,
         catalogue,
-        file,
+        file: Arc::new(file),
         file_bytes,
+        under_way: 0,
         cipher,
         marks,
         ids,
-        batch,
-        batched: 0,
+        idle: Vec::new(),
         failed: false,
-        _lock: lock,
+        lock: Arc::new(lock),
     }
 }
 
@@ -130,10 +140,11 @@ fn recover<D: Disk>(
 ) -> Result<(Log<D>, Recovered), OpenError> {
     let keys = Keys::open(&disk, options.masters.clone())?;
     roots::check(&disk, &segments)?;
-    let (mut ids, mut opener) = (Ids::new(), Opener::default());
+    let (mut ids, mut opener) = (Ids::from(first_position(&segments)), Opener::default());
     let proved = prove(&disk, segments, &mark, None, |epoch, frame, payload| {
-        opener.records(&keys, epoch, frame, payload, |position, id, data| {
-            ids.insert(id, (position, digest(data)));
+        opener.records(&keys, epoch, frame, payload, |_, id, data| {
+            let digest = ids.digest(data);
+            ids.push(id, digest);
         })
     })?;
     if ids.len() > options.ids_max {
@@ -149,7 +160,7 @@ fn recover<D: Disk>(
         marks.write(&mark_of(&catalogue.end, false).to_bytes())?;
         marks.sync()?;
         let last = &catalogue.segments[catalogue.segments.len() - 1];
-        let file = disk.open(&last.name)?;
+        let file = disk.open_to_commit(&last.name)?;
         let bytes = file.length()?;
         (file, bytes)
     } else {

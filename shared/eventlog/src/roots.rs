@@ -195,7 +195,7 @@ impl<D: Disk> Log<D> {
         }
         self.catalogue.forget_first(dropped);
         let first = self.catalogue.segments[0].header;
-        self.ids.retain(|_, (position, _)| *position >= first.first);
+        self.ids.forget_before(first.first);
         self.keys.forget_before(first.key_epoch);
         self.keys.write(&self.disk).map_err(|error| match error {
             DrawError::Io(error) => OpenError::Io(error),

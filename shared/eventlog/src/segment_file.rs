@@ -39,16 +39,16 @@ pub(crate) fn make<D: Disk>(
     let filled = disk.open(&from).and_then(|file| {
         file.write_at(&header.to_bytes(), 0)?;
         file.write_at(blocks, HEADER_BYTES as u64)?;
-        file.sync_data()?;
-        Ok(file)
+        file.sync_data()
     });
-    let file = filled.map_err(|error| {
+    filled.map_err(|error| {
         // Final for this file: the next try makes another one.
         let _ = disk.remove(&from);
         MakeError::Before(error)
     })?;
     let name = segment_name(header.first_block);
-    disk.rename(&from, &name).and_then(|()| disk.sync_folder()).map_err(MakeError::Names)?;
+    let named = disk.rename(&from, &name).and_then(|()| disk.sync_folder());
+    let file = named.and_then(|()| disk.open_to_commit(&name)).map_err(MakeError::Names)?;
     Ok((Segment { name, header: *header }, file))
 }
 

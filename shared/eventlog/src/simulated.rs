@@ -4,7 +4,8 @@
 //! The model: a write is seen at once and is on disk only after `sync_data`; names only after `sync_folder`. A power loss
 //! keeps any subset of the sectors written since (so writes tear and change their order) and any beginning of the changes
 //! of names (a journal keeps their order). A sector of [`SECTOR_BYTES`] is written whole or not at all. A failed sync drops
-//! what waited and then claims, as Linux does, that nothing waits.
+//! what waited and then claims, as Linux does, that nothing waits. A commit past the cache waits for nothing and flushes nothing
+//! else; one that fails leaves some of its sectors on the disk, and shows them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -49,6 +50,8 @@ struct State {
     syncs: u64,
     elapsed_us: u64,
     bytes_read: u64,
+    /// Whether files can be written past the cache.
+    is_direct: bool,
 }
 
 #[derive(Debug, Default)]
@@ -77,6 +80,8 @@ pub struct SimulatedFile {
     disk: SimulatedDisk,
     number: u64,
     life: u64,
+    /// Whether commits go past the cache.
+    is_direct: bool,
 }
 
 /// A small generator of numbers for tests: the same seed gives the same numbers everywhere.
@@ -105,6 +110,13 @@ impl Dice {
 }
 
 impl SimulatedDisk {
+    /// A disk with a file system that writes past its cache where it is asked to, as most do; the default one refuses.
+    pub fn direct() -> Self {
+        let disk = Self::default();
+        disk.state().is_direct = true;
+        disk
+    }
+
     /// Sets what goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
         let mut state = self.state();
@@ -279,6 +291,14 @@ impl State {
         self.files.get_mut(&file.number).ok_or_else(dead)
     }
 
+    /// Bytes are seen, and wait for a flush.
+    fn waits(&mut self, number: u64, offset: u64, bytes: &[u8]) {
+        if let Some(file) = self.files.get_mut(&number) {
+            Inode::write(&mut file.seen, offset, bytes);
+            file.waiting.push(Write::Bytes(offset, bytes.to_vec()));
+        }
+    }
+
     /// Whether a sync fails on purpose.
     fn sync_fails(&mut self) -> bool {
         let fails = self.faults.failing_sync_at == Some(self.syncs);
@@ -306,7 +326,7 @@ impl Disk for SimulatedDisk {
         state.next_file += 1;
         state.files.insert(number, Inode::default());
         state.record(Change::Link(name.to_owned(), number))?;
-        Ok(SimulatedFile { disk: self.clone(), number, life: state.life })
+        Ok(SimulatedFile { disk: self.clone(), number, life: state.life, is_direct: false })
     }
 
     fn open(&self, name: &str) -> io::Result<SimulatedFile> {
@@ -315,7 +335,12 @@ impl Disk for SimulatedDisk {
             return Err(dead());
         }
         let number = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
-        Ok(SimulatedFile { disk: self.clone(), number, life: state.life })
+        Ok(SimulatedFile { disk: self.clone(), number, life: state.life, is_direct: false })
+    }
+
+    fn open_to_commit(&self, name: &str) -> io::Result<SimulatedFile> {
+        let is_direct = self.state().is_direct;
+        Ok(SimulatedFile { is_direct, ..self.open(name)? })
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -367,10 +392,7 @@ impl DiskFile for SimulatedFile {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let fails = state.step()?;
-        if let Some(file) = state.files.get_mut(&self.number) {
-            Inode::write(&mut file.seen, offset, bytes);
-            file.waiting.push(Write::Bytes(offset, bytes.to_vec()));
-        }
+        state.waits(self.number, offset, bytes);
         if fails { Err(dead()) } else { Ok(()) }
     }
 
@@ -390,6 +412,35 @@ impl DiskFile for SimulatedFile {
             file.flush();
         }
         Ok(())
+    }
+
+    fn commit_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if !self.is_direct {
+            self.write_at(bytes, offset)?;
+            return self.sync_data();
+        }
+        let mut state = self.disk.state();
+        let length = state.file(self)?.seen.len() as u64;
+        let (end, sector) = (offset + bytes.len() as u64, SECTOR_BYTES as u64);
+        let fits = end <= length && offset.is_multiple_of(sector) && end.is_multiple_of(sector);
+        if !fits || bytes.as_ptr().align_offset(SECTOR_BYTES) != 0 {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if state.step()? {
+            state.waits(self.number, offset, bytes);
+            return Err(dead());
+        }
+        if state.faults.lies_about_data {
+            state.waits(self.number, offset, bytes);
+            return Ok(());
+        }
+        let fails = state.sync_fails();
+        let sectors = bytes.len() / SECTOR_BYTES;
+        let written = if fails { &bytes[..sectors / 2 * SECTOR_BYTES] } else { bytes };
+        let file = state.file(self)?;
+        Inode::write(&mut file.seen, offset, written);
+        Inode::write(&mut file.durable, offset, written);
+        if fails { Err(io::Error::other("simulated: the data could not be written")) } else { Ok(()) }
     }
 
     fn length(&self) -> io::Result<u64> {

@@ -78,6 +78,10 @@ impl Disk for Faulty {
         self.disk.open(name).map(|file| self.file(file))
     }
 
+    fn open_to_commit(&self, name: &str) -> io::Result<FaultyFile> {
+        self.disk.open_to_commit(name).map(|file| self.file(file))
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         if self.is(Fault::RenameByCopy) && !to.starts_with("segment-") {
             self.copy(from, to)
@@ -124,6 +128,17 @@ impl DiskFile for FaultyFile {
         match self.file.sync_data() {
             Err(_) if self.fault == Some(Fault::FlushRetried) => self.file.sync_data(),
             other => other,
+        }
+    }
+
+    fn commit_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        match self.fault {
+            None | Some(Fault::RenameByCopy) => self.file.commit_at(bytes, offset),
+            // What is done wrongly with a write or a flush is done with these two.
+            Some(_) => {
+                self.write_at(bytes, offset)?;
+                self.sync_data()
+            }
         }
     }
 

@@ -75,7 +75,10 @@ impl World {
     /// An empty world.
     pub fn new(script: u64, mutant: Option<Mutant>) -> Self {
         let fault = mutant.and_then(Mutant::fault);
-        let disk = || Faulty { disk: SimulatedDisk::default(), fault };
+        // Both kinds of file systems, each with logs sealed and in the clear.
+        let is_direct = (script / 2).is_multiple_of(2);
+        let make = || if is_direct { SimulatedDisk::direct() } else { SimulatedDisk::default() };
+        let disk = || Faulty { disk: make(), fault };
         Self {
             results: disk(),
             entries: disk(),

@@ -1,7 +1,11 @@
 //! A script of a writer's life from a seed, and what must be on the disk after it.
 
+use std::collections::VecDeque;
+
 use arbiter_eventlog::simulated::{Dice, Faults, SimulatedDisk};
-use arbiter_eventlog::{Appended, CommitError, Cursor, Disk, Log, Masters, Options, Record, verify};
+use arbiter_eventlog::{
+    Appended, Begun, CommitError, Cursor, Disk, Log, Masters, Options, PendingCommit, Record, WrittenCommit, verify,
+};
 
 /// Small, so that a short script fills several segments.
 pub fn options(sealed: bool) -> Options {
@@ -18,6 +22,9 @@ pub fn options(sealed: bool) -> Options {
 pub struct Known {
     /// Acknowledged, in order.
     pub acknowledged: Vec<(u128, Vec<u8>)>,
+    /// Commits that were begun and not ended, in order: each is there whole or not at all after a crash, and none without those
+    /// before it.
+    pub under_way: VecDeque<Vec<(u128, Vec<u8>)>>,
     /// Appended since: there whole or not at all after a crash.
     pub open: Vec<(u128, Vec<u8>)>,
     /// The cursor is one of these.
@@ -32,9 +39,23 @@ pub struct Run<D: Disk = SimulatedDisk> {
     next_id: u128,
 }
 
+/// Commits that were begun, before and after they were written: what a thread beside the log's would have.
+struct Beside<D: Disk> {
+    pending: VecDeque<PendingCommit<D>>,
+    written: VecDeque<WrittenCommit>,
+}
+
+impl<D: Disk> Beside<D> {
+    fn write_one(&mut self) {
+        let next = self.pending.pop_front();
+        self.written.extend(next.map(PendingCommit::write));
+    }
+}
+
 impl Run {
     pub fn new(seed: u64) -> Self {
-        let disk = SimulatedDisk::default();
+        // Both kinds of file systems, each sealed and in the clear.
+        let disk = if (seed / 2).is_multiple_of(2) { SimulatedDisk::direct() } else { SimulatedDisk::default() };
         Self::through(seed, disk.clone(), disk)
     }
 }
@@ -52,12 +73,19 @@ impl<D: Disk> Run<D> {
         self.check(&log)?;
         let preparer = log.preparer();
         let Ok(mut cursor) = Cursor::open(&self.seen, "reader") else { return self.must_be_dead() };
-        for _ in 0..60 {
-            let went = match dice.below(12) {
-                0..7 => self.append(&mut log, &mut dice),
-                7 | 8 => self.commit(&mut log),
+        let mut beside = Beside { pending: VecDeque::new(), written: VecDeque::new() };
+        for _ in 0..80 {
+            let went = match dice.below(16) {
+                0..7 => self.append(&mut log, &mut dice, &mut beside),
+                7 | 8 => self.commit_all(&mut log, &mut beside),
                 9 => log.settle().map_err(|_| ()),
                 10 => preparer.prepare().map(drop).map_err(drop),
+                11 | 12 => self.begin(&mut log, &mut beside),
+                13 => {
+                    beside.write_one();
+                    Ok(())
+                }
+                14 => self.end_one(&mut log, &mut beside),
                 _ => self.advance(&log, &mut cursor),
             };
             if went.is_err() {
@@ -65,7 +93,7 @@ impl<D: Disk> Run<D> {
                 return Ok(());
             }
         }
-        let _ = self.commit(&mut log);
+        let _ = self.commit_all(&mut log, &mut beside);
         if dice.below(2) == 0 {
             let _ = log.close();
         }
@@ -76,11 +104,11 @@ impl<D: Disk> Run<D> {
         if self.disk.is_dead() { Ok(()) } else { Err("the log does not open although the disk works".to_owned()) }
     }
 
-    fn append(&mut self, log: &mut Log<D>, dice: &mut Dice) -> Result<(), ()> {
+    fn append(&mut self, log: &mut Log<D>, dice: &mut Dice, beside: &mut Beside<D>) -> Result<(), ()> {
         let id = self.next_id;
         let data = vec![dice.roll() as u8; dice.below(900) as usize];
         if log.append(id, &data) == Err(arbiter_eventlog::AppendError::BatchFull) {
-            self.commit(log)?;
+            self.commit_all(log, beside)?;
             log.append(id, &data).map_err(drop)?;
         }
         self.next_id += 1;
@@ -91,6 +119,30 @@ impl<D: Disk> Run<D> {
     pub fn commit(&mut self, log: &mut Log<D>) -> Result<(), ()> {
         log.commit().map_err(drop)?;
         self.known.acknowledged.append(&mut self.known.open);
+        Ok(())
+    }
+
+    /// Ends all that was begun and commits what is open.
+    fn commit_all(&mut self, log: &mut Log<D>, beside: &mut Beside<D>) -> Result<(), ()> {
+        while log.under_way() > 0 {
+            beside.write_one();
+            self.end_one(log, beside)?;
+        }
+        self.commit(log)
+    }
+
+    fn begin(&mut self, log: &mut Log<D>, beside: &mut Beside<D>) -> Result<(), ()> {
+        if let Begun::Pending(pending) = log.begin_commit().map_err(drop)? {
+            beside.pending.push_back(pending);
+            self.known.under_way.push_back(std::mem::take(&mut self.known.open));
+        }
+        Ok(())
+    }
+
+    fn end_one(&mut self, log: &mut Log<D>, beside: &mut Beside<D>) -> Result<(), ()> {
+        let Some(written) = beside.written.pop_front() else { return Ok(()) };
+        log.end_commit(written).map_err(drop)?;
+        self.known.acknowledged.extend(self.known.under_way.pop_front().into_iter().flatten());
         Ok(())
     }
 
@@ -117,10 +169,12 @@ impl<D: Disk> Run<D> {
             return Err(format!("{acknowledged} records were acknowledged, {} are there", found.len()));
         }
         let mut expected = self.known.acknowledged.clone();
-        if found.len() > acknowledged {
-            expected.append(&mut self.known.open);
+        let begun = std::mem::take(&mut self.known.under_way).into_iter();
+        for commit in begun.chain([std::mem::take(&mut self.known.open)]) {
+            if found.len() > expected.len() {
+                expected.extend(commit);
+            }
         }
-        self.known.open.clear();
         if found.len() != expected.len() {
             return Err(format!("{} records are there where {} belong", found.len(), expected.len()));
         }
@@ -135,8 +189,6 @@ impl<D: Disk> Run<D> {
 
     /// After everything: open on a disk that works, check, append again all that was ever appended.
     pub fn end(&mut self) -> Result<(), String> {
-        let lost = std::mem::take(&mut self.known.open);
-        self.known.open.clone_from(&lost);
         let opened = Log::open(self.seen.clone(), options(self.sealed));
         let (mut log, _) = opened.map_err(|error| format!("the log does not open: {error}"))?;
         self.check(&log)?;
@@ -217,9 +269,10 @@ pub fn play_full_disk(seed: u64) -> Result<(), String> {
     let (mut log, _) = Log::open(run.disk.clone(), options(run.sealed)).map_err(|error| error.to_string())?;
     run.disk.set_faults(Faults { capacity_bytes: Some(60 << 10), ..Faults::default() });
     let mut dice = Dice::new(seed);
+    let mut beside = Beside { pending: VecDeque::new(), written: VecDeque::new() };
     let mut refused = 0;
     for _ in 0..400 {
-        let _ = run.append(&mut log, &mut dice);
+        let _ = run.append(&mut log, &mut dice, &mut beside);
         match log.commit() {
             Ok(_) => run.known.acknowledged.append(&mut run.known.open),
             Err(CommitError::NoSpace(..)) => refused += 1,
