@@ -17,6 +17,7 @@ use crate::agones::sidecar::State;
 use crate::drain::Reason;
 use crate::histogram::{BOUNDS_US, Histogram};
 use crate::outbox::OutboxStats;
+use crate::resume::freight::FreightStats;
 use crate::room::RoomLink;
 use crate::services::{RegisterStats, ShipStats};
 use crate::stats::{RoomStats, ServerStats};
@@ -135,6 +136,9 @@ impl Collector for Figures {
         if let Some(shipped) = &shared.shipped {
             shipping(&mut to, shipped)?;
         }
+        if shared.config.ship_recordings.is_some() {
+            freight(&mut to, &shared.freight)?;
+        }
         if shared.config.services.is_some() {
             registering(&mut to, &shared.registering)?;
         }
@@ -203,6 +207,15 @@ fn shipping(to: &mut Writer<'_>, shipped: &ShipStats) -> fmt::Result {
     to.counter("services_failures", "Calls that brought no events to the services", figure(&shipped.failures))?;
     let broken = shipped.broken.load(Ordering::Relaxed);
     to.gauge("services_broken", "1 while the last such call failed", broken.into())
+}
+
+fn freight(to: &mut Writer<'_>, stats: &FreightStats) -> fmt::Result {
+    let figure = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+    let lag = stats.lag().as_secs_f64();
+    let help = "For how long a closed block of a recording may have been missing where recordings are shipped to";
+    to.with(("recordings_ship_lag", help, Some(&Unit::Seconds)), MetricType::Gauge, |mut to| to.encode_gauge(&lag))?;
+    to.counter("recordings_shipped_bytes", "Bytes of recordings that were shipped", figure(&stats.bytes))?;
+    to.counter("recordings_ship_failures", "Tries to ship recordings that failed", figure(&stats.failures))
 }
 
 fn registering(to: &mut Writer<'_>, stats: &RegisterStats) -> fmt::Result {
