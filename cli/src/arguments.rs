@@ -14,6 +14,7 @@ use crate::log_command::LogArgs;
 use crate::logging::LoggingArgs;
 use crate::operate_command::{OperateArgs, ReserveArgs};
 use crate::reconcile_command::ReconcileArgs;
+use crate::recordings_command::RecordingsCommand;
 use crate::replay_command::ReplayArgs;
 use crate::services_command::ServicesArgs;
 use crate::spectate::SpectateArgs;
@@ -73,6 +74,9 @@ pub enum Command {
     Spectate(SpectateArgs),
     /// Re-simulate recordings: verify, seek, dump, compare
     Replay(ReplayArguments),
+    /// Bring back what servers shipped of running matches
+    #[command(subcommand)]
+    Recordings(RecordingsCommand),
     /// Verify, show, follow, back up and restore a log of record
     Log(LogArgs),
     /// Compare results, grants and ledger, and name every difference

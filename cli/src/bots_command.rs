@@ -108,16 +108,12 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
         }
     };
     let config = BotsConfig {
-        door,
-        count: args.count,
         seed,
         duration: args.duration.map(|seconds| Duration::from_secs(seconds.into())),
         link: link_of(args),
-        content,
-        feel: false,
         cheat: args.cheat,
         cheaters: args.cheaters.unwrap_or(args.count),
-        watch: None,
+        ..BotsConfig::new(door, args.count, content)
     };
     println!("{} bots, seed {seed}, on {place}", args.count);
     let report = run_until_told(&config, stop)?;

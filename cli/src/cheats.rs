@@ -218,17 +218,14 @@ pub fn play(play: &Play, plan: &Plan, run: impl FnOnce(&BotsConfig) -> Result<Bo
         told.lock().unwrap_or_else(PoisonError::into_inner).push(*anomaly);
     }));
     let server = Server::start(config)?;
+    let content = Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), Arc::clone(&play.plugins))?;
     let bots = BotsConfig {
-        door: Door::Key { server: server.local_address(), key },
-        count: plan.bots,
         seed: plan.seed,
         duration: Some(Duration::from_secs(plan.seconds.into())),
         link: plan.link,
-        content: Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), Arc::clone(&play.plugins))?,
-        feel: false,
         cheat: plan.cheat,
         cheaters: plan.cheaters,
-        watch: None,
+        ..BotsConfig::new(Door::Key { server: server.local_address(), key }, plan.bots, content)
     };
     let (report, peaks) = play_watched(&server, &bots, run)?;
     server.stop(OnStop::Abandon);

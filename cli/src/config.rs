@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use arbiter_contracts::servers::BUILD_BYTES_MAX;
-use arbiter_server::{KILL_CAM_MAX, SPECTATOR_DELAY_MAX, SPECTATORS_MAX};
+use arbiter_server::{DepotAddress, KILL_CAM_MAX, SPECTATOR_DELAY_MAX, SPECTATORS_MAX, ShipTo};
 use arbiter_sim::simulation::{PLAYERS_MAX, TICK_RATES};
 use arbiter_transport::netcode::token::ADDRESSES_MAX;
 use clap::{Args, ValueEnum};
@@ -131,10 +131,19 @@ pub struct Layer {
     /// Folder that recordings go to; made if it is missing [default: recordings]
     #[arg(long, env = "ARBITER_RECORD_DIR", value_name = "DIR")]
     pub record_dir: Option<PathBuf>,
-    /// Folder that running recordings are copied to, block by block: a disk of another machine, where a server that is started with it
-    /// as its folder of recordings goes on with their matches if this machine is lost; made if it is missing. Left out, none are
-    #[arg(long, env = "ARBITER_SHIP_RECORDINGS", value_name = "DIR")]
-    pub ship_recordings: Option<PathBuf>,
+    /// Where running recordings are copied to, block by block, so that a match can go on elsewhere if this machine is lost. A folder on
+    /// a disk of another machine, made if it is missing: a server that is started with it as its folder of recordings goes on. Or the
+    /// address of whatever takes files by HTTP PUT, as https://store.example/recordings/server-7, one for each server: arbiter recordings
+    /// fetch brings them back. Left out, none are
+    #[arg(long, env = "ARBITER_SHIP_RECORDINGS", value_name = "DIR|URL")]
+    pub ship_recordings: Option<String>,
+    /// File with headers that let this server in where it ships recordings to, one a line, as Authorization: Bearer TOKEN; read again
+    /// when it has changed. Left out, none are sent
+    #[arg(long, env = "ARBITER_SHIP_HEADERS", value_name = "FILE")]
+    pub ship_headers: Option<PathBuf>,
+    /// File with certificates (PEM) of those who vouch for that place. Left out, those that browsers trust
+    #[arg(long, env = "ARBITER_SHIP_CA", value_name = "FILE")]
+    pub ship_ca: Option<PathBuf>,
     /// Folder of the log of domain events (docs/events.md); made if it is missing. Left out, none are kept, or in the folder outbox if
     /// services are to be told
     #[arg(long, env = "ARBITER_OUTBOX_DIR", value_name = "DIR")]
@@ -218,7 +227,13 @@ pub struct Settings {
     pub record_dir: PathBuf,
     /// See [`Layer::ship_recordings`].
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ship_recordings: Option<PathBuf>,
+    pub ship_recordings: Option<String>,
+    /// See [`Layer::ship_headers`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ship_headers: Option<PathBuf>,
+    /// See [`Layer::ship_ca`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ship_ca: Option<PathBuf>,
     /// See [`Layer::outbox_dir`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outbox_dir: Option<PathBuf>,
@@ -267,6 +282,8 @@ impl Default for Settings {
             key_file: PathBuf::from("arbiter.key"),
             record_dir: PathBuf::from("recordings"),
             ship_recordings: None,
+            ship_headers: None,
+            ship_ca: None,
             outbox_dir: None,
             services: None,
             assets: None,
@@ -339,6 +356,14 @@ impl Layer {
                 found: url.clone(),
             });
         }
+        let is_other = |to: &&String| to.contains("://") && !is_http(to);
+        if let Some(url) = self.ship_recordings.as_ref().filter(is_other) {
+            wrong.push(Wrong {
+                field: "ship_recordings",
+                expected: "a folder, or an address that begins with http:// or https://".to_owned(),
+                found: url.clone(),
+            });
+        }
         wrong
     }
 
@@ -400,7 +425,22 @@ fn line_of(text: &str, at: usize) -> usize {
     text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
+fn is_http(text: &str) -> bool {
+    text.starts_with("http://") || text.starts_with("https://")
+}
+
 impl Settings {
+    /// Where running recordings are copied to.
+    pub fn ship_to(&self) -> Option<ShipTo> {
+        let to = self.ship_recordings.as_ref()?;
+        Some(if is_http(to) {
+            let (headers, authorities) = (self.ship_headers.clone(), self.ship_ca.clone());
+            ShipTo::Depot(DepotAddress { url: to.clone(), headers, authorities })
+        } else {
+            ShipTo::Folder(PathBuf::from(to))
+        })
+    }
+
     /// Defaults, then `file`, then what environment and flags say.
     pub fn load(file: Option<&Path>, over: Layer) -> Result<Self> {
         let mut settings = Self::default();
@@ -450,6 +490,8 @@ impl Settings {
             key_file,
             record_dir,
             ship_recordings,
+            ship_headers,
+            ship_ca,
             outbox_dir,
             services,
             assets,
@@ -492,6 +534,8 @@ impl Settings {
         set(&mut self.key_file, key_file);
         set(&mut self.record_dir, record_dir);
         set_some(&mut self.ship_recordings, ship_recordings);
+        set_some(&mut self.ship_headers, ship_headers);
+        set_some(&mut self.ship_ca, ship_ca);
         set_some(&mut self.outbox_dir, outbox_dir);
         set_some(&mut self.services, services);
         if self.services.is_some() {

@@ -238,7 +238,7 @@ impl Host {
         config.socket_buffer = settings.socket_buffer as usize * 1024;
         config.seed = settings.seed;
         config.record_dir = Some(settings.record_dir.clone());
-        config.ship_recordings.clone_from(&settings.ship_recordings);
+        config.ship_recordings = settings.ship_to();
         config.outbox_dir.clone_from(&settings.outbox_dir);
         config.services = settings
             .services
@@ -477,18 +477,7 @@ impl Bots {
     /// Starts them, each on a link of its own.
     pub fn start(count: u16, door: Door, seed: u64, link: Profile, play: &Play) -> Result<Self> {
         let content = Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), Arc::clone(&play.plugins))?;
-        let config = BotsConfig {
-            door,
-            count,
-            seed,
-            duration: None,
-            link,
-            content,
-            feel: false,
-            cheat: None,
-            cheaters: 0,
-            watch: None,
-        };
+        let config = BotsConfig { seed, link, ..BotsConfig::new(door, count, content) };
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         let thread =

@@ -20,6 +20,7 @@ pub mod mint;
 pub mod operate_command;
 pub mod plugins;
 pub mod reconcile_command;
+pub mod recordings_command;
 pub mod replay_command;
 pub mod report;
 pub mod server_command;
@@ -84,6 +85,7 @@ pub fn run(arguments: Arguments, plugins: Plugins) -> Result<ExitCode> {
         Command::Replay(arguments) => {
             replay_command::run(&arguments.replay, &host::Replaying::new(arguments.assets, plugins)?)
         }
+        Command::Recordings(command) => recordings_command::run(&command),
         Command::Log(arguments) => log_command::run(&arguments),
         Command::Reconcile(arguments) => reconcile_command::run(&arguments),
         Command::Views(command) => views_command::run(&command),

@@ -8,7 +8,6 @@ use arbiter_headless_client::runner::{BotsConfig, Content, Door};
 use arbiter_sim::Simulation;
 use arbiter_sim::rules::MatchSettings;
 use arbiter_transport::Key;
-use arbiter_transport::conditioner::Profile;
 
 use crate::bots_command::BotsArgs;
 use crate::host::{Host, Play};
@@ -46,17 +45,11 @@ pub fn observe<T: Default + Send + 'static>(
     });
     let key = Key::generate()?;
     let host = Host::observed(settings, play, key.clone(), observer).context("the server did not start")?;
+    let content = Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), Arc::clone(&play.plugins))?;
     let bots = BotsConfig {
-        door: Door::Key { server: host.address(), key },
-        count: args.count,
         seed,
         duration: Some(Duration::from_secs(args.duration.unwrap_or(SECONDS).into())),
-        link: Profile::default(),
-        content: Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), Arc::clone(&play.plugins))?,
-        feel: false,
-        cheat: None,
-        cheaters: 0,
-        watch: None,
+        ..BotsConfig::new(Door::Key { server: host.address(), key }, args.count, content)
     };
     Ok(Observed { host, bots, truth })
 }

@@ -291,6 +291,7 @@ impl ClientCore {
         if self.welcome.as_ref().is_none_or(|before| before.match_id != welcome.match_id) {
             self.freezes.pause();
         }
+        self.freezes.pace(Duration::from_secs(1) / u32::from(welcome.tick_rate.max(1)));
         self.receiver.begin(welcome.tick);
         self.frames.clear();
         self.kill_cam.number = None;

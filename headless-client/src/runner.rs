@@ -20,7 +20,7 @@ use arbiter_protocol::{Outcome, UserDataError};
 use arbiter_schema::Registry;
 use arbiter_sim::collide::SolidError;
 use arbiter_sim::{BuildError, Map, MatchSettings, Rules, Simulation};
-use arbiter_transport::conditioner::Profile;
+use arbiter_transport::conditioner::{PERFECT, Profile};
 use arbiter_transport::{Key, PAYLOAD_BYTES_MAX, TokenError, UDP_BYTES_MAX};
 use thiserror::Error;
 
@@ -137,6 +137,28 @@ pub struct BotsConfig {
     pub cheaters: u16,
     /// Looks at bots.
     pub watch: Option<Watch>,
+    /// Each bot sends from an address of this machine of its own (127.x.y.z, on Linux), as players do, who come from many places:
+    /// servers bound what they take from one. Only for servers on this machine.
+    pub apart: bool,
+}
+
+impl BotsConfig {
+    /// Honest bots on perfect links that play until the match is over.
+    pub fn new(door: Door, count: u16, content: Content) -> Self {
+        Self {
+            door,
+            count,
+            seed: 0,
+            duration: None,
+            link: PERFECT,
+            content,
+            feel: false,
+            cheat: None,
+            cheaters: 0,
+            watch: None,
+            apart: false,
+        }
+    }
 }
 
 /// How a run of bots ended.

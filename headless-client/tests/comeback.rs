@@ -12,7 +12,6 @@ use arbiter_headless_client::runner::{BotsConfig, BotsReport, Content, Door, run
 use arbiter_server::{OnStop, Server, ServerConfig};
 use arbiter_sim::{MatchSettings, Rules};
 use arbiter_transport::Key;
-use arbiter_transport::conditioner::PERFECT;
 
 const BOTS: u16 = 3;
 const FORWARDS: u8 = 0;
@@ -72,16 +71,9 @@ fn play(seconds: u64, script: &[(Duration, u8)]) -> BotsReport {
     let server = Server::start(config).expect("the server starts");
     let nat = Nat { inside, server: server.local_address(), ports: HashMap::new() };
     let bots = BotsConfig {
-        door: Door::Key { server: outside, key },
-        count: BOTS,
         seed: 5,
         duration: Some(Duration::from_secs(seconds)),
-        link: PERFECT,
-        content,
-        feel: false,
-        cheat: None,
-        cheaters: 0,
-        watch: None,
+        ..BotsConfig::new(Door::Key { server: outside, key }, BOTS, content)
     };
     let (does, stop) = (AtomicU8::new(FORWARDS), AtomicBool::new(false));
     let report = std::thread::scope(|scope| {

@@ -15,7 +15,6 @@ use arbiter_server::{Server, ServerConfig};
 use arbiter_sim::index::{Identity, Kind};
 use arbiter_sim::{MatchSettings, Rules};
 use arbiter_transport::Key;
-use arbiter_transport::conditioner::PERFECT;
 
 const BOTS: u16 = 4;
 const LENGTH: Duration = Duration::from_millis(1_500);
@@ -68,16 +67,10 @@ fn play(kill_cam: Duration, most: Duration) -> BTreeMap<u16, Shown> {
         }
     };
     let bots = BotsConfig {
-        door: Door::Key { server: server.local_address(), key },
-        count: BOTS,
         seed: 5,
         duration: Some(most),
-        link: PERFECT,
-        content,
-        feel: false,
-        cheat: None,
-        cheaters: 0,
         watch: Some(Arc::new(look)),
+        ..BotsConfig::new(Door::Key { server: server.local_address(), key }, BOTS, content)
     };
     let report = run_bots(&bots, &stop).expect("the bots play");
     assert!(report.failed.is_empty(), "{report:?}");

@@ -49,17 +49,12 @@ impl Run {
     }
 
     fn bots(&self, count: u16, seconds: u64, link: Profile) -> BotsReport {
+        let door = Door::Key { server: self.server.local_address(), key: self.key.clone() };
         let config = BotsConfig {
-            door: Door::Key { server: self.server.local_address(), key: self.key.clone() },
-            count,
             seed: 1,
             duration: Some(Duration::from_secs(seconds)),
             link,
-            content: self.content.clone(),
-            feel: false,
-            cheat: None,
-            cheaters: 0,
-            watch: None,
+            ..BotsConfig::new(door, count, self.content.clone())
         };
         run_bots(&config, &AtomicBool::new(false)).unwrap()
     }

@@ -17,7 +17,7 @@ use arbiter_server::{Server, ServerConfig};
 use arbiter_sim::index::{Identity, Kind};
 use arbiter_sim::{MatchSettings, Rules};
 use arbiter_transport::Key;
-use arbiter_transport::conditioner::{PERFECT, Profile};
+use arbiter_transport::conditioner::Profile;
 
 const BOTS: u16 = 3;
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,18 +31,8 @@ fn it_is_shown_everybody_then_one_and_everybody_again_over_a_link_that_loses() {
     let mut config = ServerConfig::new(key.clone(), rules, map, settings);
     (config.spectators_max, config.spectator_delay) = (1, Duration::from_millis(300));
     let server = Server::start(config).expect("the server starts");
-    let bots = BotsConfig {
-        door: Door::Key { server: server.local_address(), key: key.clone() },
-        count: BOTS,
-        seed: 5,
-        duration: None,
-        link: PERFECT,
-        content: content.clone(),
-        feel: false,
-        cheat: None,
-        cheaters: 0,
-        watch: None,
-    };
+    let door = Door::Key { server: server.local_address(), key: key.clone() };
+    let bots = BotsConfig { seed: 5, ..BotsConfig::new(door, BOTS, content.clone()) };
     let watch = SpectatorConfig {
         server: server.local_address(),
         key,

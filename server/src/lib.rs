@@ -64,9 +64,9 @@ use crate::order::Orders;
 use crate::outbox::{Outbox, OutboxStats};
 use crate::pool::Pool;
 use crate::pulse::Pulse;
-use crate::recorder::{Entry, Recorder};
-use crate::resume::freight::Freight;
-use crate::resume::{Misfit, Resumed, Unfinished};
+use crate::recorder::Recorder;
+use crate::resume::TakenUp;
+use crate::resume::freight::{Freight, FreightStats};
 use crate::room::{FromSocket, Room, RoomLink, Scripted};
 use crate::services::{RegisterStats, Registering, Services, ShipStats, Shipping};
 use crate::shard::ShardLink;
@@ -78,6 +78,8 @@ use crate::suspicion::Anomaly;
 
 pub use arbiter_metrics::histogram;
 
+pub use crate::resume::freight::fetch::{FetchError, Fetched, fetch as fetch_recordings};
+pub use crate::resume::freight::{DepotAddress, DepotError, ShipTo};
 pub use crate::socket::SocketKind;
 
 /// Messages from the socket that may wait for a room: a tick of a thousand players with some to spare.
@@ -187,7 +189,7 @@ pub struct ServerConfig {
     /// Where recordings go; `None` records nothing.
     pub record_dir: Option<PathBuf>,
     /// Where copies of running recordings go, for another machine to go on with; `None` copies nothing. Needs [`Self::record_dir`].
-    pub ship_recordings: Option<PathBuf>,
+    pub ship_recordings: Option<ShipTo>,
     /// Where the log of domain events is kept; `None` tells nobody. Needs [`Self::record_dir`]: nothing is told of a tick whose
     /// inputs are not on disk.
     pub outbox_dir: Option<PathBuf>,
@@ -314,6 +316,9 @@ pub enum StartError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// The place for copies of recordings cannot be used.
+    #[error(transparent)]
+    Depot(#[from] DepotError),
     /// The log of domain events cannot be opened.
     #[error(
         "cannot open the log of events in the folder {path}: {error}; mend it with arbiter log, or choose another folder with \
@@ -388,6 +393,8 @@ pub(crate) struct Shared {
     /// What writing recordings costs, and what waits for it.
     pub recordings: LogFigures,
     pub recorder_waiting: AtomicU64,
+    /// How copying recordings does, if that is wished.
+    pub freight: Arc<FreightStats>,
     /// How telling them of this server does.
     pub registering: RegisterStats,
     /// How telling Agones of it does.
@@ -428,6 +435,7 @@ impl Shared {
             shipped,
             recordings: LogFigures::default(),
             recorder_waiting: AtomicU64::new(0),
+            freight: Arc::default(),
             registering: RegisterStats::default(),
             config,
         };
@@ -573,14 +581,14 @@ impl Server {
         });
         let operate = operate.transpose()?;
         let unfinished = shared.config.record_dir.as_deref().map(resume::find).unwrap_or_default();
-        let (resumed, left) = sort_unfinished(&shared, unfinished);
-        threads.extend(settle(&shared, &recorder, left)?);
+        let (resumed, left) = resume::sort(&shared, unfinished);
+        threads.extend(resume::settle::start(&shared, &recorder, left)?);
         let pool = start_rooms(&shared, queues, recorder, resumed)?;
         let watch = Watch::start(Arc::clone(&shared)).map_err(StartError::Thread)?;
         let services = shared.config.services.as_ref();
         let registering = services.map(|services| Registering::start(&shared, services, public_addresses));
         let registering = registering.transpose()?;
-        let freight = freight(&shared.config)?;
+        let freight = Freight::start(&shared.config, Arc::clone(&shared.freight))?;
         let fleet = shared.config.agones.map(|agones| Fleet::start(&shared, agones)).transpose()?;
         tracing::info!(address = %local_address, rooms, sockets = shared.shards.len(), "server started");
         let (pool, watch) = (Some(pool), Some(watch));
@@ -598,13 +606,6 @@ fn outbox(config: &ServerConfig) -> Result<Option<(Outbox, JoinHandle<()>)>, Sta
     Outbox::start(path).map(Some).map_err(error)
 }
 
-/// Begins to copy recordings, if it is wished.
-fn freight(config: &ServerConfig) -> Result<Option<Freight>, StartError> {
-    let (Some(from), Some(to)) = (&config.record_dir, &config.ship_recordings) else { return Ok(None) };
-    let error = |error| StartError::ShipRecordings { path: to.clone(), error };
-    Freight::start(from, to).map(Some).map_err(error)
-}
-
 /// Begins to bring events to the services, if it is wished.
 fn shipping(config: &ServerConfig) -> Result<Option<Shipping>, StartError> {
     let Some(services) = &config.services else { return Ok(None) };
@@ -617,53 +618,6 @@ fn shipping(config: &ServerConfig) -> Result<Option<Shipping>, StartError> {
 fn transport(config: &ServerConfig, addresses: Vec<SocketAddr>) -> Result<ServerTransportConfig, NoRandomness> {
     let history = Arc::new(TokenHistory::new(TOKENS_MAX)?);
     Ok(ServerTransportConfig::new(config.key.clone(), addresses, CLIENTS_MAX, history))
-}
-
-/// Matches that another process began, by the room that goes on with them.
-type TakenUp = BTreeMap<u16, (Simulation, Resumed)>;
-
-/// Which room goes on with which match that another process began, and those that none goes on with.
-fn sort_unfinished(shared: &Shared, unfinished: Vec<Unfinished>) -> (TakenUp, Vec<Unfinished>) {
-    let (mut resumed, mut left) = (TakenUp::new(), Vec::new());
-    for mut found in unfinished {
-        let room = found.room().filter(|room| usize::from(*room) < shared.rooms.len());
-        let result = match room {
-            Some(room) if !resumed.contains_key(&room) => found.resume(&shared.config).map(|it| (room, it)),
-            _ => Err(Misfit::Taken),
-        };
-        match result {
-            Ok((room, it)) => {
-                resumed.insert(room, it);
-            }
-            Err(why) => {
-                tracing::warn!("{}: the match is not taken up again: {why}", found.path.display());
-                left.push(found);
-            }
-        }
-    }
-    (resumed, left)
-}
-
-/// Tells what can be proved of matches that no room goes on with, on a thread of its own.
-fn settle(
-    shared: &Arc<Shared>,
-    recorder: &Recorder,
-    left: Vec<Unfinished>,
-) -> Result<Option<JoinHandle<()>>, StartError> {
-    if left.is_empty() {
-        return Ok(None);
-    }
-    let (shared, recorder) = (Arc::clone(shared), recorder.clone());
-    let run = move || {
-        for unfinished in left {
-            let path = unfinished.path.clone();
-            match resume::settle::settle(unfinished, &shared.config) {
-                Ok(remains) => recorder.hand(0, Entry::Settle(path, Box::new(remains))),
-                Err(why) => tracing::error!("{}: nothing of the match can be told: {why}", path.display()),
-            }
-        }
-    };
-    std::thread::Builder::new().name("settle".to_owned()).spawn(run).map(Some).map_err(StartError::Thread)
 }
 
 fn start_rooms(

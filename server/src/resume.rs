@@ -21,12 +21,12 @@ use arbiter_sim::{BuildError, Simulation};
 use thiserror::Error;
 
 use self::companion::{Companion, EXTENSION, Notes};
-use crate::ServerConfig;
 use crate::outbox::Story;
 use crate::room::Journal;
+use crate::{ServerConfig, Shared};
 
 /// A match whose process died longer ago is not taken up again: its players have gone.
-const RESUME_WITHIN: Duration = Duration::from_secs(120);
+pub(crate) const RESUME_WITHIN: Duration = Duration::from_secs(120);
 
 /// Ticks that are simulated again at most: a minute at the highest rate. It is more than ten seconds only if the outbox took nothing.
 const TICKS_AGAIN_MAX: u32 = 128 * 60;
@@ -90,6 +90,31 @@ pub(crate) fn find(folder: &Path) -> Vec<Unfinished> {
     let mut paths: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == EXTENSION)).collect();
     paths.sort();
     paths.into_iter().filter_map(|path| examine(&path)).collect()
+}
+
+/// Matches that another process began, by the room that goes on with them.
+pub(crate) type TakenUp = BTreeMap<u16, (Simulation, Resumed)>;
+
+/// Which room goes on with which match that another process began, and those that none goes on with.
+pub(crate) fn sort(shared: &Shared, unfinished: Vec<Unfinished>) -> (TakenUp, Vec<Unfinished>) {
+    let (mut resumed, mut left) = (TakenUp::new(), Vec::new());
+    for mut found in unfinished {
+        let room = found.room().filter(|room| usize::from(*room) < shared.rooms.len());
+        let result = match room {
+            Some(room) if !resumed.contains_key(&room) => found.resume(&shared.config).map(|it| (room, it)),
+            _ => Err(Misfit::Taken),
+        };
+        match result {
+            Ok((room, it)) => {
+                resumed.insert(room, it);
+            }
+            Err(why) => {
+                tracing::warn!("{}: the match is not taken up again: {why}", found.path.display());
+                left.push(found);
+            }
+        }
+    }
+    (resumed, left)
 }
 
 fn examine(path: &Path) -> Option<Unfinished> {

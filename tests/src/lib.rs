@@ -2,6 +2,8 @@
 //!
 //! This library is what they share: `Arbiter` finds the program and runs it.
 
+pub mod depot;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -152,6 +154,12 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Ends a process as a failing machine does.
+pub fn kill(process: &str) {
+    let status = Command::new("kill").args(["-9", process]).status().expect("kill runs");
+    assert!(status.success(), "process {process} was there");
 }
 
 /// Waits until a folder holds a recording of at least `bytes`.

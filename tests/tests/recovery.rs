@@ -3,12 +3,16 @@
 
 use std::net::UdpSocket;
 use std::path::Path;
-use std::process::Command;
+use std::time::{Duration, Instant};
 
-use arbiter_tests::{Running, argument, printed, recordings, run, wait_for_recording};
+use arbiter_tests::depot::Depot;
+use arbiter_tests::{PATIENCE, Running, argument, kill, printed, recordings, run, wait_for_recording};
 
 /// Enough for two checkpoints and some blocks of ticks behind them.
 const MID_MATCH_BYTES: u64 = 60_000;
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Players of each match.
 const BOTS: &str = "4";
@@ -50,11 +54,6 @@ fn left(folder: &Path) -> String {
     let beside = std::fs::read_dir(folder.join("recordings")).expect("a folder").count();
     assert_eq!(beside, 1, "nothing is left beside the recording");
     printed(&run(&["replay", "info", recording]))
-}
-
-fn kill(process: &str) {
-    let status = Command::new("kill").args(["-9", process]).status().expect("kill runs");
-    assert!(status.success(), "the process was there");
 }
 
 #[test]
@@ -154,4 +153,57 @@ fn a_match_of_a_lost_machine_goes_on_where_its_recording_was_copied_to() {
     assert!(verified.status.success(), "{}", printed(&verified));
     let info = printed(&run(&["replay", "info", argument(&recording)]));
     assert!(info.contains("another one went on") && !info.contains("abandoned"), "{info}");
+}
+
+#[test]
+fn a_match_of_a_lost_machine_goes_on_from_what_was_shipped_over_http() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (address, secret) = (port(), folder.path().join("headers"));
+    std::fs::write(&secret, "Authorization: Bearer open sesame\n").expect("writes");
+    let depot = Depot::open(&folder.path().join("depot"), Some("Bearer open sesame"));
+    let url = depot.url("server-1");
+    let ships = ["--ship-recordings", &url, "--ship-headers", argument(&secret)];
+    let mut first = server(folder.path(), &address, &ships);
+    let mut players = bots(folder.path(), &address);
+    wait_for_shipped(&folder.path().join("depot/server-1"), MID_MATCH_BYTES);
+    first.kill();
+    let lost = folder.path().join("lost");
+    for name in ["recordings", "outbox"] {
+        std::fs::create_dir_all(&lost).expect("makes");
+        std::fs::rename(folder.path().join(name), lost.join(name)).expect("moves");
+    }
+    let copies = folder.path().join("copies");
+    let stranger = run(&["recordings", "fetch", &url, argument(&copies)]);
+    let text = printed(&stranger);
+    assert!(!stranger.status.success() && text.contains("401") && text.contains("--ship-headers"), "{text}");
+    let fetched = run(&["recordings", "fetch", &url, argument(&copies), "--ship-headers", argument(&secret)]);
+    assert!(printed(&fetched).contains("1 matches brought"), "{}", printed(&fetched));
+    let recording = recordings(&copies).remove(0);
+    let bytes = |path: &Path| std::fs::read(path).expect("is there");
+    let original = bytes(&recordings(&lost.join("recordings")).remove(0));
+    assert!(original.starts_with(&bytes(&recording)), "what came back is what was written");
+    let mut second = server(folder.path(), &address, &[&["--record-dir", argument(&copies)], &ships[..]].concat());
+    players.wait_for_line("4 times a bot came back");
+    assert!(players.wait() && second.wait());
+    let verified = run(&["replay", "verify", argument(&recording)]);
+    assert!(verified.status.success(), "{}", printed(&verified));
+    let info = printed(&run(&["replay", "info", argument(&recording)]));
+    assert!(info.contains("another one went on") && !info.contains("abandoned"), "{info}");
+    // Its end is shipped too, and nobody fetches what is over.
+    let again = run(&["recordings", "fetch", &url, argument(&folder.path().join("again")), ships[2], ships[3]]);
+    assert!(printed(&again).contains("0 matches brought"), "{}", printed(&again));
+}
+
+/// Waits until a depot has so many bytes of a recording.
+fn wait_for_shipped(folder: &Path, bytes: u64) {
+    let until = Instant::now() + PATIENCE;
+    let size = |path: std::path::PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
+    let files = |path: &Path| {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    while files(folder).iter().flat_map(|it| files(it)).map(size).sum::<u64>() < bytes {
+        assert!(Instant::now() < until, "less than {bytes} bytes in {PATIENCE:?}");
+        std::thread::sleep(LOOK);
+    }
 }

@@ -1,6 +1,7 @@
 //! Contract: what players earn in real matches is in their wallets, once, whoever is killed on the way, and the world is told of it,
 //! once; all roles work together or each in a process of its own.
 
+use std::net::UdpSocket;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,10 @@ use arbiter_cli::lobby::{Lobby, Session};
 use arbiter_cli::services::bearer;
 use arbiter_contracts::{Envelope, Event, v1};
 use arbiter_eventlog::{Folder, Reader, Record};
-use arbiter_tests::{PATIENCE, Running, argument, printed, run};
+use arbiter_tests::{PATIENCE, Running, argument, kill, printed, recordings, run, wait_for_recording};
+
+/// Of a recording in the midst of a match: some blocks of ticks behind a checkpoint.
+const MID_MATCH_BYTES: u64 = 60_000;
 
 /// Services in a folder; the address that they are served at.
 fn services(folder: &Path, more: &[&str]) -> (Running, String) {
@@ -22,12 +26,10 @@ fn services(folder: &Path, more: &[&str]) -> (Running, String) {
 }
 
 /// A server whose one match is over after a while, and that has said so.
-fn server(folder: &Path, url: &str, seconds: &str) -> Running {
+fn server(folder: &Path, url: &str, seconds: &str, bind: &[&str]) -> Running {
     let (key, recordings, outbox) = (folder.join("arbiter.key"), folder.join("recordings"), folder.join("outbox"));
-    let server = Running::start(&[
+    let server = [
         "server",
-        "--bind",
-        "127.0.0.1:0",
         "--services",
         url,
         "--key-file",
@@ -44,9 +46,8 @@ fn server(folder: &Path, url: &str, seconds: &str) -> Running {
         seconds,
         "--matches",
         "1",
-    ]);
-    server.wait_for_line("listening on ");
-    server
+    ];
+    Running::start(&[&server[..], bind].concat())
 }
 
 fn bots(url: &str) -> Running {
@@ -144,7 +145,8 @@ fn is_remembered(folder: &Path, url: &str) {
 fn a_match_is_worth_the_same_to_its_players_whatever_is_killed_and_started_again() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (mut first, url) = services(folder.path(), &["--bind", "127.0.0.1:0", "--development-login"]);
-    let mut server = server(folder.path(), &url, "16");
+    let mut server = server(folder.path(), &url, "16", &["--bind", "127.0.0.1:0"]);
+    server.wait_for_line("listening on ");
     let mut bots = bots(&url);
     // Killed while the match is played, and back where they were: the server goes on telling them.
     let address = url.trim_start_matches("http://").to_owned();
@@ -190,6 +192,34 @@ fn figures_say_so(url: &str) {
     for view in ["grants", "transactions", "told", "events"] {
         assert_eq!(value(&format!("arbiter_view_lag_records{{view=\"{view}\"}}")), 0.0, "{view}");
     }
+}
+
+#[test]
+fn a_match_of_a_killed_server_goes_on_with_those_who_are_sent_back_to_it_and_is_booked_once() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (_services, url) = services(folder.path(), &["--bind", "127.0.0.1:0", "--development-login"]);
+    // A port that is free now: who is started again must be found where it was.
+    let address = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").to_string();
+    let mut server = server(folder.path(), &url, "25", &["--bind", &address, "--supervise"]);
+    let process = server.wait_for_line("supervising process ");
+    server.wait_for_line("listening on ");
+    let mut bots = bots(&url);
+    wait_for_recording(&folder.path().join("recordings"), MID_MATCH_BYTES);
+    kill(process.split_whitespace().last().expect("a number"));
+    // Each with a fresh token from the services, into a place that nobody else may have.
+    bots.wait_for_line("4 played");
+    bots.wait_for_line("4 times a bot came back");
+    server.wait_for_line("stopped");
+    assert!(server.wait() && bots.wait());
+    let recording = recordings(&folder.path().join("recordings")).remove(0);
+    let info = printed(&run(&["replay", "info", argument(&recording)]));
+    assert!(info.contains("another one went on") && !info.contains("abandoned"), "{info}");
+    let all = gold(folder.path(), &url);
+    assert!(all.iter().all(|gold| [60, 75].contains(gold)), "one match, and not two: {all:?}");
+    rest(folder.path(), &url);
+    has_no_difference(folder.path());
+    assert_eq!(gold_as_told(folder.path(), &url), all);
+    is_remembered(folder.path(), &url);
 }
 
 #[test]

@@ -15,7 +15,8 @@ pub struct Args {
     /// Rounds: one kill each, of a server, of the services, or of both; a round takes some 4 seconds.
     #[arg(long, default_value_t = 200)]
     runs: u32,
-    /// Instead fails rooms in the midst of matches: 100 panics and 40 kills on the arena, a few on the field; some 15 minutes.
+    /// Instead fails rooms in the midst of matches: 100 panics and 40 kills, most on the arena and some on the field with 1,000 players,
+    /// and machines that are lost with their disks; some 20 minutes.
     #[arg(long)]
     rooms: bool,
     /// With `--rooms`: what else `rooms --help` tells.

@@ -26,10 +26,16 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Over a new socket that can reach `server`.
-    pub fn open(connection: ClientConnection, server: SocketAddr, link: Profile, seed: u64) -> io::Result<Self> {
+    /// Over a new socket that can reach `server`, from an address of this machine.
+    pub fn open(
+        connection: ClientConnection,
+        server: SocketAddr,
+        source: Ipv4Addr,
+        link: Profile,
+        seed: u64,
+    ) -> io::Result<Self> {
         let any: SocketAddr = match server {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V4(_) => (source, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
         let socket = UdpSocket::bind(any)?;

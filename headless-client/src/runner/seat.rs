@@ -1,5 +1,6 @@
 //! A bot with its connection: from its first token to its goodbye, and back when the connection is lost.
 
+use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use arbiter_protocol::{Goodbye, GoodbyeReason, KIND_INPUT, Notice, Outcome, ServerMessage, UserData};
@@ -21,6 +22,8 @@ struct Ticket {
     door: Door,
     link: Profile,
     seed: u64,
+    /// Where the bot sends from.
+    source: Ipv4Addr,
 }
 
 impl Ticket {
@@ -37,7 +40,7 @@ impl Ticket {
             }
         };
         let server = connection.server_address();
-        let line = Line::open(connection, server, self.link, self.seed);
+        let line = Line::open(connection, server, self.source, self.link, self.seed);
         line.map_err(|error| BotsError::Socket { bot: number, error })
     }
 }
@@ -78,7 +81,8 @@ impl Seat {
         let content = &config.content;
         let hero = hero_of(number, config.seed, content.rules.heroes.len());
         let seed = config.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(number));
-        let ticket = Ticket { player, door: config.door.clone(), link: config.link, seed };
+        let source = if config.apart { own_address(number) } else { Ipv4Addr::UNSPECIFIED };
+        let ticket = Ticket { player, door: config.door.clone(), link: config.link, seed, source };
         let line = ticket.connect(number, now)?;
         let mut bot = Bot::new(&content.registry, content.rules.clone(), Loadout { hero, team: 0 }, seed);
         if let Some(cheat) = config.cheat.filter(|_| number < config.cheaters) {
@@ -284,6 +288,12 @@ impl Seat {
             Stage::Connecting | Stage::Joining => {}
         }
     }
+}
+
+/// One of this machine for each bot.
+fn own_address(number: u16) -> Ipv4Addr {
+    let [high, low] = number.to_be_bytes();
+    Ipv4Addr::new(127, 1 + high, low, 1)
 }
 
 fn says_taken_over(message: &[u8]) -> bool {

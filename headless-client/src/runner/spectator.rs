@@ -1,6 +1,6 @@
 //! A client that watches, over a real socket: it sends nothing that anybody plays with, and shows its owner what it is told.
 
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, SocketAddr};
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ pub fn run_spectator(
     let user = UserData { room: config.room, build: BUILD.into(), role: Role::Spectator, ..UserData::default() };
     let token = mint_token(&config.key, &[config.server], &user.encode()?, token::LIFETIME, epoch.now())?;
     let connection = ClientConnection::new(&token[..], epoch.now())?;
-    let line = Line::open(connection, config.server, config.link, 0);
+    let line = Line::open(connection, config.server, Ipv4Addr::UNSPECIFIED, config.link, 0);
     let mut line = line.map_err(|error| BotsError::Socket { bot: 0, error })?;
     let mut client = ClientCore::spectator(&config.registry, config.target);
     let mut report = SpectatorReport::default();

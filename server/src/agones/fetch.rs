@@ -8,19 +8,27 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::time::Instant;
 
+use arbiter_contracts::outward::Policy;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use serde_json::Value;
 
 use super::Word;
 use crate::Shared;
 use crate::order::{OrderError, WAITING_MAX};
-use crate::services::{Client, Patience, Services};
+use crate::outward::{CircuitFigures, OPEN_AFTER, Patience};
+use crate::services::{Client, Services};
 
 /// Services that restart are back by then; players who were sent here have a connect token of 30 s.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// The longest wait between two tries.
-const WAIT_MAX: Duration = Duration::from_secs(2);
+/// Short enough to try several times within [`WITHIN`].
+const POLICY: Policy = Policy {
+    connect_max: Duration::from_secs(2),
+    call_max: Duration::from_secs(5),
+    wait_min: Duration::from_millis(100),
+    wait_max: Duration::from_secs(2),
+    open_after: OPEN_AFTER,
+};
 
 /// The thread; it ends when this is dropped, or when the server stops.
 #[derive(Debug)]
@@ -30,7 +38,7 @@ impl Fetching {
     /// Starts it; what it finds comes through the queue as [`Word::Fetched`].
     pub fn start(shared: &Arc<Shared>, services: &Services, found: Sender<Word>) -> std::io::Result<Self> {
         let (ask, asked) = bounded(WAITING_MAX);
-        let (shared, client) = (Arc::clone(shared), Client::new(services));
+        let (shared, client) = (Arc::clone(shared), Client::new(services, &POLICY));
         // Nobody waits for it: it may be waiting for an answer.
         std::thread::Builder::new().name("orders".to_owned()).spawn(move || run(&shared, &client, &asked, &found))?;
         Ok(Self(ask))
@@ -54,11 +62,12 @@ fn run(shared: &Shared, client: &Client, asked: &Receiver<(u128, Instant)>, foun
 /// The settings as JSON.
 fn fetch(shared: &Shared, client: &Client, match_id: u128, until: Instant) -> Result<String, OrderError> {
     let path = format!("/matches/{match_id:032x}/settings");
-    let mut patience = Patience::default();
+    let mut patience = Patience::new(POLICY, &CircuitFigures::default());
     loop {
         if shared.stopping().is_some() {
             return Err(OrderError::Stopping);
         }
+        patience.begin();
         let why = match client.ask("GET", &path, "application/json", &[]) {
             Ok((200, body)) => return settings(&body),
             Ok((404, _)) => return Err(OrderError::Unknown),
@@ -70,7 +79,7 @@ fn fetch(shared: &Shared, client: &Client, match_id: u128, until: Instant) -> Re
             Err(why) => why,
         };
         tracing::warn!(match_id = format!("{match_id:032x}"), "the settings of a match cannot be fetched yet: {why}");
-        let wait = patience.wait().min(WAIT_MAX);
+        let wait = patience.wait();
         if Instant::now() + wait >= until {
             return Err(OrderError::Services(why));
         }

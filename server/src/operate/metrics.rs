@@ -13,6 +13,7 @@ use crate::agones::AgonesStats;
 use crate::agones::sidecar::State;
 use crate::drain::Reason;
 use crate::outbox::OutboxStats;
+use crate::resume::freight::FreightStats;
 use crate::room::{RoomLink, TickPhase};
 use crate::services::{RegisterStats, ShipStats};
 use crate::shard::ShardLink;
@@ -41,6 +42,9 @@ impl Figures {
         }
         if let Some(shipped) = &shared.shipped {
             shipping(to, shipped)?;
+        }
+        if shared.config.ship_recordings.is_some() {
+            freight(to, &shared.freight)?;
         }
         if shared.config.services.is_some() {
             registering(to, &shared.registering)?;
@@ -132,6 +136,9 @@ fn outside(to: &mut Writer<'_>, shared: &Shared) -> fmt::Result {
     if shared.config.services.is_some() {
         parts.push(("register", &shared.registering.circuit));
     }
+    if shared.config.ship_recordings.is_some() {
+        parts.push(("recordings", &shared.freight.circuit));
+    }
     if shared.config.agones.is_some() {
         parts.extend([("agones", &shared.agones.circuit), ("agones_watch", &shared.agones.watch_circuit)]);
     }
@@ -166,6 +173,15 @@ fn shipping(to: &mut Writer<'_>, shipped: &ShipStats) -> fmt::Result {
     to.counter("services_failures", "Calls that brought no events to the services", figure(&shipped.failures))?;
     let broken = shipped.broken.load(Ordering::Relaxed);
     to.gauge("services_broken", "1 while the last such call failed", broken.into())
+}
+
+fn freight(to: &mut Writer<'_>, stats: &FreightStats) -> fmt::Result {
+    let figure = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+    let lag = stats.lag().as_secs_f64();
+    let help = "For how long a closed block of a recording may have been missing where recordings are shipped to";
+    to.with(("recordings_ship_lag", help, Some(&Unit::Seconds)), MetricType::Gauge, |mut to| to.encode_gauge(&lag))?;
+    to.counter("recordings_shipped_bytes", "Bytes of recordings that were shipped", figure(&stats.bytes))?;
+    to.counter("recordings_ship_failures", "Tries to ship recordings that failed", figure(&stats.failures))
 }
 
 fn registering(to: &mut Writer<'_>, stats: &RegisterStats) -> fmt::Result {

@@ -106,9 +106,9 @@ impl Companion {
     }
 
     fn write(&mut self, line: &Line) -> io::Result<()> {
-        let text = serde_json::to_string(line).map_err(io::Error::other)?;
+        let text = checked(line)?;
         self.is_dirty = true;
-        self.file.write_all(format!("{:08x} {text}\n", crc32fast::hash(text.as_bytes())).as_bytes())
+        self.file.write_all(text.as_bytes())
     }
 
     /// Somebody takes a slot with a tick. To be called before the tick is recorded.
@@ -201,6 +201,35 @@ impl Notes {
     }
 }
 
+/// What another process needs of the file beside a recording that is being played: whoever joined, and the last of everything else.
+/// The file itself grows with each checkpoint.
+pub(super) fn condensed(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let (notes, _) = Notes::read(&mut file)?;
+    let mut text = head(notes.played);
+    let mut line = |line: Line| -> io::Result<()> {
+        text.push_str(&checked(&line)?);
+        Ok(())
+    };
+    if let Some(room) = notes.room {
+        line(Line::Began { room })?;
+    }
+    for ((tick, slot), player) in notes.joined {
+        line(Line::Joined { tick, slot, player })?;
+    }
+    line(Line::Epoch(notes.epoch))?;
+    for (tick, story) in notes.told {
+        line(Line::Told { tick, story })?;
+    }
+    Ok(text)
+}
+
+/// A line with its checksum.
+fn checked(line: &Line) -> io::Result<String> {
+    let text = serde_json::to_string(line).map_err(io::Error::other)?;
+    Ok(format!("{:08x} {text}\n", crc32fast::hash(text.as_bytes())))
+}
+
 fn read_line(line: &[u8]) -> Option<Line> {
     let text = core::str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
     let (crc, text) = text.split_once(' ')?;
@@ -234,6 +263,28 @@ mod tests {
         companion.tries().expect("notes");
         drop(companion);
         assert_eq!(resume().1.tries, 1);
+    }
+
+    #[test]
+    fn what_is_condensed_says_the_same_and_does_not_grow_with_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let recording = folder.path().join("match.arbrec");
+        let path = Companion::path_of(&recording);
+        let mut companion = Companion::create(&recording, 3, None).expect("begins");
+        companion.join(5, 1, 7).expect("notes");
+        companion.epoch(4).expect("notes");
+        companion.played(777).expect("notes");
+        let mut lengths = Vec::new();
+        for tick in 100..200 {
+            companion.told(tick, None).expect("notes");
+            lengths.push(condensed(&path).expect("reads").len());
+        }
+        assert_eq!(lengths.iter().max(), lengths.last());
+        let copy = folder.path().join("copy.resume");
+        std::fs::write(&copy, condensed(&path).expect("reads")).expect("writes");
+        drop(companion);
+        let read = |path: &Path| format!("{:?}", Companion::resume(path).expect("reads").expect("is free").1);
+        assert_eq!(read(&copy), read(&path));
     }
 
     #[test]

@@ -1,26 +1,97 @@
-//! `--ship-recordings`: copies of running matches in another folder, on another machine's disk, so that a match can go on there when
-//! this machine is lost. Blocks are copied as they are closed, with what stands beside the recording, on a thread of its own:
-//! whatever that folder does, nothing here waits for it.
+//! `--ship-recordings`: copies of running matches on another machine, so that a match can go on there when this one is lost. Blocks
+//! are copied as they are closed, with what stands beside the recording, on a thread of its own: whatever the other side does,
+//! nothing here waits for it. What could not be copied waits where it is anyway, on the disk.
 //!
-//! A copy is a folder of recordings like any other: a server that is started with it takes its matches up.
+//! A copy is a folder of recordings like any other ([`folder`]), or lies with whatever takes files over HTTP ([`shipments`]), from
+//! where [`fetch`] brings it back. A server that is started with such a folder takes its matches up.
+
+mod depot;
+pub(crate) mod fetch;
+mod folder;
+mod manifest;
+mod shipments;
 
 use core::time::Duration;
-use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use arbiter_contracts::outward::Policy;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::companion::EXTENSION;
+use self::depot::Depot;
+pub use self::depot::{DepotAddress, DepotError};
+use self::folder::FolderCarrier;
+use self::shipments::Shipments;
+use crate::outward::{CircuitFigures, OPEN_AFTER, Patience};
+use crate::{ServerConfig, StartError};
 
 /// Between two looks for something new: what is lost with a machine beside the block that was not closed.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// A folder that stays out of reach is told of this often.
-const TELL_EVERY: Duration = Duration::from_secs(10);
+/// One part is small beside what a link carries in this time.
+const POLICY: Policy = Policy {
+    connect_max: depot::CONNECT_MAX,
+    call_max: depot::CALL_MAX,
+    wait_min: Duration::from_millis(100),
+    wait_max: Duration::from_secs(10),
+    open_after: OPEN_AFTER,
+};
+
+/// When the server ends, what is left is tried for so long; what is not there then goes out with the next start.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// Where copies of running recordings go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShipTo {
+    /// A folder, on another machine's disk.
+    Folder(PathBuf),
+    /// Whatever takes files over HTTP.
+    Depot(DepotAddress),
+}
+
+/// How shipping recordings does.
+#[derive(Debug)]
+pub(crate) struct FreightStats {
+    began: Instant,
+    /// Milliseconds behind `began`: everything that was closed then is there.
+    complete_ms: AtomicU64,
+    pub bytes: AtomicU64,
+    pub failures: AtomicU64,
+    pub circuit: CircuitFigures,
+}
+
+impl Default for FreightStats {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            complete_ms: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            circuit: CircuitFigures::default(),
+        }
+    }
+}
+
+impl FreightStats {
+    fn sent(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Everything that was closed at this time is there.
+    fn complete(&self, at: Instant) {
+        let ms = at.duration_since(self.began).as_millis() as u64;
+        self.complete_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// For how long something may have been closed that is not there yet.
+    pub fn lag(&self) -> Duration {
+        let complete = Duration::from_millis(self.complete_ms.load(Ordering::Relaxed));
+        self.began.elapsed().saturating_sub(complete)
+    }
+}
 
 /// The thread; it copies what is left when it is dropped.
 #[derive(Debug)]
@@ -30,14 +101,23 @@ pub(crate) struct Freight {
 }
 
 impl Freight {
-    /// Starts copying what is in one folder to another.
-    pub fn start(from: &Path, to: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(to)?;
+    /// Begins to copy recordings, if it is wished.
+    pub fn start(config: &ServerConfig, stats: Arc<FreightStats>) -> Result<Option<Self>, StartError> {
+        let (Some(from), Some(to)) = (&config.record_dir, &config.ship_recordings) else { return Ok(None) };
+        let carrier = match to {
+            ShipTo::Folder(path) => {
+                let error = |error| StartError::ShipRecordings { path: path.clone(), error };
+                std::fs::create_dir_all(path).map_err(error)?;
+                Carrier::Folder(FolderCarrier::new(from, path, Arc::clone(&stats)))
+            }
+            ShipTo::Depot(address) => Carrier::Depot(Shipments::new(from, Depot::new(address)?, Arc::clone(&stats))),
+        };
         let (stop, stopped) = bounded(0);
-        let carrier = Carrier { from: from.to_owned(), to: to.to_owned(), copied: HashMap::new(), told: None };
-        let run = move || carrier.run(&stopped);
-        let thread = std::thread::Builder::new().name("freight".to_owned()).spawn(run)?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        let patience = Patience::new(POLICY, &stats.circuit);
+        let carting = Carting { carrier, stats, patience };
+        let run = move || carting.run(&stopped);
+        let thread = std::thread::Builder::new().name("freight".to_owned()).spawn(run).map_err(StartError::Thread)?;
+        Ok(Some(Self { stop: Some(stop), thread: Some(thread) }))
     }
 }
 
@@ -49,114 +129,71 @@ impl Drop for Freight {
     }
 }
 
-struct Carrier {
-    from: PathBuf,
-    to: PathBuf,
-    /// Bytes of each recording that are there.
-    copied: HashMap<PathBuf, u64>,
-    told: Option<Instant>,
+enum Carrier {
+    Folder(FolderCarrier),
+    Depot(Shipments),
 }
 
 impl Carrier {
+    /// Copies what is new; why not, otherwise, for a log line.
+    fn carry(&mut self) -> Result<(), String> {
+        match self {
+            Self::Folder(folder) => folder.carry().map_err(|error| format!("{}: {error}", folder.to().display())),
+            Self::Depot(shipments) => shipments.carry().map_err(|error| error.to_string()),
+        }
+    }
+}
+
+struct Carting {
+    carrier: Carrier,
+    stats: Arc<FreightStats>,
+    patience: Patience,
+}
+
+impl Carting {
     fn run(mut self, stopped: &Receiver<()>) {
-        loop {
-            let is_last = stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Disconnected);
-            if let Err(error) = self.carry()
-                && self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY)
-            {
-                self.told = Some(Instant::now());
-                tracing::error!("{}: recordings are not copied there: {error}", self.to.display());
-            }
-            if is_last {
+        let mut wait = Duration::ZERO;
+        while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+            wait = self.carry().unwrap_or(LOOK);
+        }
+        // The recorder has ended: what is on the disk now is all.
+        let until = Instant::now() + ENDING;
+        while let Some(wait) = self.carry() {
+            if Instant::now() + wait >= until {
+                tracing::error!(
+                    "the last blocks of recordings are not copied; they go out when this server starts again"
+                );
                 return;
             }
+            std::thread::sleep(wait);
         }
     }
 
-    /// Copies what is new.
-    fn carry(&mut self) -> io::Result<()> {
-        let mut running = HashSet::new();
-        let mut recordings = Vec::new();
-        for entry in std::fs::read_dir(&self.from)? {
-            let path = entry?.path();
-            match path.extension().and_then(|end| end.to_str()) {
-                Some(EXTENSION) => {
-                    running.insert(path.with_extension(arbiter_recording::EXTENSION));
-                }
-                Some(arbiter_recording::EXTENSION) => recordings.push(path),
-                _ => {}
+    /// Copies what is new; how long to wait if that failed.
+    fn carry(&mut self) -> Option<Duration> {
+        let at = Instant::now();
+        self.patience.begin();
+        let Err(why) = self.carrier.carry() else {
+            if self.patience.was_told() {
+                tracing::warn!("recordings are copied again; nothing is missing");
             }
+            self.patience.reset();
+            self.stats.complete(at);
+            return None;
+        };
+        self.stats.failures.fetch_add(1, Ordering::Relaxed);
+        let wait = self.patience.wait();
+        if self.patience.is_told() {
+            tracing::error!(
+                "recordings are not copied, and could not go on elsewhere if this machine were lost: {why}"
+            );
         }
-        for path in &recordings {
-            self.carry_one(path, running.contains(path))?;
-        }
-        self.copied.retain(|path, _| recordings.contains(path));
-        Ok(())
-    }
-
-    fn carry_one(&mut self, path: &Path, is_running: bool) -> io::Result<()> {
-        let Some(name) = path.file_name() else { return Ok(()) };
-        let (to, length) = (self.to.join(name), std::fs::metadata(path)?.len());
-        let beside = to.with_extension(EXTENSION);
-        let known = self.copied.get(path).copied();
-        // One that was finished before this process began is there already.
-        let there = || std::fs::metadata(&to).map(|there| there.len()).ok();
-        if known == Some(length) || known.is_none() && !is_running && there() == Some(length) {
-            if !is_running && beside.exists() {
-                std::fs::remove_file(&beside)?;
-            }
-            self.copied.insert(path.to_owned(), length);
-            return Ok(());
-        }
-        // Behind the length of the recording: who joined in any of its ticks is in it.
-        let notes = is_running.then(|| std::fs::read(path.with_extension(EXTENSION))).transpose();
-        append(path, &to, known.unwrap_or(0), length)?;
-        // Without them it ended a moment ago: the next look copies its end.
-        if let Ok(Some(notes)) = notes {
-            let fresh = beside.with_extension("resume-new");
-            std::fs::write(&fresh, notes)?;
-            std::fs::rename(&fresh, &beside)?;
-        }
-        self.copied.insert(path.to_owned(), length);
-        Ok(())
+        Some(wait)
     }
 }
 
-/// Makes the copy as long as this, from where it is known to be the same.
-fn append(from: &Path, to: &Path, known: u64, length: u64) -> io::Result<()> {
-    let mut source = File::open(from)?;
-    let mut target = OpenOptions::new().write(true).create(true).truncate(false).open(to)?;
-    target.set_len(known)?;
-    source.seek(SeekFrom::Start(known))?;
-    target.seek(SeekFrom::Start(known))?;
-    io::copy(&mut source.take(length.saturating_sub(known)), &mut target)?;
-    target.sync_data()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_grows_is_copied_as_it_grows_and_what_is_over_loses_its_notes() {
-        let (from, to) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-        let recording = from.path().join("a.arbrec");
-        let notes = recording.with_extension(EXTENSION);
-        let (copy, copied_notes) = (to.path().join("a.arbrec"), to.path().join("a.resume"));
-        let (f, t) = (from.path().to_owned(), to.path().to_owned());
-        let mut carrier = Carrier { from: f, to: t, copied: HashMap::new(), told: None };
-        for (text, note) in [("one", "1"), ("one two", "2")] {
-            std::fs::write(&recording, text).expect("writes");
-            std::fs::write(&notes, note).expect("writes");
-            carrier.carry().expect("copies");
-            assert_eq!(std::fs::read_to_string(&copy).expect("is there"), text);
-            assert_eq!(std::fs::read_to_string(&copied_notes).expect("is there"), note);
-        }
-        std::fs::write(&recording, "one two three").expect("writes");
-        std::fs::remove_file(&notes).expect("removes");
-        carrier.carry().expect("copies");
-        carrier.carry().expect("copies");
-        assert_eq!(std::fs::read_to_string(&copy).expect("is there"), "one two three");
-        assert!(!copied_notes.exists());
-    }
+/// What a running recording and what stands beside it are called in a folder.
+fn files(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
+    let of = |extension| folder.join(format!("{name}.{extension}"));
+    (of(arbiter_recording::EXTENSION), of(super::companion::EXTENSION))
 }

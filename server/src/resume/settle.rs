@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use arbiter_contracts::{Envelope, Event};
 use arbiter_recording::{End, ReadError, Reader, Stamp, Writer};
@@ -9,8 +10,9 @@ use arbiter_sim::Simulation;
 
 use super::companion::Companion;
 use super::{Base, Misfit, Unfinished};
-use crate::ServerConfig;
 use crate::outbox::Story;
+use crate::recorder::{Entry, Recorder};
+use crate::{ServerConfig, Shared, StartError};
 
 /// What is left of a match, for the recorder.
 pub(crate) struct Remains {
@@ -21,6 +23,28 @@ pub(crate) struct Remains {
     pub companion: Companion,
     /// Whether it is only now that the match is abandoned.
     pub is_abandoned: bool,
+}
+
+/// Tells what can be proved of matches that no room goes on with, on a thread of its own.
+pub(crate) fn start(
+    shared: &Arc<Shared>,
+    recorder: &Recorder,
+    left: Vec<Unfinished>,
+) -> Result<Option<JoinHandle<()>>, StartError> {
+    if left.is_empty() {
+        return Ok(None);
+    }
+    let (shared, recorder) = (Arc::clone(shared), recorder.clone());
+    let run = move || {
+        for unfinished in left {
+            let path = unfinished.path.clone();
+            match settle(unfinished, &shared.config) {
+                Ok(remains) => recorder.hand(0, Entry::Settle(path, Box::new(remains))),
+                Err(why) => tracing::error!("{}: nothing of the match can be told: {why}", path.display()),
+            }
+        }
+    };
+    std::thread::Builder::new().name("settle".to_owned()).spawn(run).map(Some).map_err(StartError::Thread)
 }
 
 /// Simulates what was not told yet again, as far as it comes out as it was recorded.

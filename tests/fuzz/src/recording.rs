@@ -4,7 +4,9 @@ use std::io::Cursor;
 use std::sync::LazyLock;
 
 use arbiter_recording::block::{self, FRAME_BYTES, PREAMBLE_BYTES};
-use arbiter_recording::{BlockHeader, End, Header, Kind, Reader, TickBlock, Writer as Recorder};
+use arbiter_recording::{
+    BlockHeader, End, FORMAT_VERSION, FORMAT_VERSION_MIN, Header, Kind, Mark, Reader, TickBlock, Writer as Recorder,
+};
 
 use crate::script::damage;
 use crate::{Example, Script, Target, Writer, simulation};
@@ -25,6 +27,10 @@ static HONEST: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
             simulation.checkpoint(&mut checkpoint);
             recorder.push_checkpoint(tick, &checkpoint).expect("written");
         }
+        if tick == 70 {
+            recorder.push_mark(Mark::Rebuilt { tick }).expect("written");
+            recorder.push_mark(Mark::Blanked { tick: tick + 1 }).expect("written");
+        }
     }
     recorder.finish(End::Abandoned).expect("finished");
     (recorder.into_store(), tick0)
@@ -37,6 +43,7 @@ fn read(bytes: Vec<u8>) {
     let _ = (header.settings().is_ok(), header.rules().is_ok(), header.map().is_ok());
     let info = reader.info();
     let _ = reader.damage().expect("bytes in memory can be read");
+    let _ = reader.tail();
     let mut ticks = 0_u32;
     for tick in reader.ticks(0).take(4_096) {
         ticks += u32::from(tick.is_ok());
@@ -77,6 +84,10 @@ pub const RECORDING: Target = Target {
         vec![
             ("whole".into(), vec![1]),
             ("preamble".into(), [&[0], &honest[..PREAMBLE_BYTES]].concat()),
+            // Read in its own form, and refused in words.
+            ("preamble-of-the-oldest".into(), [&[0], &block::preamble(FORMAT_VERSION_MIN)[..]].concat()),
+            ("preamble-too-old".into(), [&[0], &block::preamble(FORMAT_VERSION_MIN - 1)[..]].concat()),
+            ("preamble-too-new".into(), [&[0], &block::preamble(FORMAT_VERSION + 1)[..]].concat()),
             ("header-only".into(), patch(0, 6_000, &[])),
             ("without-trailer".into(), patch(0, end - 20, &[])),
             ("without-index".into(), patch(0, end - 200, &[])),
@@ -87,12 +98,14 @@ pub const RECORDING: Target = Target {
     },
 };
 
-/// The bytes up to the end of the header's block, and its chain.
-fn front() -> (Vec<u8>, block::Chain) {
-    let honest = &HONEST.0;
-    let frame: &[u8; FRAME_BYTES] = honest[PREAMBLE_BYTES..].first_chunk().expect("a frame");
-    let frame = BlockHeader::from_bytes(frame).expect("a whole one");
-    (honest[..PREAMBLE_BYTES + FRAME_BYTES + frame.payload_bytes as usize].to_vec(), frame.chain)
+/// The bytes up to the end of the header's block, in a file of some version, and its chain.
+fn front(version: u32) -> (Vec<u8>, block::Chain) {
+    let honest = &HONEST.0[PREAMBLE_BYTES..];
+    let frame = BlockHeader::from_bytes(honest.first_chunk().expect("a frame")).expect("a whole one");
+    let payload = &honest[FRAME_BYTES..][..frame.payload_bytes as usize];
+    let preamble = block::preamble(version);
+    let frame = BlockHeader::seal(frame.kind, 0, 0, 0, payload, &block::first_chain(&preamble));
+    ([&preamble[..], &frame.to_bytes(), payload].concat(), frame.chain)
 }
 
 /// Blocks of which only the content is hostile: each is framed, checksummed and chained here.
@@ -104,9 +117,10 @@ pub const BLOCKS: Target = Target {
     allocated_max: 1 << 30,
     run: |bytes| {
         let mut script = Script(bytes);
-        let (mut file, mut chain) = front();
         let mut number = 1;
         let first = script.u8();
+        // The oldest has another index, and no marks.
+        let (mut file, mut chain) = front(if first & 4 == 4 { FORMAT_VERSION_MIN } else { FORMAT_VERSION });
         if first & 1 == 1 {
             // A header of its own.
             file.truncate(PREAMBLE_BYTES);
@@ -175,7 +189,8 @@ fn blocks_examples() -> Vec<Example> {
         examples.push((format!("{name}-{}", frame.number), alone.0));
     }
     if all.0.len() <= 16_384 {
-        examples.push(("all".into(), all.0));
+        let oldest = [&[all.0[0] | 4], &all.0[1..]].concat();
+        examples.extend([("all".into(), all.0), ("all-in-the-oldest".into(), oldest)]);
     }
     examples
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use arbiter_cli::host::Play;
-use arbiter_headless_client::runner::Content;
+use arbiter_headless_client::runner::{Content, Door};
 use arbiter_server::stats::Recoveries;
 use arbiter_server::{OnStop, Server, ServerConfig, ServerHandle};
 use arbiter_sim::MatchSettings;
@@ -31,7 +31,7 @@ const AHEAD: u32 = 20;
 pub fn play(folder: &Path, play: &Play, scene: &Scene, panics: u32, random: &mut Random) -> Result<Tally> {
     let saboteur = Saboteur::new();
     let key = Key::generate()?;
-    let settings = MatchSettings { players_max: scene.bots, ..MatchSettings::default() };
+    let settings = MatchSettings { players_max: scene.bots, tick_rate: scene.tick_rate, ..MatchSettings::default() };
     let mut config = ServerConfig::new(key.clone(), play.rules.clone(), play.map.clone(), settings);
     config.record_dir = Some(folder.join("recordings"));
     config.outbox_dir = Some(folder.join("outbox"));
@@ -39,7 +39,8 @@ pub fn play(folder: &Path, play: &Play, scene: &Scene, panics: u32, random: &mut
     config.plugins = saboteur.plugins();
     let server = Server::start(config)?;
     let content = Content::new(play.rules.clone(), play.map.clone())?;
-    let crowd = Crowd::start(server.local_address(), key, content, scene.bots, scene.delay);
+    let door = Door::Key { server: server.local_address(), key };
+    let crowd = Crowd::start(door, content, scene);
     wait(|| server.room_stats(0).is_some_and(|room| room.players == scene.bots))?;
     let mut tally = Tally::default();
     for number in 0..panics {
@@ -67,7 +68,7 @@ pub fn play(folder: &Path, play: &Play, scene: &Scene, panics: u32, random: &mut
     server.stop(OnStop::Abandon);
     let stats = server.join();
     tally.failed = stats.rooms_failed;
-    tally.take(&report);
+    tally.take(&report, scene);
     Ok(tally)
 }
 

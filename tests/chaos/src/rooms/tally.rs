@@ -10,6 +10,7 @@ use crate::crowd::{frozen, percentile};
 pub struct Scene {
     pub map: &'static str,
     pub bots: u16,
+    pub tick_rate: u16,
     /// Each way.
     pub delay: Duration,
 }
@@ -31,16 +32,24 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn take(&mut self, report: &BotsReport) {
-        self.frozen_ms = frozen(&report.freezes, &self.failures);
+    pub fn take(&mut self, report: &BotsReport, scene: &Scene) {
+        self.frozen_ms = frozen(&report.freezes, &self.failures, scene);
         self.lost_bots.clone_from(&report.failed);
         self.comebacks = report.comebacks;
+    }
+
+    /// What is measured, for a script.
+    pub fn figures(&self, name: &str) {
+        for (share, percent) in [("p50", 50), ("p99", 99), ("max", 100)] {
+            println!("figure {name}.frozen.{share} {} ms", percentile(&self.frozen_ms, percent));
+        }
+        println!("figure {name}.frozen.samples {} count", self.frozen_ms.len());
     }
 
     pub fn tell(&self, what: &str, scene: &Scene) {
         let (p50, p99) = (percentile(&self.frozen_ms, 50), percentile(&self.frozen_ms, 99));
         println!(
-            "{what} on {} with {} bots at {} ms: {} resumed, {} abandoned fairly, {} rooms lost; frozen p50 {p50} ms, p99 {p99} ms, \
+            "{what} on {} with {} players at {} ms: {} resumed, {} abandoned fairly, {} rooms lost; frozen p50 {p50} ms, p99 {p99} ms, \
              at most {} ms of {} samples; {} comebacks",
             scene.map,
             scene.bots,
