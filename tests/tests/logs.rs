@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arbiter_cli::keys::read_key;
 use arbiter_cli::services::bearer;
 use arbiter_protocol::{ClientMessage, Join, PROTOCOL_VERSION, ServerMessage};
-use arbiter_tests::{PATIENCE, arbiter, argument};
+use arbiter_tests::{PATIENCE, arbiter};
 use arbiter_transport::{ClientConnection, ClientEvent, UDP_BYTES_MAX};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

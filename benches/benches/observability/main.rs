@@ -206,7 +206,11 @@ fn measure(row: &Row) -> f64 {
     let (scrapes, bytes) = scraper.end();
     let written = lines::WRITTEN.load(Ordering::Relaxed);
     let ticks = row.rounds as usize * round;
-    println!("{}: {ticks} ticks each, {scrapes} of {asked} scrapes of {bytes} B, {written} lines so far", row.name);
+    println!(
+        "{}: {} clients, {ticks} ticks each, {scrapes} of {asked} scrapes of {bytes} B, {written} lines so far",
+        row.name,
+        games[1].clients.count()
+    );
     let of = |name: &str, value: f64, unit: &str| figure(&format!("observability.{}.{name}", row.name), value, unit);
     of("p99_off", median(&mut all[0]), "us");
     of("p99_on", median(&mut all[1]), "us");
