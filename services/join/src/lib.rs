@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arbiter_access::Issuer;
-use arbiter_web::{Router, Service};
+use arbiter_web::{Outside, Router, Service};
 use thiserror::Error;
 
 pub use mint::{CONNECT_TOKEN_BYTES, Mint, MintError, MintRequest, Role};
@@ -106,6 +106,8 @@ impl std::fmt::Debug for Join {
 /// What handlers need.
 pub(crate) struct Shared {
     config: JoinConfig,
+    /// What asks the providers, in their order.
+    asking: Vec<Outside>,
     registry: Mutex<Registry>,
 }
 
@@ -133,7 +135,8 @@ impl Join {
             }
         }
         let registry = Mutex::new(Registry::new(config.connect_lifetime));
-        Ok(Self { shared: Arc::new(Shared { config, registry }) })
+        let asking = config.providers.iter().map(|provider| login::outside(&**provider)).collect();
+        Ok(Self { shared: Arc::new(Shared { config, asking, registry }) })
     }
 
     /// What is served over HTTP.
