@@ -52,6 +52,20 @@ fn the_view_runs_faster_or_slower_but_does_not_jump() {
 }
 
 #[test]
+fn a_server_that_sheds_its_rate_moves_the_view_back_by_no_more_than_it_leaves_out_and_freezes_nothing() {
+    for stride in [2, 3] {
+        let mut clock = ViewClock::new(TICK_S);
+        // After ten seconds only every second or third tick is told.
+        let is_told = |tick: u32| tick < 600 || tick.is_multiple_of(stride);
+        let shown = show(&mut clock, 1_200, |tick| is_told(tick).then_some(tick));
+        assert!(clock.delay() < 1.6 + f64::from(stride), "{} ticks", clock.delay());
+        assert_eq!(clock.freezes(), 0);
+        let steps = shown[60..].windows(2).map(|pair| pair[1] - pair[0]);
+        steps.for_each(|step| assert!((0.9..1.1).contains(&step), "a step of {step} ticks"));
+    }
+}
+
+#[test]
 fn silence_is_a_freeze_and_is_counted_once() {
     let mut clock = ViewClock::new(TICK_S);
     show(&mut clock, 200, |tick| (!(100..140).contains(&tick)).then_some(tick));

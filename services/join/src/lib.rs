@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use arbiter_access::Issuer;
 use arbiter_eventlog::Folder;
-use arbiter_web::{Router, Service};
+use arbiter_web::{Outside, Router, Service};
 use thiserror::Error;
 
 pub use mint::{CONNECT_TOKEN_BYTES, Mint, MintError, MintRequest, Role};
@@ -126,6 +126,8 @@ impl std::fmt::Debug for Join {
 /// What handlers need.
 pub(crate) struct Shared {
     config: JoinConfig,
+    /// What asks the providers, in their order.
+    asking: Vec<Outside>,
     registry: Mutex<Registry>,
     figures: JoinFigures,
     orders: Mutex<Orders<Folder>>,
@@ -161,11 +163,13 @@ impl Join {
             }
         }
         let registry = Mutex::new(Registry::new(config.connect_lifetime));
+        let asking = config.providers.iter().map(|provider| login::outside(&**provider)).collect();
         let orders = Folder::make(&config.orders).and_then(Orders::open);
         let failed =
             |error: std::io::Error| JoinError::Orders { folder: config.orders.clone(), why: error.to_string() };
         let orders = Mutex::new(orders.map_err(failed)?);
-        Ok(Self { shared: Arc::new(Shared { config, registry, orders, figures: JoinFigures::default() }) })
+        let figures = JoinFigures::default();
+        Ok(Self { shared: Arc::new(Shared { config, asking, registry, orders, figures }) })
     }
 
     /// What is served over HTTP.

@@ -2,9 +2,11 @@
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arbiter_access::IssueError;
-use arbiter_web::{Json, Problem, Router, routes};
+use arbiter_contracts::outward::Policy;
+use arbiter_web::{Json, Outside, Problem, Router, routes};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -12,13 +14,30 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Shared;
-use crate::provider::{LoginError, PROOF_BYTES_MAX, player_number};
+use crate::provider::{LoginError, PROOF_BYTES_MAX, Provider, player_number};
+
+/// So many ask one provider at once: each holds a thread, and what comes beyond is told to come again.
+const ASKING_MAX: usize = 64;
+
+/// How a provider is asked: in less time than a request to us may take. Connecting is its own matter.
+const ASKING: Policy = Policy {
+    connect_max: Duration::from_secs(8),
+    call_max: Duration::from_secs(8),
+    wait_min: Duration::from_millis(100),
+    wait_max: Duration::from_secs(10),
+    open_after: 5,
+};
 
 /// An operator who has switched issuing off does something else first.
 const SWITCHED_OFF_RETRY_S: u32 = 60;
 
 pub(crate) fn router() -> Router<Arc<Shared>> {
     Router::new().routes(routes!(login))
+}
+
+/// What asks a provider.
+pub(crate) fn outside(provider: &dyn Provider) -> Outside {
+    Outside::new(&format!("the login provider {}", provider.name()), ASKING, ASKING_MAX)
 }
 
 /// Who somebody is.
@@ -54,31 +73,40 @@ struct LoggedIn {
         (status = 401, body = Problem, description = "login-refused: the provider does not believe it"),
         (status = 403, body = Problem, description = "provider-off"),
         (status = 503, body = Problem, description = "not-issuing, or the provider does not answer")))]
-async fn login(
-    State(shared): State<Arc<Shared>>,
-    Json(Login { provider, proof }): Json<Login>,
-) -> Result<impl IntoResponse, Problem> {
+async fn login(State(shared): State<Arc<Shared>>, Json(login): Json<Login>) -> Result<impl IntoResponse, Problem> {
+    let logged_in = log_in(&shared, login).await;
+    shared.figures.logged_in(&logged_in);
+    // A secret in a cache is nobody's any more.
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(logged_in?)))
+}
+
+async fn log_in(shared: &Arc<Shared>, Login { provider, proof }: Login) -> Result<LoggedIn, Problem> {
     if proof.len() > PROOF_BYTES_MAX {
         return Err(Problem::bad_request(format!("a proof has at most {PROOF_BYTES_MAX} bytes")));
     }
-    // Providers may ask other machines, and the next key may have to be written to disk.
-    let asked = Arc::clone(&shared);
-    let done = tokio::task::spawn_blocking(move || prove(&asked, &provider, &proof)).await;
-    let gone = |_| Problem::unavailable("the login was not finished: try again", 1);
-    let logged_in = done.map_err(gone).and_then(|done| done);
-    shared.figures.logged_in(&logged_in);
-    let logged_in = logged_in?;
-    // A secret in a cache is nobody's any more.
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(logged_in)))
+    let (provider, asking) = shared.provider(&provider)?;
+    let (name, is_failure) =
+        (provider.name().to_owned(), |error: &LoginError| matches!(error, LoginError::Unavailable(_)));
+    let subject = asking.ask(move || provider.subject(&proof), is_failure).await??;
+    // The next key may have to be written to disk.
+    let shared = Arc::clone(shared);
+    let issued = tokio::task::spawn_blocking(move || issue(&shared, player_number(&name, &subject))).await;
+    issued.map_err(|_| Problem::unavailable("the login was not finished: try again", 1))?
 }
 
-fn prove(shared: &Shared, provider: &str, proof: &str) -> Result<LoggedIn, Problem> {
-    let providers = &shared.config.providers;
-    let Some(provider) = providers.iter().find(|known| known.name() == provider) else {
-        let known: Vec<&str> = providers.iter().map(|known| known.name()).collect();
-        return Err(Problem::bad_request(format!("there is no such provider: there are {}", known.join(", "))));
-    };
-    let player: NonZeroU64 = player_number(provider.name(), &provider.subject(proof)?);
+impl Shared {
+    /// A provider by its name, and what asks it.
+    fn provider(&self, name: &str) -> Result<(Arc<dyn Provider>, Outside), Problem> {
+        let mut providers = self.config.providers.iter().zip(&self.asking);
+        let found = providers.find(|(known, _)| known.name() == name);
+        found.map(|(provider, asking)| (Arc::clone(provider), asking.clone())).ok_or_else(|| {
+            let known: Vec<&str> = self.config.providers.iter().map(|known| known.name()).collect();
+            Problem::bad_request(format!("there is no such provider: there are {}", known.join(", ")))
+        })
+    }
+}
+
+fn issue(shared: &Shared, player: NonZeroU64) -> Result<LoggedIn, Problem> {
     let issued = shared.config.issuer.issue(player).map_err(not_issued)?;
     let expires_in = issued.expires_in.as_secs();
     Ok(LoggedIn { access_token: issued.token, expires_in, player: player.to_string() })

@@ -1,14 +1,15 @@
 //! Buying for money of the real world: beginning a payment, looking at it, hearing of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arbiter_contracts::outward::Policy;
 use arbiter_ledger::{Applied, Name, State as Ledger};
-use arbiter_web::{Body, Caller, Figures, Json, Path, Problem, Router, Service, routes};
+use arbiter_web::{Body, Caller, Figures, Json, Outside, Path, Problem, Router, Service, routes};
 use axum::extract::{FromRef, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 use super::{Amount, RequestKey, receipt, till};
@@ -20,16 +21,24 @@ use crate::payments::{
 };
 use crate::uuid;
 
-/// Providers that are being asked at once: each holds a thread, and what comes beyond is told to come again.
+/// So many ask one provider at once: each holds a thread, and what comes beyond is told to come again.
 const ASKING_MAX: usize = 64;
+
+/// How a provider is asked. What an adapter does within the time, connecting too, is its own matter.
+const ASKING: Policy = Policy {
+    connect_max: Duration::from_millis(BEGIN_MS_MAX),
+    call_max: Duration::from_millis(BEGIN_MS_MAX),
+    wait_min: Duration::from_millis(100),
+    wait_max: Duration::from_secs(10),
+    open_after: 5,
+};
 
 /// What sells for money of the real world; it stands beside [`super::service`].
 pub fn service(counter: &Counter, payments: &PaymentsConfig) -> Service {
-    let state = Till {
-        counter: counter.clone(),
-        payments: Arc::new(payments.clone()),
-        asking: Arc::new(Semaphore::new(ASKING_MAX)),
-    };
+    let outside = |name: &Name| Outside::new(&format!("the payment provider {name}"), ASKING, ASKING_MAX);
+    let asking = payments.providers.iter().map(|provider| (provider.name().clone(), outside(provider.name())));
+    let state =
+        Till { counter: counter.clone(), payments: Arc::new(payments.clone()), asking: Arc::new(asking.collect()) };
     let router = Router::new()
         .routes(routes!(products))
         .routes(routes!(checkout))
@@ -49,7 +58,8 @@ pub fn service(counter: &Counter, payments: &PaymentsConfig) -> Service {
 pub(super) struct Till {
     counter: Counter,
     payments: Arc<PaymentsConfig>,
-    asking: Arc<Semaphore>,
+    /// By the provider's name.
+    asking: Arc<BTreeMap<Name, Outside>>,
 }
 
 impl FromRef<Till> for Counter {
@@ -232,11 +242,9 @@ impl Till {
     /// Asks the provider where to pay.
     async fn begin(&self, number: u128, payment: &Payment) -> Result<String, Problem> {
         let name = &payment.terms.provider;
-        let provider = self.payments.provider(name.as_str()).cloned();
-        let provider =
+        let provider = self.payments.provider(name.as_str()).cloned().zip(self.asking.get(name));
+        let (provider, asking) =
             provider.ok_or_else(|| Problem::unavailable(format!("the provider {name} is not set up any more"), 60))?;
-        let place = Arc::clone(&self.asking).try_acquire_owned();
-        let place = place.map_err(|_| Problem::unavailable("too many payments are being begun: ask again", 1))?;
         let asked = Asked {
             payment: number,
             player: payment.player,
@@ -244,14 +252,8 @@ impl Till {
             price: payment.terms.price.clone(),
             until: payment.begun.after(PENDING_MS),
         };
-        let begun = tokio::task::spawn_blocking(move || {
-            let begun = provider.begin(&asked);
-            drop(place);
-            begun
-        });
-        let in_time = tokio::time::timeout(Duration::from_millis(BEGIN_MS_MAX), begun).await;
-        let late = || Problem::unavailable("the payment provider takes too long: ask again under the same key", 1);
-        let begun = in_time.map_err(|_| late())?.map_err(|_| late())?;
+        // All errors say that it does not answer.
+        let begun = asking.ask(move || provider.begin(&asked), |_| true).await?;
         begun.map_err(|error| Problem::unavailable(error.to_string(), 1))
     }
 }
