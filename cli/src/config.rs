@@ -55,6 +55,25 @@ pub enum Fleet {
     On,
 }
 
+/// Whether the server sheds load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Shed {
+    /// As much as it must for no tick to be late.
+    Auto,
+    /// No: ticks are late when there is too much to do.
+    Off,
+}
+
+impl From<Shed> for arbiter_server::shed::Shed {
+    fn from(shed: Shed) -> Self {
+        match shed {
+            Shed::Auto => Self::Auto,
+            Shed::Off => Self::Off,
+        }
+    }
+}
+
 /// What one source of configuration says. What it leaves out stays as it was.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -166,6 +185,10 @@ pub struct Layer {
     /// Kubernetes must let the pod live for 40 more (terminationGracePeriodSeconds) [default: 20]
     #[arg(long, env = "ARBITER_DRAIN_GRACE", value_name = "S")]
     pub drain_grace: Option<u32>,
+    /// Whether load is shed while ticks take more than 85 % of their time, so that none is late: spectators first, then far detail, then
+    /// every second and third snapshot; docs/operations.md has the steps [default: auto]
+    #[arg(long, env = "ARBITER_SHED", value_name = "HOW")]
+    pub shed: Option<Shed>,
     /// Whether finished recordings are re-simulated in the background and compared [default: true]
     #[arg(long, env = "ARBITER_VERIFY", value_name = "BOOL")]
     pub verify: Option<bool>,
@@ -249,6 +272,8 @@ pub struct Settings {
     pub on_stop: OnStop,
     /// See [`Layer::drain_grace`].
     pub drain_grace: u32,
+    /// See [`Layer::shed`].
+    pub shed: Shed,
     /// See [`Layer::verify`].
     pub verify: bool,
     /// See [`Layer::matches`].
@@ -290,6 +315,7 @@ impl Default for Settings {
             agones: Fleet::Auto,
             on_stop: OnStop::Finish,
             drain_grace: arbiter_server::DRAIN_GRACE.as_secs() as u32,
+            shed: Shed::Auto,
             verify: true,
             matches: 0,
         }
@@ -498,6 +524,7 @@ impl Settings {
             agones,
             on_stop,
             drain_grace,
+            shed,
             verify,
             matches,
         } = layer;
@@ -545,6 +572,7 @@ impl Settings {
         set(&mut self.agones, agones);
         set(&mut self.on_stop, on_stop);
         set(&mut self.drain_grace, drain_grace);
+        set(&mut self.shed, shed);
         set(&mut self.verify, verify);
         set(&mut self.matches, matches);
     }

@@ -247,6 +247,7 @@ impl Host {
         config.agones = agones(settings.agones)?;
         config.operate_bearer = Some(crate::services::bearer(&config.key));
         config.drain_grace = Duration::from_secs(settings.drain_grace.into());
+        config.shed = settings.shed.into();
         config.matches = settings.matches;
         config.plugins = Arc::clone(&play.plugins);
         config.observer = watch.map(|watch| {

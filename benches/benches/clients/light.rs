@@ -5,8 +5,8 @@ use std::ops::Add;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arbiter_protocol::{
-    ClientMessage, Datagram, InputPacket, Join, KIND_INPUT, KIND_SNAPSHOT, PROTOCOL_VERSION, ServerMessage, UserData,
-    WireInput,
+    ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, KIND_INPUT, KIND_SNAPSHOT, PROTOCOL_VERSION,
+    ServerMessage, Target, UserData, WireInput,
 };
 use arbiter_transport::{Body, ClientConnection, ClientEvent, DisconnectReason, Key, UDP_BYTES_MAX, mint_token, token};
 
@@ -19,12 +19,16 @@ const LEAD_TICKS: u32 = 6;
 /// What clients have seen.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tally {
-    /// Welcomed by the room.
+    /// Players welcomed by the room.
     pub welcomed: u32,
     /// Ended, whatever the reason.
     pub ended: u32,
-    /// Snapshots received.
+    /// Snapshots that players received.
     pub snapshots: u64,
+    /// And those who watch.
+    pub shown: u64,
+    /// Those who watched and were told that the server is overloaded.
+    pub let_go: u32,
     /// Inputs sent.
     pub inputs: u64,
 }
@@ -37,6 +41,8 @@ impl Add for Tally {
             welcomed: self.welcomed + other.welcomed,
             ended: self.ended + other.ended,
             snapshots: self.snapshots + other.snapshots,
+            shown: self.shown + other.shown,
+            let_go: self.let_go + other.let_go,
             inputs: self.inputs + other.inputs,
         }
     }
@@ -50,6 +56,8 @@ pub struct Light {
     started: Instant,
     join: Join,
     joined: bool,
+    /// Welcomed.
+    is_in: bool,
     ended: Option<DisconnectReason>,
     /// The newest input's.
     tick: u32,
@@ -75,6 +83,7 @@ impl Light {
             started: Instant::now(),
             join: Join { version: PROTOCOL_VERSION, protocol_hash, hero: 0, team: 0, watch: None },
             joined: false,
+            is_in: false,
             ended: None,
             tick: 0,
             number: 0,
@@ -83,25 +92,38 @@ impl Light {
         }
     }
 
+    /// The same, to watch everybody.
+    pub fn watch(server: SocketAddr, key: &Key, protocol_hash: u64) -> Self {
+        let mut light = Self::connect(server, key, protocol_hash);
+        light.join.watch = Some(Target::Free);
+        light
+    }
+
     /// Hears what has come and sends an input.
     pub fn tick(&mut self) {
         if self.ended.is_some() {
             return;
         }
         let now = self.epoch + self.started.elapsed();
-        let Self { socket, connection, ended, tally, tick, number, .. } = self;
+        let Self { socket, connection, ended, tally, tick, number, join, is_in, .. } = self;
+        let watches = join.watch.is_some();
         let out = &mut |to: SocketAddr, bytes: &[u8]| drop(socket.send_to(bytes, to));
         let tell = &mut |event: ClientEvent<'_>| match event {
+            ClientEvent::Body { kind: KIND_SNAPSHOT, .. } if watches => tally.shown += 1,
             ClientEvent::Body { kind: KIND_SNAPSHOT, .. } => tally.snapshots += 1,
             ClientEvent::Message(bytes) => match ServerMessage::decode(bytes) {
                 Ok(ServerMessage::Welcome(welcome)) => {
-                    (tally.welcomed, *tick, *number) = (1, welcome.tick + LEAD_TICKS, welcome.number);
+                    (*is_in, *tick, *number) = (true, welcome.tick + LEAD_TICKS, welcome.number);
+                    tally.welcomed = u32::from(!watches);
                 }
-                Ok(ServerMessage::Match(_)) => {}
+                Ok(ServerMessage::Match(_) | ServerMessage::Watching(_)) => {}
+                Ok(ServerMessage::Goodbye(Goodbye { reason: GoodbyeReason::Overloaded })) => tally.let_go = 1,
                 told => println!("a client was told {told:?}"),
             },
             ClientEvent::Disconnected(reason) => {
-                println!("a client was disconnected: {reason}");
+                if tally.let_go == 0 {
+                    println!("a client was disconnected: {reason}");
+                }
                 (*ended, tally.ended) = (Some(reason), 1);
             }
             _ => {}
@@ -110,7 +132,7 @@ impl Light {
         while let Ok((len, from)) = socket.recv_from(&mut buffer) {
             connection.receive(now, from, &mut buffer[..len], out, tell);
         }
-        if self.tally.welcomed == 1 && self.ended.is_none() {
+        if self.is_in && self.ended.is_none() {
             self.send_input(now);
         }
         // Behind the input, which carries the acknowledgements that would need a datagram of their own otherwise.
