@@ -16,7 +16,6 @@ mod extract;
 mod limits;
 mod problem;
 mod server;
-mod spin;
 mod trace;
 
 pub use caller::{Access, AccessDenied, Caller, ServiceKey, ServiceOnly};
@@ -24,7 +23,6 @@ pub use extract::{Body, Json, Path, Query};
 pub use limits::Limits;
 pub use problem::Problem;
 pub use server::{Ready, Running, Service, serve};
-pub use spin::SPIN_MAX;
 pub use trace::Trace;
 pub use utoipa_axum::router::OpenApiRouter as Router;
 pub use utoipa_axum::routes;

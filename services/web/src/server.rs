@@ -23,7 +23,6 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use crate::caller::{Access, Doors, ServiceKey};
 use crate::limits::{self, Limits, Rate};
 use crate::problem::Problem;
-use crate::spin::Spin;
 use crate::{Router, trace};
 
 /// Until the head of a request is there.
@@ -78,9 +77,7 @@ pub fn serve(
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let router = assemble(services, Doors { service: service_key, access }, limits);
-    let workers = (0..WORKERS)
-        .map(|_| Worker::start(router.clone(), Spin::new(limits.spin)))
-        .collect::<std::io::Result<Vec<_>>>()?;
+    let workers = (0..WORKERS).map(|_| Worker::start(router.clone())).collect::<std::io::Result<Vec<_>>>()?;
     let runtime = runtime()?;
     let (stop, stopped) = oneshot::channel();
     let run = move || {
@@ -152,11 +149,11 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(router: axum::Router, spin: Spin) -> std::io::Result<Self> {
+    fn start(router: axum::Router) -> std::io::Result<Self> {
         let runtime = runtime()?;
         // As many as there are places for connections, not more.
         let (connections, accepted) = mpsc::unbounded_channel();
-        let run = move || runtime.block_on(answer(accepted, router, spin));
+        let run = move || runtime.block_on(answer(accepted, router));
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(run)?;
         Ok(Self { connections, thread })
     }
@@ -196,10 +193,8 @@ async fn accept(
     }
 }
 
-async fn answer(mut accepted: mpsc::UnboundedReceiver<Accepted>, router: axum::Router, spin: Spin) {
+async fn answer(mut accepted: mpsc::UnboundedReceiver<Accepted>, router: axum::Router) {
     let graceful = GracefulShutdown::new();
-    // It ends with the runtime.
-    tokio::spawn(spin.clone().run());
     while let Some((stream, peer, place)) = accepted.recv().await {
         // Answers are small, and whoever asks waits for them.
         let _ = stream.set_nodelay(true);
@@ -210,17 +205,10 @@ async fn answer(mut accepted: mpsc::UnboundedReceiver<Accepted>, router: axum::R
                 continue;
             }
         };
-        let spin = spin.clone();
-        let service = router
-            .clone()
-            .map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-                request.extensions_mut().insert(ConnectInfo(peer));
-                request.map(axum::body::Body::new)
-            })
-            .map_response(move |answer| {
-                spin.answered();
-                answer
-            });
+        let service = router.clone().map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request.map(axum::body::Body::new)
+        });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
