@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use arbiter_web::{Limits, SPIN_MAX};
 use clap::Args;
 
 use crate::keys::read_or_make_key;
@@ -16,9 +15,6 @@ use crate::stop::Stop;
 
 /// Between two looks whether it is to stop.
 const LOOK: Duration = Duration::from_secs(3600);
-
-/// Of `--spin-us`.
-const SPIN_US_MAX: u64 = SPIN_MAX.as_micros() as u64;
 
 /// Flags of `arbiter services`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -56,10 +52,6 @@ pub struct ServicesArgs {
     /// Freezes a player's money when a bank takes a payment back
     #[arg(long, env = "ARBITER_FREEZE_ON_CHARGEBACK")]
     pub freeze_on_chargeback: bool,
-    /// Microseconds for which a thread that has answered looks for the next request before it sleeps, up to 1000. Whoever asks one thing
-    /// after the other is answered sooner, and it costs a core for as long behind each answer; 0 for machines with other work
-    #[arg(long, env = "ARBITER_SPIN_US", value_name = "US", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=SPIN_US_MAX))]
-    pub spin_us: u64,
     /// File with the keys that seal the logs: 64 hexadecimal digits a line, the current one first. Left out, logs are in the clear
     #[arg(long, value_name = "FILE", env = "ARBITER_LOG_KEY_FILE")]
     pub log_key_file: Option<PathBuf>,
@@ -78,7 +70,6 @@ impl ServicesArgs {
             local_payments: self.local_payments,
             freeze_on_chargeback: self.freeze_on_chargeback,
             masters: masters(self.log_key_file.as_deref())?,
-            limits: Limits { spin: Duration::from_micros(self.spin_us), ..all.limits },
             ..all
         };
         check(&settings)?;

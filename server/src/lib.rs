@@ -39,7 +39,6 @@ pub mod suspicion;
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -22,8 +22,8 @@
 //!
 //! `snapshot` is what callers meet while a snapshot of all of it is written, which begins when the log has grown by an eighth.
 //!
-//! `cargo bench --bench ledger`; behind `--`: `--keys N`, `--rounds N`, `--cases callers1,hot32` for some of them, `--spin-us N` as in
-//! `arbiter services`, `--no-snapshot` without the last part, `--alone` without the peer, which is a program of its own
+//! `cargo bench --bench ledger`; behind `--`: `--keys N`, `--rounds N`, `--cases callers1,hot32` for some of them, `--no-snapshot`
+//! without the last part, `--alone` without the peer, which is a program of its own
 //! (`benches/peers/postgres`) and needs PostgreSQL installed. Files are kept in the target folder, some 12 GB.
 
 mod bare;
@@ -103,8 +103,7 @@ fn main() -> Result<(), String> {
     std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
     let mut peer =
         if given("--alone") { None } else { Some(Peer::start(&folder.join(format!("postgres-{keys}")), keys)?) };
-    let spin = Duration::from_micros(argument("--spin-us", 0));
-    let town = Town::open(&folder.join(format!("ours-{keys}")), keys, spin);
+    let town = Town::open(&folder.join(format!("ours-{keys}")), keys);
     figure("ledger.memory", rss_mb(), "MB");
     let mut bare = Bare::new(&folder.join("fdatasync"));
     let own_ways = best_ways("ours", &cases, callers::WAYS, |way, callers, hot| {

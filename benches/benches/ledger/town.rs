@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arbiter_access::{Issuer, IssuerConfig, LIFETIME_MAX, Verifier};
 use arbiter_benches::measure::{figure, rss_mb};
@@ -137,7 +137,7 @@ fn give(economy: &mut House, start: u64) {
 
 impl Town {
     /// Opens a folder that was prepared, and serves it.
-    pub fn open(folder: &Path, keys: u64, spin: Duration) -> Self {
+    pub fn open(folder: &Path, keys: u64) -> Self {
         prepare(folder, keys);
         let config = DeskConfig {
             folder: folder.join("economy"),
@@ -156,7 +156,7 @@ impl Town {
             if found < keys as usize || found > keys as usize + SURPLUS_MAX {
                 println!("made anew");
                 std::fs::remove_dir_all(folder).expect("removed");
-                return Self::open(folder, keys, spin);
+                return Self::open(folder, keys);
             }
             figure("ledger.keys", found as f64, "keys");
         }
@@ -172,7 +172,7 @@ impl Town {
         let tokens = (0..CALLING).map(token).collect();
         let most = NonZeroU32::MAX;
         // All callers have one address here, which only one household would have otherwise.
-        let limits = Limits { requests_per_s: most, burst: most, spin, ..Limits::default() };
+        let limits = Limits { requests_per_s: most, burst: most, ..Limits::default() };
         let services = vec![http::service(&desk.counter(), &view)];
         let (key, access) = (ServiceKey::derive(&[3; 32]), Arc::new(Verifier::of(&issuer)));
         let server = serve(([127, 0, 0, 1], 0).into(), services, key, access, limits).expect("served");

@@ -110,18 +110,9 @@ impl Figures {
 
 fn shedding(to: &mut Writer<'_>, stats: &ShedStats) -> fmt::Result {
     to.gauge("shedding_step", "What is left out to save time: 0 nothing, up to 5", stats.step.number().into())?;
-    let load = f64::from(stats.load);
-    let about = ("tick_load_ratio", "Share of their time that ticks take, smoothed", None);
-    to.with(about, MetricType::Gauge, |mut to| to.encode_gauge(&load))?;
-    let spent = Step::ALL.into_iter().zip(stats.spent_us);
-    let about = ("shedding", "Time spent at each step", Some(&Unit::Seconds));
-    to.with(about, MetricType::Counter, |mut to| {
-        for (step, us) in spent {
-            let label: Label = [("step", Cow::Borrowed(step.name()))];
-            to.encode_family(&label)?.encode_counter::<NoLabelSet, _, u64>(&(us as f64 / 1e6), None)?;
-        }
-        Ok(())
-    })?;
+    to.ratio("tick_load_ratio", "Share of their time that ticks take, smoothed", stats.load.into())?;
+    let spent = Step::ALL.into_iter().zip(stats.spent_us).map(|(step, us)| (step.name(), us));
+    to.seconds_of("shedding", "Time spent at each step", "step", spent)?;
     let taken = Step::ALL.into_iter().zip(stats.taken).skip(1).map(|(step, times)| (step.name(), times));
     to.counters("shedding_steps_taken", "How often each step was taken, from below", "step", taken)?;
     to.counters("shed", "What was left out to save time", "what", stats.each().into_iter())
@@ -179,7 +170,7 @@ fn freight(to: &mut Writer<'_>, stats: &FreightStats) -> fmt::Result {
     let figure = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
     let lag = stats.lag().as_secs_f64();
     let help = "For how long a closed block of a recording may have been missing where recordings are shipped to";
-    to.with(("recordings_ship_lag", help, Some(&Unit::Seconds)), MetricType::Gauge, |mut to| to.encode_gauge(&lag))?;
+    to.gauge_of_seconds("recordings_ship_lag", help, lag)?;
     to.counter("recordings_shipped_bytes", "Bytes of recordings that were shipped", figure(&stats.bytes))?;
     to.counter("recordings_ship_failures", "Tries to ship recordings that failed", figure(&stats.failures))
 }

@@ -58,7 +58,8 @@ pub(crate) struct ShipStats {
 impl ShipStats {
     fn new() -> Self {
         let (acknowledged, end, failures) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-        Self { acknowledged, end, failures, broken: AtomicBool::new(false), lag: Lag::new(Instant::now()) }
+        let (broken, lag, circuit) = (AtomicBool::new(false), Lag::new(Instant::now()), CircuitFigures::default());
+        Self { acknowledged, end, failures, broken, lag, circuit }
     }
 
     /// Events that the services do not have yet.

@@ -22,7 +22,6 @@ mod outside;
 mod problem;
 mod requests;
 mod server;
-mod spin;
 mod trace;
 
 pub use caller::{Access, AccessDenied, Caller, ServiceKey, ServiceOnly};
@@ -33,7 +32,6 @@ pub use operate::operate;
 pub use outside::Outside;
 pub use problem::Problem;
 pub use server::{Ready, Running, Service, serve};
-pub use spin::SPIN_MAX;
 pub use trace::Trace;
 pub use utoipa_axum::router::OpenApiRouter as Router;
 pub use utoipa_axum::routes;

@@ -28,9 +28,6 @@ pub struct Limits {
     pub requests_per_s: NonZeroU32,
     /// Requests of one address at once.
     pub burst: NonZeroU32,
-    /// How long a thread that has answered looks for what comes next before it sleeps, up to [`crate::SPIN_MAX`]. Whoever asks one thing after
-    /// the other is answered sooner, and it costs a core for as long behind each answer.
-    pub spin: Duration,
 }
 
 impl Default for Limits {
@@ -42,7 +39,6 @@ impl Default for Limits {
             // A client asks a few times a match; behind one address of IPv4 there may be a school.
             requests_per_s: NonZeroU32::new(200).unwrap_or(NonZeroU32::MIN),
             burst: NonZeroU32::new(1_000).unwrap_or(NonZeroU32::MIN),
-            spin: Duration::ZERO,
         }
     }
 }

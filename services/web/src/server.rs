@@ -25,7 +25,6 @@ use crate::figures::{Figures, Told};
 use crate::limits::{self, Limits, Rate};
 use crate::problem::Problem;
 use crate::requests::{self, Requests};
-use crate::spin::Spin;
 use crate::{Router, trace};
 
 /// Until the head of a request is there.
@@ -95,9 +94,7 @@ pub(crate) fn listen(
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let workers = (0..workers)
-        .map(|_| Worker::start(router.clone(), Spin::new(limits.spin)))
-        .collect::<std::io::Result<Vec<_>>>()?;
+    let workers = (0..workers).map(|_| Worker::start(router.clone())).collect::<std::io::Result<Vec<_>>>()?;
     let runtime = runtime()?;
     let (stop, stopped) = oneshot::channel();
     let run = move || {
@@ -175,11 +172,11 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(router: axum::Router, spin: Spin) -> std::io::Result<Self> {
+    fn start(router: axum::Router) -> std::io::Result<Self> {
         let runtime = runtime()?;
         // As many as there are places for connections, not more.
         let (connections, accepted) = mpsc::unbounded_channel();
-        let run = move || runtime.block_on(answer(accepted, router, spin));
+        let run = move || runtime.block_on(answer(accepted, router));
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(run)?;
         Ok(Self { connections, thread })
     }
@@ -219,10 +216,8 @@ async fn accept(
     }
 }
 
-async fn answer(mut accepted: mpsc::UnboundedReceiver<Accepted>, router: axum::Router, spin: Spin) {
+async fn answer(mut accepted: mpsc::UnboundedReceiver<Accepted>, router: axum::Router) {
     let graceful = GracefulShutdown::new();
-    // It ends with the runtime.
-    tokio::spawn(spin.clone().run());
     while let Some((stream, peer, place)) = accepted.recv().await {
         // Answers are small, and whoever asks waits for them.
         let _ = stream.set_nodelay(true);
@@ -233,17 +228,10 @@ async fn answer(mut accepted: mpsc::UnboundedReceiver<Accepted>, router: axum::R
                 continue;
             }
         };
-        let spin = spin.clone();
-        let service = router
-            .clone()
-            .map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-                request.extensions_mut().insert(ConnectInfo(peer));
-                request.map(axum::body::Body::new)
-            })
-            .map_response(move |answer| {
-                spin.answered();
-                answer
-            });
+        let service = router.clone().map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request.map(axum::body::Body::new)
+        });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)

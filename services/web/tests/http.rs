@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arbiter_web::{
-    Access, AccessDenied, Caller, Figures, Json, Limits, Path, Problem, Router, Running, SPIN_MAX, Service, ServiceKey,
+    Access, AccessDenied, Caller, Figures, Json, Limits, Path, Problem, Router, Running, Service, ServiceKey,
     ServiceOnly, Trace, operate, routes, serve,
 };
 use serde::{Deserialize, Serialize};
@@ -87,20 +87,6 @@ fn a_service_is_let_in_by_its_key_and_its_trace_goes_on() {
     assert_eq!(headers["traceparent"], parent);
     let other = ServiceKey::derive(&[8; 32]).bearer();
     assert_eq!(ask(&server, "GET", "/house", &other, "").0, 401);
-}
-
-#[test]
-fn a_server_that_looks_for_what_comes_next_answers_as_others_do_and_ends() {
-    let server = start(Limits { spin: SPIN_MAX, ..Limits::default() }, true);
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    for number in 0..50 {
-        let note = format!(r#"{{"text":"{number}"}}"#);
-        let request = agent.post(format!("http://{}/notes/7", server.address));
-        let request = request.header("Authorization", "Bearer seven").header("Content-Type", "application/json");
-        let mut answer = request.send(&note).expect("an answer");
-        assert_eq!(answer.body_mut().read_to_string().expect("text"), note);
-    }
-    drop(server);
 }
 
 #[test]

@@ -163,6 +163,11 @@ impl Writer<'_> {
         })
     }
 
+    /// A share of something.
+    pub fn ratio(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        self.with((name, help, None), MetricType::Gauge, |mut to| to.encode_gauge(&value))
+    }
+
     /// Seconds that go up and down.
     pub fn gauge_of_seconds(&mut self, name: &str, help: &str, seconds: f64) -> fmt::Result {
         self.with((name, help, Some(&Unit::Seconds)), MetricType::Gauge, |mut to| to.encode_gauge(&seconds))
