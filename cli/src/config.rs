@@ -134,6 +134,10 @@ pub struct Layer {
     /// services are to be told
     #[arg(long, env = "ARBITER_OUTBOX_DIR", value_name = "DIR")]
     pub outbox_dir: Option<PathBuf>,
+    /// MiB of these events that are kept once the services have them, if their log has no backup (arbiter log backup). If it has one, all
+    /// that the last one does not reach is kept, and nothing else; what the services do not have is kept anyway [default: 1024]
+    #[arg(long, env = "ARBITER_OUTBOX_KEEP", value_name = "MIB")]
+    pub outbox_keep: Option<u32>,
     /// Address of the services (arbiter services), as http://127.0.0.1:7780, which are brought these events. They must have the same
     /// key file. Left out, nobody is told
     #[arg(long, env = "ARBITER_SERVICES", value_name = "URL")]
@@ -215,6 +219,8 @@ pub struct Settings {
     /// See [`Layer::outbox_dir`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outbox_dir: Option<PathBuf>,
+    /// See [`Layer::outbox_keep`].
+    pub outbox_keep: u32,
     /// See [`Layer::services`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub services: Option<String>,
@@ -260,6 +266,7 @@ impl Default for Settings {
             record_dir: PathBuf::from("recordings"),
             ship_recordings: None,
             outbox_dir: None,
+            outbox_keep: (arbiter_server::OUTBOX_KEEP >> 20) as u32,
             services: None,
             assets: None,
             agones: Fleet::Auto,
@@ -434,6 +441,7 @@ impl Settings {
             record_dir,
             ship_recordings,
             outbox_dir,
+            outbox_keep,
             services,
             assets,
             agones,
@@ -475,6 +483,7 @@ impl Settings {
         set(&mut self.record_dir, record_dir);
         set_some(&mut self.ship_recordings, ship_recordings);
         set_some(&mut self.outbox_dir, outbox_dir);
+        set(&mut self.outbox_keep, outbox_keep);
         set_some(&mut self.services, services);
         if self.services.is_some() {
             self.outbox_dir.get_or_insert_with(|| PathBuf::from("outbox"));
