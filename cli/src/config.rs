@@ -167,6 +167,10 @@ pub struct Layer {
     /// services are to be told
     #[arg(long, env = "ARBITER_OUTBOX_DIR", value_name = "DIR")]
     pub outbox_dir: Option<PathBuf>,
+    /// MiB of these events that are kept once the services have them, if their log has no backup (arbiter log backup). If it has one, all
+    /// that the last one does not reach is kept, and nothing else; what the services do not have is kept anyway [default: 1024]
+    #[arg(long, env = "ARBITER_OUTBOX_KEEP", value_name = "MIB")]
+    pub outbox_keep: Option<u32>,
     /// Address of the services (arbiter services), as http://127.0.0.1:7780, which are brought these events. They must have the same
     /// key file. Left out, nobody is told
     #[arg(long, env = "ARBITER_SERVICES", value_name = "URL")]
@@ -260,6 +264,8 @@ pub struct Settings {
     /// See [`Layer::outbox_dir`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outbox_dir: Option<PathBuf>,
+    /// See [`Layer::outbox_keep`].
+    pub outbox_keep: u32,
     /// See [`Layer::services`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub services: Option<String>,
@@ -310,6 +316,7 @@ impl Default for Settings {
             ship_headers: None,
             ship_ca: None,
             outbox_dir: None,
+            outbox_keep: (arbiter_server::OUTBOX_KEEP >> 20) as u32,
             services: None,
             assets: None,
             agones: Fleet::Auto,
@@ -519,6 +526,7 @@ impl Settings {
             ship_headers,
             ship_ca,
             outbox_dir,
+            outbox_keep,
             services,
             assets,
             agones,
@@ -564,6 +572,7 @@ impl Settings {
         set_some(&mut self.ship_headers, ship_headers);
         set_some(&mut self.ship_ca, ship_ca);
         set_some(&mut self.outbox_dir, outbox_dir);
+        set(&mut self.outbox_keep, outbox_keep);
         set_some(&mut self.services, services);
         if self.services.is_some() {
             self.outbox_dir.get_or_insert_with(|| PathBuf::from("outbox"));

@@ -240,6 +240,7 @@ impl Host {
         config.record_dir = Some(settings.record_dir.clone());
         config.ship_recordings = settings.ship_to();
         config.outbox_dir.clone_from(&settings.outbox_dir);
+        config.outbox_keep = u64::from(settings.outbox_keep) << 20;
         config.services = settings
             .services
             .as_ref()

@@ -1,6 +1,6 @@
 //! `arbiter log`: what an operator does with a log of record. Verify it, look into it, follow it, copy it, bring it back.
 //!
-//! Nothing here writes to a log: a repair is a restore into another folder. Exit status: 0 all is well, 1 something is
+//! Nothing here writes to a log but how far its last backup reaches: a repair is a restore into another folder. Exit status: 0 all is well, 1 something is
 //! damaged or could not be done.
 
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use arbiter_eventlog::{Copied, Folder, Masters, Reader, Record, Verified, copy, verify};
+use arbiter_eventlog::{Copied, Folder, Masters, Reader, Record, Verified, backup, copy, verify};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -70,6 +70,8 @@ pub enum LogCommand {
     /// Copy a log, which may be in use, into an empty folder
     ///
     /// Everything that was acknowledged when the copy began is in it. It is a log like any other, and opens with the same keys.
+    /// How far it reaches is noted in the log's folder (cursor-backup): servers keep what they brought to it until then, so keep
+    /// the backup until the next one is there.
     Backup {
         /// Folder of the log
         folder: PathBuf,
@@ -95,8 +97,10 @@ pub fn run(args: &LogArgs) -> Result<ExitCode> {
         LogCommand::Verify { folder, json } => return verified(folder, masters, *json, &mut out),
         LogCommand::Dump { folder, from, count } => dump(folder, masters, *from, *count, &mut out),
         LogCommand::Tail { folder, from, count } => tail(folder, masters, *from, *count, &Stop::listen()?, &mut out),
-        LogCommand::Backup { folder, to } => copied(folder, to, "backed up", &mut out),
-        LogCommand::Restore { backup, to } => copied(backup, to, "restored", &mut out),
+        LogCommand::Backup { folder, to } => {
+            copied(folder, to, "backed up", &mut out).and_then(|end| noted(folder, end, &mut out))
+        }
+        LogCommand::Restore { backup, to } => copied(backup, to, "restored", &mut out).map(drop),
     };
     match done {
         // `arbiter log dump | head` is no error.
@@ -238,7 +242,8 @@ fn tail(
     }
 }
 
-fn copied(from: &Path, to: &Path, what: &str, out: &mut impl Write) -> Result<()> {
+/// Returns the position behind the last record that was copied.
+fn copied(from: &Path, to: &Path, what: &str, out: &mut impl Write) -> Result<u64> {
     let began = Instant::now();
     let target = Folder::make(to).with_context(|| format!("cannot make the folder {}", to.display()))?;
     let Copied { segments, bytes, start, end, chain } =
@@ -247,5 +252,18 @@ fn copied(from: &Path, to: &Path, what: &str, out: &mut impl Write) -> Result<()
     writeln!(out, "{what} positions {start} to {end}: {segments} segments, {bytes} B, in {seconds:.3} s")?;
     writeln!(out, "chain {}", hex(&chain))?;
     writeln!(out, "what is acknowledged from position {end} on is not in it")?;
+    Ok(end)
+}
+
+/// Says in the log's folder how far its backup reaches; the backup is there either way.
+fn noted(folder: &Path, end: u64, out: &mut impl Write) -> Result<()> {
+    if let Err(error) = backup::note(&at(folder)?, end) {
+        writeln!(
+            out,
+            "it could not be noted in {} that there is a backup: {error}; servers keep their events until it is: make the folder \
+             writable and back up again",
+            folder.display()
+        )?;
+    }
     Ok(())
 }

@@ -160,6 +160,10 @@ impl Services {
         let economy = settings.has(Role::Economy).then(|| Economy::start(settings)).transpose()?;
         served.extend(economy.iter().flat_map(|economy| economy.services(settings)));
         let persistence = settings.has(Role::Persistence).then(|| persistence(settings, key)).transpose()?;
+        if let (Some(economy), Some(persistence)) = (&economy, &persistence) {
+            let waker = persistence.waker();
+            economy.intake.when_stored(move || waker.wake());
+        }
         served.extend(persistence.as_ref().map(Persistence::service));
         let service_key = ServiceKey::derive(key.as_bytes());
         let server = serve(settings.bind, served, service_key, verifier, settings.limits)

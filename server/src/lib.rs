@@ -45,7 +45,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use arbiter_eventlog::OpenError;
+use arbiter_eventlog::{OpenError, Signer};
 use arbiter_metrics::LogFigures;
 use arbiter_protocol::RefusedReason;
 use arbiter_sim::{BuildError, Map, MatchSettings, Rules, Simulation};
@@ -110,6 +110,10 @@ pub const SPECTATOR_DELAY_MAX: Duration = Duration::from_secs(120);
 
 /// The longest kill cam: nobody stays dead for longer.
 pub const KILL_CAM_MAX: Duration = Duration::from_secs(15);
+
+/// Bytes of the outbox that are kept of what the services have, unless told otherwise, where their log has no backup: weeks of a
+/// busy server's events.
+pub const OUTBOX_KEEP: u64 = 1 << 30;
 
 /// How long running matches may take when the server is drained, unless told otherwise: Kubernetes kills after 30 s unless told
 /// otherwise, and what was earned must be told before.
@@ -192,6 +196,9 @@ pub struct ServerConfig {
     /// Where the log of domain events is kept; `None` tells nobody. Needs [`Self::record_dir`]: nothing is told of a tick whose
     /// inputs are not on disk.
     pub outbox_dir: Option<PathBuf>,
+    /// Bytes of the outbox that are kept of what the services have, where their log has no backup; where it has one, that
+    /// says what is kept. What they do not have is always kept.
+    pub outbox_keep: u64,
     /// Where the services are, which are brought what is in the outbox and told what this server hosts; `None` tells them nothing.
     pub services: Option<Services>,
     /// The sidecar of Agones; `None` is a server of its own.
@@ -256,6 +263,7 @@ impl ServerConfig {
             record_dir: None,
             ship_recordings: None,
             outbox_dir: None,
+            outbox_keep: OUTBOX_KEEP,
             services: None,
             agones: None,
             operate_bearer: None,
@@ -560,7 +568,7 @@ impl Server {
 
         let outbox = outbox(&config)?;
         let stats = outbox.as_ref().map(|(outbox, _)| Arc::clone(&outbox.stats));
-        let shipping = shipping(&config)?;
+        let shipping = shipping(&config, stats.as_ref())?;
         let shipped = shipping.as_ref().map(|shipping| Arc::clone(&shipping.stats));
         let (shared, queues) = Shared::new(config, shards, stats, shipped)?;
         let rooms = shared.rooms.len();
@@ -602,15 +610,24 @@ fn outbox(config: &ServerConfig) -> Result<Option<(Outbox, JoinHandle<()>)>, Sta
         return Err(StartError::OutboxUnrecorded);
     }
     let error = |error| StartError::Outbox { path: path.clone(), error };
-    Outbox::start(path).map(Some).map_err(error)
+    // Any 32 bytes are a seed of Ed25519.
+    let signer = Signer::from_seed(&seed_of_roots(&config.key)).ok_or(OpenError::NoRandomness).map_err(error)?;
+    Outbox::start(path, signer).map(Some).map_err(error)
+}
+
+/// What roots of dropped segments are signed with: the servers of one installation share it, and who has their key can prove
+/// what they told.
+fn seed_of_roots(key: &Key) -> [u8; 32] {
+    blake3::derive_key("arbiter server 1 roots of outboxes", key.as_bytes())
 }
 
 /// Begins to bring events to the services, if it is wished.
-fn shipping(config: &ServerConfig) -> Result<Option<Shipping>, StartError> {
+fn shipping(config: &ServerConfig, outbox: Option<&Arc<OutboxStats>>) -> Result<Option<Shipping>, StartError> {
     let Some(services) = &config.services else { return Ok(None) };
-    let path = config.outbox_dir.as_ref().ok_or(StartError::ServicesWithoutOutbox)?;
+    let parts = config.outbox_dir.as_ref().zip(outbox);
+    let (path, outbox) = parts.ok_or(StartError::ServicesWithoutOutbox)?;
     let error = |error| StartError::Outbox { path: path.clone(), error };
-    Shipping::start(path, services).map(Some).map_err(error)
+    Shipping::start(path, services, Arc::clone(outbox), config.outbox_keep).map(Some).map_err(error)
 }
 
 /// What each shard's transport is made from: what they must share, they share.

@@ -16,9 +16,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use arbiter_contracts::Envelope;
 use arbiter_contracts::event_id::log_id;
-use arbiter_eventlog::{CommitError, Disk, Folder, Log, OpenError, Options};
+use arbiter_contracts::{Attributes, Envelope};
+use arbiter_eventlog::{CommitError, Disk, Folder, Log, OpenError, Options, Signer};
 use arbiter_metrics::LogFigures;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
@@ -54,6 +54,17 @@ struct Letter {
     bytes: Vec<u8>,
 }
 
+/// What the outbox keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// Events that were dropped since the outbox was made.
+    pub dropped: u64,
+    /// Bytes of its segments.
+    pub bytes: u64,
+    /// When the oldest event that is kept happened, in seconds since 1970; 0 if none is kept.
+    pub since_s: u64,
+}
+
 /// How the outbox does.
 #[derive(Debug, Default)]
 pub(crate) struct OutboxStats {
@@ -64,6 +75,14 @@ pub(crate) struct OutboxStats {
     stuck: AtomicBool,
     /// What writing costs.
     pub log: LogFigures,
+    /// Events before this position are not needed any more.
+    may_drop: AtomicU64,
+    /// Position of the first event that is kept: so many were dropped.
+    start: AtomicU64,
+    /// Bytes that it takes on disk.
+    bytes: AtomicU64,
+    /// When the oldest event that is kept happened, in seconds since 1970; 0 if none is kept.
+    since: AtomicU64,
 }
 
 impl OutboxStats {
@@ -84,6 +103,22 @@ impl OutboxStats {
         self.stuck.load(Ordering::Relaxed)
     }
 
+    /// Events before this position are not needed any more.
+    pub fn may_drop(&self) -> u64 {
+        self.may_drop.load(Ordering::Acquire)
+    }
+
+    /// Whole segments before this position may go: the services have them, for good.
+    pub fn let_go(&self, position: u64) {
+        self.may_drop.fetch_max(position, Ordering::AcqRel);
+    }
+
+    /// How many events were dropped, bytes that are taken, and since when events are kept.
+    pub fn kept(&self) -> Kept {
+        let figure = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        Kept { dropped: figure(&self.start), bytes: figure(&self.bytes), since_s: figure(&self.since) }
+    }
+
     pub fn leave_out(&self, events: u64) {
         self.left_out.fetch_add(events, Ordering::Relaxed);
     }
@@ -96,21 +131,33 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Opens the log in a folder, or makes one, and starts the thread.
-    pub fn start(folder: &Path) -> Result<(Self, JoinHandle<()>), OpenError> {
+    /// Opens the log in a folder, or makes one, and starts the thread. What is dropped leaves roots that `signer` signs.
+    pub fn start(folder: &Path, signer: Signer) -> Result<(Self, JoinHandle<()>), OpenError> {
         let path = folder.to_owned();
-        Self::start_with(Box::new(move || open(Folder::make(&path)?)), folder)
+        Self::start_with(Box::new(move || open(Folder::make(&path)?)), folder, signer)
     }
 
-    fn start_with<D: Disk + Send + 'static>(open: Open<D>, folder: &Path) -> Result<(Self, JoinHandle<()>), OpenError>
+    fn start_with<D: Disk + Send + 'static>(
+        open: Open<D>,
+        folder: &Path,
+        signer: Signer,
+    ) -> Result<(Self, JoinHandle<()>), OpenError>
     where
         Log<D>: Send,
     {
         let log = open()?;
         let (queue, letters) = bounded(QUEUE_MAX);
         let stats = Arc::new(OutboxStats::default());
-        let posting =
-            Posting { folder: folder.to_owned(), open, log: Some(log), batch: Vec::new(), stats: Arc::clone(&stats) };
+        let mut posting = Posting {
+            folder: folder.to_owned(),
+            open,
+            log: Some(log),
+            batch: Vec::new(),
+            stats: Arc::clone(&stats),
+            signer,
+            looked_at: None,
+        };
+        posting.look_at_what_is_kept();
         let run = move || posting.run(&letters);
         let thread = std::thread::Builder::new().name("outbox".to_owned()).spawn(run)?;
         Ok((Self { queue, stats }, thread))
@@ -159,6 +206,9 @@ struct Posting<D: Disk> {
     /// Appended or to be appended, and not acknowledged: kept for the case that the log has to be opened again.
     batch: Vec<Letter>,
     stats: Arc<OutboxStats>,
+    signer: Signer,
+    /// What was dropped and how many segments there were when figures were taken.
+    looked_at: Option<(u64, usize)>,
 }
 
 impl<D: Disk> Posting<D> {
@@ -171,6 +221,8 @@ impl<D: Disk> Posting<D> {
             }
             self.batch.extend(letters.try_iter().take(BATCH_MAX - 1));
             self.write_all(letters);
+            self.drop_old();
+            self.look_at_what_is_kept();
         }
         if let Some(log) = self.log.take()
             && let Err(error) = log.close()
@@ -235,6 +287,51 @@ impl<D: Disk> Posting<D> {
         }
     }
 
+    /// Drops what is not needed any more.
+    fn drop_old(&mut self) {
+        let to = self.stats.may_drop();
+        let Some(log) = self.log.as_mut().filter(|log| log.start() < to) else { return };
+        match log.retain_from(to, &self.signer) {
+            Ok(left) => {
+                if let Some(root) = left.last() {
+                    tracing::info!(
+                        segments = left.len(),
+                        position = root.end,
+                        "the outbox dropped what the services keep"
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the outbox could not drop what the services keep; it is opened again");
+                self.log = None;
+            }
+        }
+    }
+
+    /// Takes the figures of what is kept, where a segment came or went.
+    fn look_at_what_is_kept(&mut self) {
+        let Some(log) = &self.log else { return };
+        let stands = (log.start(), log.segments_count());
+        let is_empty = self.stats.since.load(Ordering::Relaxed) == 0 && log.acknowledged() > log.start();
+        if self.looked_at == Some(stands) && !is_empty {
+            return;
+        }
+        let mut oldest = Vec::new();
+        let read = log.segments().and_then(|segments| log.read(log.start(), 1, &mut oldest).map(|()| segments));
+        match read {
+            Ok(segments) => {
+                self.looked_at = Some(stands);
+                // What is there and cannot be read has some time too.
+                let time_of = |bytes: &[u8]| Attributes::read(bytes).map_or(1, |found| found.time.as_secs().max(1));
+                let since_s = oldest.first().map_or(0, |record| time_of(&record.data));
+                self.stats.start.store(log.start(), Ordering::Relaxed);
+                self.stats.bytes.store(segments.iter().map(|segment| segment.bytes).sum(), Ordering::Relaxed);
+                self.stats.since.store(since_s, Ordering::Relaxed);
+            }
+            Err(error) => tracing::warn!(%error, "what the outbox keeps cannot be looked at"),
+        }
+    }
+
     fn settle(&mut self) {
         if self.log.as_mut().is_some_and(|log| log.settle().is_err()) {
             self.log = None;
@@ -264,11 +361,76 @@ mod tests {
         Envelope { attributes, event: event.into() }
     }
 
+    fn signer() -> Signer {
+        Signer::from_seed(&[5; 32]).unwrap()
+    }
+
+    fn small() -> Options {
+        Options { segment_bytes: 16 << 10, batch_bytes: 2 << 10, ..Options::default() }
+    }
+
+    /// A log of small segments: as many as a test needs.
+    fn filled(disk: &SimulatedDisk, events: u32) -> u64 {
+        let (mut log, _) = Log::open(disk.clone(), small()).unwrap();
+        for number in 0..events {
+            let bytes = event(number, v1::RoundStarted { r#match: vec![7; 300], round: number }).encode().unwrap();
+            log.append(number.into(), &bytes).unwrap();
+            log.commit().unwrap();
+        }
+        log.close().unwrap()
+    }
+
+    /// Starts an outbox that may drop all, ends it, and returns what it kept.
+    fn dropped(disk: &SimulatedDisk, to: u64) -> Kept {
+        let opened = disk.clone();
+        let open_it: Open<SimulatedDisk> = Box::new(move || open(opened.clone()));
+        let (outbox, thread) = Outbox::start_with(open_it, Path::new("simulated"), signer()).unwrap();
+        outbox.stats.let_go(to);
+        // Whatever is told makes it look.
+        assert_eq!(outbox.post(event(1_000_000, v1::RoundStarted::default())), None);
+        let stats = Arc::clone(&outbox.stats);
+        drop(outbox);
+        thread.join().unwrap();
+        stats.kept()
+    }
+
+    #[test]
+    fn whole_segments_are_dropped_up_to_where_they_may_be_and_leave_signed_roots() {
+        let disk = SimulatedDisk::direct();
+        let events = filled(&disk, 200);
+        assert_eq!(dropped(&disk, 0).dropped, 0);
+        let kept = dropped(&disk, events / 2);
+        assert!(kept.dropped > 0 && kept.dropped <= events / 2, "{kept:?}");
+        let roots = arbiter_eventlog::roots::read(&disk).unwrap();
+        assert!(roots.iter().all(|root| root.is_signed() && root.public_key == signer().public_key()));
+        assert_eq!(roots.last().unwrap().end, kept.dropped);
+        assert_eq!(arbiter_eventlog::verify(&disk, None).unwrap().damages, []);
+    }
+
+    #[test]
+    fn power_may_fail_at_every_write_while_segments_are_dropped() {
+        let mut dice = arbiter_eventlog::simulated::Dice::new(1);
+        for at in 0..40 {
+            let disk = SimulatedDisk::direct();
+            let events = filled(&disk, 200);
+            let (mut log, _) = Log::open(disk.clone(), small()).unwrap();
+            disk.set_faults(Faults { power_loss_at: Some(at), ..Faults::default() });
+            let _ = log.retain_from(events / 2, &signer());
+            drop(log);
+            disk.restart(&mut dice);
+            let (mut log, _) = Log::open(disk.clone(), small()).unwrap();
+            assert!(log.start() <= events / 2 && log.acknowledged() == events, "power loss at {at}");
+            log.retain_from(events / 2, &signer()).unwrap();
+            assert!(log.start() > 0 && log.start() <= events / 2, "power loss at {at}");
+            assert_eq!(arbiter_eventlog::verify(&disk, None).unwrap().damages, [], "power loss at {at}");
+        }
+    }
+
     #[test]
     fn what_was_posted_is_there_once_after_the_server_ended() {
         let folder = tempfile::tempdir().unwrap();
         for _ in 0..2 {
-            let (outbox, thread) = Outbox::start(folder.path()).unwrap();
+            let (outbox, thread) = Outbox::start(folder.path(), signer()).unwrap();
             for number in 0..50 {
                 assert_eq!(outbox.post(event(number, v1::RoundStarted::default())), None);
             }
@@ -284,7 +446,7 @@ mod tests {
         let disk = SimulatedDisk::default();
         let opened = disk.clone();
         let open_it: Open<SimulatedDisk> = Box::new(move || open(opened.clone()));
-        let (outbox, thread) = Outbox::start_with(open_it, Path::new("simulated")).unwrap();
+        let (outbox, thread) = Outbox::start_with(open_it, Path::new("simulated"), signer()).unwrap();
         disk.set_faults(faults);
         for number in 0..50 {
             assert_eq!(outbox.post(event(number, v1::MatchEnded::default())), None);

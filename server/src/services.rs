@@ -3,6 +3,7 @@
 
 mod client;
 mod register;
+mod retention;
 mod ship;
 
 pub(crate) use client::Client;

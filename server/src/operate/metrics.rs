@@ -147,6 +147,18 @@ fn events(to: &mut Writer<'_>, outbox: &OutboxStats) -> fmt::Result {
         "Domain events whose ticks are on disk, and that are not in the outbox yet",
         outbox.waiting(),
     )?;
+    let kept = outbox.kept();
+    to.gauge("outbox_bytes", "Bytes that the outbox takes on disk", kept.bytes)?;
+    to.gauge(
+        "outbox_kept_since_seconds",
+        "When its oldest event happened, since 1970; 0 if it has none",
+        kept.since_s,
+    )?;
+    to.counter(
+        "outbox_events_dropped",
+        "Domain events that the services keep for good, and the outbox no more",
+        kept.dropped,
+    )?;
     to.gauge("outbox_stuck", "1 while the outbox takes nothing, and no match begins", outbox.is_stuck().into())
 }
 

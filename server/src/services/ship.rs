@@ -13,18 +13,21 @@ use std::time::Instant;
 
 use arbiter_contracts::batch;
 use arbiter_contracts::outward::Policy;
-use arbiter_eventlog::{Cursor, Folder, OpenError, Reader};
+use arbiter_eventlog::{Cursor, Folder, OpenError, Reader, Record};
 use arbiter_metrics::Lag;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use serde::Deserialize;
 
+use super::retention::{LOOK_FOR_BACKUP, Retention};
 use super::{Client, Services};
+use crate::outbox::OutboxStats;
 use crate::outward::{CircuitFigures, OPEN_AFTER, Patience};
 
 /// The cursor's name among the outbox's consumers.
 const CURSOR: &str = "services";
 
 /// Bytes of events that are read for one batch; a single event may have more, and goes alone.
-const BATCH_BYTES: usize = 256 << 10;
+pub(super) const BATCH_BYTES: usize = 256 << 10;
 
 /// Between two looks for something new.
 const LOOK: Duration = Duration::from_millis(50);
@@ -77,8 +80,14 @@ pub(crate) struct Shipping {
 }
 
 impl Shipping {
-    /// Starts shipping the outbox in a folder, which must be there.
-    pub fn start(folder: &Path, services: &Services) -> Result<Self, OpenError> {
+    /// Starts shipping the outbox in a folder, which must be there, and tells whoever writes it what may be dropped. Where the
+    /// services' log has no backup, `keep_bytes` of it are kept.
+    pub fn start(
+        folder: &Path,
+        services: &Services,
+        outbox: Arc<OutboxStats>,
+        keep_bytes: u64,
+    ) -> Result<Self, OpenError> {
         let disk = Folder::at(folder)?;
         let (reader, cursor) = (Reader::open(disk.clone(), None)?, Cursor::open(&disk, CURSOR)?);
         let stats = Arc::new(ShipStats::new());
@@ -92,6 +101,8 @@ impl Shipping {
             client: Client::new(services, &POLICY),
             patience: Patience::new(POLICY, &stats.circuit),
             stats: Arc::clone(&stats),
+            retention: Retention::new(outbox, keep_bytes),
+            looked_for_backup: Instant::now(),
         };
         let run = move || ship.run(&stopped);
         let thread = std::thread::Builder::new().name("ship".to_owned()).spawn(run)?;
@@ -114,6 +125,36 @@ struct Ship {
     client: Client,
     patience: Patience,
     stats: Arc<ShipStats>,
+    retention: Retention,
+    looked_for_backup: Instant,
+}
+
+/// What the services say to events that they were brought.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct Acknowledged {
+    /// Position of their log behind the last of these events.
+    pub position: u64,
+    /// How many of them were new.
+    pub new: u64,
+    /// Position of their log up to which its last backup reaches; `None` if there never was one.
+    pub backed_up: Option<u64>,
+}
+
+/// Brings events to the services.
+pub(super) fn bring(client: &Client, records: &[Record]) -> Result<Acknowledged, String> {
+    let body = batch::encode(records.iter().map(|record| &record.data[..]));
+    let answer = client.call("POST", "/events", batch::CONTENT_TYPE, &body)?;
+    serde_json::from_slice(&answer).map_err(|error| format!("POST /events: an answer that nobody can read: {error}"))
+}
+
+/// Reads what is to be brought together, from a position on and before another one.
+pub(super) fn read(reader: &Reader<Folder>, from: u64, until: u64) -> Result<Vec<Record>, OpenError> {
+    let mut records = Vec::new();
+    reader.read(from, BATCH_BYTES, &mut records)?;
+    records.truncate(records.partition_point(|record| record.position < until));
+    let fits = batch::fitting(records.iter().map(|record| record.data.len()));
+    records.truncate(fits);
+    Ok(records)
 }
 
 impl Ship {
@@ -125,6 +166,12 @@ impl Ship {
                 Ok(false) => LOOK,
                 Err(why) => self.failed(&why),
             };
+            if wait <= LOOK && self.looked_for_backup.elapsed() >= LOOK_FOR_BACKUP {
+                self.looked_for_backup = Instant::now();
+                if let Err(why) = self.retention.look(&self.reader, &self.client, &mut self.cursor) {
+                    wait = self.failed(&why);
+                }
+            }
         }
         // The outbox was closed before this was told to end: what is in it now is all.
         let until = Instant::now() + ENDING;
@@ -153,15 +200,11 @@ impl Ship {
         if from >= end {
             return Ok(false);
         }
-        let mut records = Vec::new();
-        self.reader.read(from, BATCH_BYTES, &mut records).map_err(text)?;
-        let fits = batch::fitting(records.iter().map(|record| record.data.len()));
-        records.truncate(fits);
+        let records = read(&self.reader, from, end).map_err(text)?;
         let Some(last) = records.last() else { return Ok(false) };
         let next = last.position + 1;
-        let body = batch::encode(records.iter().map(|record| &record.data[..]));
         self.patience.begin();
-        self.client.call("POST", "/events", batch::CONTENT_TYPE, &body)?;
+        bring(&self.client, &records)?;
         self.cursor.advance(next).map_err(|error| format!("{}: {error}", self.folder.display()))?;
         self.stats.acknowledged.store(next, Ordering::Relaxed);
         self.stats.lag.note(looked, next, end);

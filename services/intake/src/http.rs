@@ -46,6 +46,10 @@ struct Acknowledged {
     position: u64,
     /// How many of them were new.
     new: usize,
+    /// Position of the log up to which its last backup reaches; left out if it never had one. What is behind it is kept by whoever
+    /// brought it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backed_up: Option<u64>,
 }
 
 /// What the log has.
@@ -55,6 +59,9 @@ struct Extent {
     start: u64,
     /// Position behind the last event that is on disk.
     position: u64,
+    /// Position up to which the last backup reaches; left out if there never was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backed_up: Option<u64>,
 }
 
 /// Bring domain events
@@ -83,7 +90,7 @@ async fn bring(
     }
     let events = bytes.into_iter().enumerate().map(event).collect::<Result<Vec<Event>, Problem>>()?;
     let stored = shared.bring(events).await?;
-    Ok(Json(Acknowledged { position: stored.behind, new: stored.new }))
+    Ok(Json(Acknowledged { position: stored.behind, new: stored.new, backed_up: stored.backed_up }))
 }
 
 /// What the log of events has
@@ -91,7 +98,7 @@ async fn bring(
     responses((status = 200, body = Extent), (status = 401, body = Problem)))]
 async fn look(_: ServiceOnly, State(shared): State<Arc<Shared>>) -> Json<Extent> {
     let position = shared.state.acknowledged.load(Ordering::Acquire);
-    Json(Extent { start: shared.state.start.load(Ordering::Relaxed), position })
+    Json(Extent { start: shared.state.start.load(Ordering::Relaxed), position, backed_up: shared.state.backed_up() })
 }
 
 fn event((number, bytes): (usize, &[u8])) -> Result<Event, Problem> {

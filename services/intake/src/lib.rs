@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 pub use writer::{Event, Refused, Stored};
 
-use crate::writer::{Job, State, Writer};
+use crate::writer::{Job, State, Stir, Writer};
 
 /// Batches that may wait for a commit: each has up to 4 MiB, and is there because somebody waits for its answer.
 const JOBS_MAX: usize = 64;
@@ -57,6 +57,7 @@ impl Intake {
         let log = open()?;
         let state = Arc::new(State::default());
         state.note(&log);
+        state.note_backup(&log);
         let (jobs, waiting) = bounded(JOBS_MAX);
         let writer = Writer::new(Box::new(open), log, Arc::clone(&state));
         let thread = std::thread::Builder::new().name("intake".to_owned()).spawn(move || writer.run(&waiting))?;
@@ -66,6 +67,13 @@ impl Intake {
     /// For bringing events from a thread of this process, beside HTTP.
     pub fn bringer(&self) -> Bringer {
         Bringer { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Calls this whenever something new is on disk, so that who follows the log in the same process need not wait for the next
+    /// look. It must not block. Only the first one that is given is called.
+    pub fn when_stored(&self, stir: impl Fn() + Send + Sync + 'static) {
+        // Full: somebody was told before.
+        let _ = self.shared.state.stored.set(Stir(Box::new(stir)));
     }
 
     /// What it serves: `POST /events` and `GET /events`, for services and game servers.

@@ -4,8 +4,8 @@
 //! nobody is told that something is stored.
 
 use core::time::Duration;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arbiter_eventlog::{AppendError, CommitError, Disk, Log, OpenError};
@@ -19,6 +19,9 @@ const JOBS_PER_COMMIT: usize = 32;
 
 /// Without anything to write for so long, the log is settled and its next segment made.
 const IDLE: Duration = Duration::from_millis(200);
+
+/// Between two looks how far the last backup reaches.
+const LOOK_FOR_BACKUP: Duration = Duration::from_secs(1);
 
 /// An event as the log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub struct Stored {
     pub behind: u64,
     /// How many of them were not there before.
     pub new: usize,
+    /// Position up to which the last backup of the log reaches; `None` if it never had one.
+    pub backed_up: Option<u64>,
 }
 
 /// Why nothing is acknowledged. Some of the events may be stored nevertheless: bring all of them again.
@@ -83,18 +88,44 @@ pub(crate) struct Job {
 pub(crate) struct State {
     pub start: AtomicU64,
     pub acknowledged: AtomicU64,
+    /// How far the last backup reaches, and one; 0 if there never was one.
+    backed_up: AtomicU64,
     pub stuck: AtomicBool,
     /// Nothing more is taken.
     pub ending: AtomicBool,
     /// Events that came again.
     pub known: AtomicU64,
     pub figures: Arc<LogFigures>,
+    /// Called when something new is on disk.
+    pub stored: OnceLock<Stir>,
+}
+
+/// Tells somebody that there is something new.
+pub(crate) struct Stir(pub Box<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for Stir {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stir")
+    }
 }
 
 impl State {
     pub fn note<D: Disk>(&self, log: &Log<D>) {
         self.start.store(log.start(), Ordering::Relaxed);
         self.acknowledged.store(log.acknowledged(), Ordering::Release);
+    }
+
+    /// Position up to which the last backup of the log reaches, as it was a moment ago.
+    pub fn backed_up(&self) -> Option<u64> {
+        self.backed_up.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    /// Looks how far the last backup reaches. What cannot be read now is looked for again.
+    pub fn note_backup<D: Disk>(&self, log: &Log<D>) {
+        match log.backed_up() {
+            Ok(position) => self.backed_up.store(position.map_or(0, |position| position + 1), Ordering::Relaxed),
+            Err(error) => tracing::warn!(%error, "how far the last backup of the log of events reaches cannot be read"),
+        }
     }
 }
 
@@ -106,11 +137,12 @@ pub(crate) struct Writer<D: Disk> {
     /// Not there once its disk failed, until it can be opened again.
     log: Option<Log<D>>,
     state: Arc<State>,
+    looked_for_backup: Instant,
 }
 
 impl<D: Disk> Writer<D> {
     pub fn new(open: Open<D>, log: Log<D>, state: Arc<State>) -> Self {
-        Self { open, log: Some(log), state }
+        Self { open, log: Some(log), state, looked_for_backup: Instant::now() }
     }
 
     pub fn run(mut self, waiting: &Receiver<Job>) {
@@ -123,6 +155,7 @@ impl<D: Disk> Writer<D> {
                 Err(RecvTimeoutError::Timeout) => self.idle(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            self.look_for_backup();
             if self.state.ending.load(Ordering::Acquire) && waiting.is_empty() {
                 break;
             }
@@ -164,7 +197,7 @@ impl<D: Disk> Writer<D> {
         let mut answers = Vec::with_capacity(jobs.len());
         let (mut result, began, before) = (Ok(()), Instant::now(), log.acknowledged());
         for job in jobs {
-            match append(&mut log, &job.events) {
+            match append(&mut log, &job.events, self.state.backed_up()) {
                 Ok(answer) => answers.push(answer),
                 Err(error) => {
                     result = Err(error);
@@ -181,6 +214,9 @@ impl<D: Disk> Writer<D> {
                     self.state.figures.committed(end - before, committing.elapsed());
                 }
                 self.state.note(&log);
+                if let Some(Stir(stir)) = self.state.stored.get().filter(|_| end > before) {
+                    stir();
+                }
                 self.log = Some(log);
                 Ok(answers)
             }
@@ -201,6 +237,13 @@ impl<D: Disk> Writer<D> {
         self.state.known.fetch_add(known as u64, Ordering::Relaxed);
     }
 
+    fn look_for_backup(&mut self) {
+        if let Some(log) = self.log.as_ref().filter(|_| self.looked_for_backup.elapsed() >= LOOK_FOR_BACKUP) {
+            self.state.note_backup(log);
+            self.looked_for_backup = Instant::now();
+        }
+    }
+
     fn idle(&mut self) {
         let Some(log) = &mut self.log else { return };
         if log.settle().is_err() {
@@ -212,8 +255,14 @@ impl<D: Disk> Writer<D> {
 }
 
 /// Appends one job's events; the inner error is the job's own fault.
-fn append<D: Disk>(log: &mut Log<D>, events: &[Event]) -> Result<Result<Stored, Refused>, CommitError> {
+fn append<D: Disk>(
+    log: &mut Log<D>,
+    events: &[Event],
+    backed_up: Option<u64>,
+) -> Result<Result<Stored, Refused>, CommitError> {
     let (mut behind, start) = (0, log.next_position());
+    // All are looked for at once, which is quicker than one after the other.
+    log.known_among(events.iter().map(|event| event.id));
     for (number, event) in events.iter().enumerate() {
         let mut appended = log.append(event.id, &event.bytes);
         if appended == Err(AppendError::BatchFull) {
@@ -228,5 +277,5 @@ fn append<D: Disk>(log: &mut Log<D>, events: &[Event]) -> Result<Result<Stored, 
         }
     }
     let new = usize::try_from(log.next_position() - start).unwrap_or(usize::MAX);
-    Ok(Ok(Stored { behind, new }))
+    Ok(Ok(Stored { behind, new, backed_up }))
 }

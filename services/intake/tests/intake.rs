@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arbiter_contracts::event_id::log_id;
 use arbiter_contracts::{Attributes, Envelope, batch, v1};
 use arbiter_eventlog::simulated::{Faults, SimulatedDisk};
-use arbiter_eventlog::{Folder, Log, Options, Reader};
+use arbiter_eventlog::{Folder, Log, Options, Reader, backup, copy};
 use arbiter_intake::{Event, Intake, Refused, Stored};
 use arbiter_web::{Access, AccessDenied, Limits, Running, ServiceKey, serve};
 
@@ -72,11 +72,40 @@ fn what_a_service_of_the_same_process_brings_is_known_to_everybody() {
     let (server, bringer) = (served(&intake), intake.bringer());
     let named = |number: u64| Event { id: log_id("/matches/1", &number.to_string()), bytes: event(number, 0) };
     let stored = bringer.bring((0..5).map(named).collect()).expect("stored");
-    assert_eq!(stored, Stored { behind: 5, new: 5 });
+    assert_eq!(stored, Stored { behind: 5, new: 5, backed_up: None });
     assert_eq!(bring(&server, &[event(4, 0), event(5, 0)]), (200, r#"{"position":6,"new":1}"#.to_owned()));
-    assert_eq!(bringer.bring(vec![named(5)]), Ok(Stored { behind: 6, new: 0 }));
+    assert_eq!(bringer.bring(vec![named(5)]), Ok(Stored { behind: 6, new: 0, backed_up: None }));
     drop((server, intake));
     assert_eq!(bringer.bring(vec![named(6)]), Err(Refused::Ended));
+}
+
+#[test]
+fn how_far_the_last_backup_reaches_is_told_with_every_answer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (log, to) = (folder.path().join("log"), folder.path().join("backup"));
+    let begin = || Intake::start(&log, Options::default()).expect("started");
+    let intake = begin();
+    assert_eq!(bring(&served(&intake), &[event(0, 0)]), (200, r#"{"position":1,"new":1}"#.to_owned()));
+    let log_of_it = Folder::at(&log).expect("there");
+    let copied = copy(&log_of_it, &Folder::make(&to).expect("made")).expect("backed up");
+    backup::note(&log_of_it, copied.end).expect("noted");
+    drop(intake);
+    let intake = begin();
+    assert_eq!(bring(&served(&intake), &[event(1, 0)]), (200, r#"{"position":2,"new":1,"backed_up":1}"#.to_owned()));
+}
+
+#[test]
+fn who_follows_the_log_in_the_same_process_is_told_that_something_is_stored_and_only_then() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = Intake::start(folder.path(), Options::default()).expect("started");
+    let (told, stored) = std::sync::mpsc::channel();
+    intake.when_stored(move || told.send(()).unwrap_or_default());
+    let server = served(&intake);
+    assert_eq!(bring(&server, &[event(0, 0)]).0, 200);
+    stored.recv().expect("told");
+    // Nothing new.
+    assert_eq!(bring(&server, &[event(0, 0)]).0, 200);
+    assert!(stored.try_recv().is_err());
 }
 
 #[test]
