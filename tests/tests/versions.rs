@@ -20,7 +20,6 @@ use arbiter_headless_client::runner::{BotsConfig, BotsError, BotsReport, Content
 use arbiter_sim::rules::Rules;
 use arbiter_tests::PATIENCE;
 use arbiter_transport::Key;
-use arbiter_transport::conditioner::PERFECT;
 use serde_json::Value;
 
 /// What is played, and by what name a server's build goes.
@@ -111,18 +110,8 @@ impl Town {
         let content = version.content();
         let lobby = Lobby::new(&self.services.url()).agreeing(content.protocol_hash());
         let (tickets, _) = lobby.tickets(move |bot| format!("{}-{bot}", version.build));
-        let config = BotsConfig {
-            door: Door::Tickets(tickets),
-            count,
-            seed: 3,
-            duration: Some(PATIENCE),
-            link: PERFECT,
-            content,
-            feel: false,
-            cheat: None,
-            cheaters: 0,
-            watch: None,
-        };
+        let config =
+            BotsConfig { seed: 3, duration: Some(PATIENCE), ..BotsConfig::new(Door::Tickets(tickets), count, content) };
         run_bots(&config, stop)
     }
 }

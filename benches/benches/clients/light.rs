@@ -93,6 +93,7 @@ impl Light {
     }
 
     /// The same, to watch everybody.
+    #[allow(dead_code, reason = "of the benches only overload has spectators")]
     pub fn watch(server: SocketAddr, key: &Key, protocol_hash: u64) -> Self {
         let mut light = Self::connect(server, key, protocol_hash);
         light.join.watch = Some(Target::Free);

@@ -159,7 +159,9 @@ mod tests {
     /// One that has just failed so often.
     fn failed(times: u32, now: Instant) -> Circuit {
         let mut circuit = Circuit::new(POLICY);
-        (0..times).for_each(|_| drop(circuit.failed(now, u32::MAX)));
+        for _ in 0..times {
+            circuit.failed(now, u32::MAX);
+        }
         circuit
     }
 
