@@ -13,11 +13,11 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use tracing::Subscriber;
-use tracing_subscriber::filter::{EnvFilter, FilterExt as _};
+use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use self::limit::Limit;
+use self::limit::{Limit, Limited};
 use self::queue::{Queue, Writing};
 
 /// What is logged unless it is said: of programs that operators watch, and of those that people run.
@@ -95,7 +95,7 @@ pub fn subscriber<W: Write + Send + 'static>(
         Format::Text => format.boxed(),
         Format::Json => format.json().boxed(),
     };
-    let subscriber = tracing_subscriber::registry().with(format.with_filter(filter.and(limit::Limited(limit))));
+    let subscriber = tracing_subscriber::registry().with(Limited::new(format, limit).with_filter(filter));
     Ok((subscriber, writing))
 }
 

@@ -211,7 +211,8 @@ fn nothing_that_is_printed_says_who_plays() {
         ("PATCH", "/Xanthippe-Papadopoulou", FORGED, json!(DISPLAYED)),
     ] {
         let (status, said) = asked(method, path, bearer, &body);
-        assert!((200..500).contains(&status), "{method} {path}: {status} {said}");
+        // 503: there is no room with such a mode.
+        assert!((200..500).contains(&status) || status == 503, "{method} {path}: {status} {said}");
     }
     let (status, joined) = asked("POST", "/join", &access, &json!({ "build": DISPLAYED }));
     assert_eq!(status, 200, "{joined}");

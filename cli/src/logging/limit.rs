@@ -3,15 +3,14 @@
 //!
 //! The table is as large as it is, and nothing in it is locked: whoever logs on a tick's thread waits for nobody.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arbiter_metrics::lines;
-use tracing::subscriber::Interest;
-use tracing::{Event, Metadata};
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::layer::{Context, Filter};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
 
 /// Lines that one place may write in a second: enough to see what goes on, few enough for any disk.
 pub const LINES_PER_SECOND: u32 = 10;
@@ -85,25 +84,48 @@ impl Limit {
     }
 }
 
-/// The limit as a filter of lines; spans are no lines.
+/// Writes lines with another layer, as far as the limit lets them. Not a filter: of a line that one filter lets through and the next
+/// does not, the registry never learns that it is done with (`tracing-subscriber` 0.3.23).
 #[derive(Debug)]
-pub struct Limited(pub std::sync::Arc<Limit>);
+pub struct Limited<L> {
+    writes: L,
+    limit: Arc<Limit>,
+}
 
-impl<S> Filter<S> for Limited {
-    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        true
+impl<L> Limited<L> {
+    /// Writes with a layer.
+    pub fn new(writes: L, limit: Arc<Limit>) -> Self {
+        Self { writes, limit }
+    }
+}
+
+impl<S: Subscriber, L: Layer<S>> Layer<S> for Limited<L> {
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let second = u32::try_from(self.limit.began.elapsed().as_secs()).unwrap_or(u32::MAX);
+        if self.limit.takes(event.metadata(), second) {
+            self.writes.on_event(event, context);
+        }
     }
 
-    fn callsite_enabled(&self, _: &'static Metadata<'static>) -> Interest {
-        Interest::always()
+    // Spans are no lines: what follows is as the other layer has it.
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        self.writes.on_new_span(attributes, id, context);
     }
 
-    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
-        let second = self.0.began.elapsed().as_secs();
-        self.0.takes(event.metadata(), u32::try_from(second).unwrap_or(u32::MAX))
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        self.writes.on_record(id, values, context);
     }
 
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::TRACE)
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        self.writes.on_enter(id, context);
+    }
+
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        self.writes.on_exit(id, context);
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        self.writes.on_close(id, context);
     }
 }

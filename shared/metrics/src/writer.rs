@@ -198,7 +198,7 @@ impl Writer<'_> {
 }
 
 fn encode(mut to: MetricEncoder<'_>, of: &Histogram) -> fmt::Result {
-    let bounds = BOUNDS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::MAX]);
+    let bounds = BOUNDS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::INFINITY]);
     let buckets: Vec<(f64, u64)> = bounds.zip(of.counts).collect();
     to.encode_histogram::<NoLabelSet>(of.sum_us as f64 / 1e6, of.count(), &buckets, None)
 }
