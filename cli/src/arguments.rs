@@ -46,7 +46,7 @@ pub enum Command {
     /// Settings come from defaults, the configuration file, the environment and flags, the later one wins. SIGTERM and Ctrl-C
     /// stop it. Fails if a room panicked, or if a recording was not written or is not what was simulated. --log debug tells
     /// more.
-    Server(ServerArguments),
+    Server(Box<ServerArguments>),
     /// Drain a running server
     ///
     /// It begins no match and lets nobody new in; running matches are played to their end, for as long as its --drain-grace says. Then

@@ -75,7 +75,7 @@ pub fn run(arguments: Arguments, plugins: Plugins) -> Result<ExitCode> {
         Command::Server(arguments) if supervise::is_parent(arguments.supervise) => supervise::run(&Stop::listen()?),
         Command::Server(arguments) => {
             supervise::end_with_parent();
-            server_command::run(arguments, plugins, &Stop::listen()?)
+            server_command::run(*arguments, plugins, &Stop::listen()?)
         }
         Command::Drain(arguments) => operate_command::drain(&arguments),
         Command::Reserve(arguments) => operate_command::reserve(&arguments),

@@ -153,9 +153,12 @@ fn played(step: Step) -> (Ticks, Vec<Vec<u32>>) {
     recorded(&config, &[Target::Free])
 }
 
-/// What the simulation was told that clients know, behind each tick; and all other commands.
-fn parted(ticks: &Ticks) -> Vec<(BTreeMap<(u16, u8), u32>, Vec<Command>)> {
-    let mut known = BTreeMap::new();
+/// What the simulation was told that clients know: groups of slots.
+type Known = BTreeMap<(u16, u8), u32>;
+
+/// What it was told of that, behind each tick; and all other commands.
+fn parted(ticks: &Ticks) -> Vec<(Known, Vec<Command>)> {
+    let mut known = Known::new();
     let part = |(_, commands): &(u64, Vec<Command>)| {
         let mut others = commands.clone();
         others.retain(|command| {

@@ -95,7 +95,7 @@ fn keeps_snapshots_until_it_is_killed() {
     let (mut economy, _) = Economy::open_in(&disk, Options::default()).expect("it opens");
     economy.register(&catalogue(), NOW).expect("registered");
     let began = Instant::now();
-    let mut give = |economy: &mut House, many: u64| {
+    let give = |economy: &mut House, many: u64| {
         let from = economy.acknowledged();
         (from..from + many).for_each(|number| drop(economy.submit(&gift(number, NOW), NOW).expect("taken")));
         println!("\ntold {}", economy.commit().expect("on disk"));

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 enum Change {
     Insert(u16, u32),
     Remove(u16),
-    Change(u16, u32),
+    Alter(u16, u32),
     /// Drops many from a key on, as what is forgotten.
     Forget(u16, u16),
     /// Adds many behind a key, as keys that come in their order.
@@ -22,7 +22,7 @@ fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         20 => (0..2_000_u16, any::<u32>()).prop_map(|(key, value)| Change::Insert(key, value)),
         10 => (0..2_000_u16).prop_map(Change::Remove),
-        10 => (0..2_000_u16, any::<u32>()).prop_map(|(key, value)| Change::Change(key, value)),
+        10 => (0..2_000_u16, any::<u32>()).prop_map(|(key, value)| Change::Alter(key, value)),
         3 => (0..2_000_u16, 0..300_u16).prop_map(|(from, many)| Change::Forget(from, many)),
         4 => (0..2_000_u16, 0..300_u16).prop_map(|(from, many)| Change::Follow(from, many)),
         1 => Just(Change::Clone),
@@ -39,7 +39,7 @@ fn make(map: &mut Map<u16, u32>, model: &mut BTreeMap<u16, u32>, change: &Change
     match *change {
         Change::Insert(key, value) => assert_eq!(map.insert(key, value), model.insert(key, value)),
         Change::Remove(key) => assert_eq!(map.remove(&key), model.remove(&key)),
-        Change::Change(key, value) => {
+        Change::Alter(key, value) => {
             let (ours, theirs) = (map.get_mut(&key), model.get_mut(&key));
             assert_eq!(ours, theirs);
             if let (Some(ours), Some(theirs)) = (ours, theirs) {

@@ -126,7 +126,7 @@ fn play(args: &Args, folder: &std::path::Path, previous: &Build, next: &Build) -
 fn parties(url: &str, seed: u64, builds: [&Build; 2]) -> Vec<Party> {
     let party = |number: u64| {
         let Build { name, program } = builds[(number % 2) as usize].clone();
-        let seconds = (number / 2 % 2 == 0).then_some(QUIT_AFTER_S);
+        let seconds = (number / 2).is_multiple_of(2).then_some(QUIT_AFTER_S);
         Party { build: name, program, url: url.to_owned(), count: PARTY, seed: seed * 1_000 + number, seconds }
     };
     (0..PARTIES * 2).map(party).collect()

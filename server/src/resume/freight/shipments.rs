@@ -156,7 +156,7 @@ impl Shipments {
         };
         std::thread::scope(|scope| {
             for _ in 1..calls {
-                scope.spawn(&ship);
+                scope.spawn(ship);
             }
             ship();
         });
