@@ -152,7 +152,7 @@ pub struct Layer {
     pub record_dir: Option<PathBuf>,
     /// Where running recordings are copied to, block by block, so that a match can go on elsewhere if this machine is lost. A folder on
     /// a disk of another machine, made if it is missing: a server that is started with it as its folder of recordings goes on. Or the
-    /// address of whatever takes files by HTTP PUT, as https://store.example/recordings/server-7, one for each server: arbiter recordings
+    /// address of whatever takes files by HTTP PUT, as https://STORE/recordings/server-7, one for each server: arbiter recordings
     /// fetch brings them back. Left out, none are
     #[arg(long, env = "ARBITER_SHIP_RECORDINGS", value_name = "DIR|URL")]
     pub ship_recordings: Option<String>,

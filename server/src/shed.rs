@@ -1,8 +1,8 @@
 //! What is left out while a process has more to do than time, so that no tick is late: first spectators, then far detail, then every
 //! second and third snapshot. Nothing of it reaches a simulation, whose rate never changes.
 //!
-//! Threads of the pool note what each turn of a room took ([`Shedding::note_turn`]); the thread `watch` looks at it five times a second
-//! ([`Shedding::look`]) and lets a [`Governor`] decide; rooms and socket threads ask for the step when they have something that could be
+//! Threads of the pool note what each turn of a room took (`Shedding::note_turn`); the thread `watch` looks at it five times a second
+//! (`Shedding::look`) and lets a [`Governor`] decide; rooms and socket threads ask for the step when they have something that could be
 //! left out. What a step means stands where it is done: `room::gallery`, `room::replication`, `interest`. Why it is so:
 //! docs/decisions/shedding.md.
 
