@@ -43,13 +43,13 @@ pub enum Step {
 }
 
 impl Step {
-    /// All of them; the place is the number in figures.
+    /// All of them, in their order; the place is the number in figures.
     pub const ALL: [Self; 6] =
         [Self::Nothing, Self::SpectatorsRarer, Self::SpectatorsGone, Self::FarDetail, Self::HalfRate, Self::ThirdRate];
 
     /// As figures have it.
     pub fn number(self) -> u8 {
-        Self::ALL.iter().position(|step| *step == self).unwrap_or(0) as u8
+        self as u8
     }
 
     fn of(number: u8) -> Self {

@@ -37,21 +37,9 @@ pub enum State {
 }
 
 impl State {
-    /// All of them; the place is the number in figures.
-    pub const ALL: [Self; 3] = [Self::Closed, Self::HalfOpen, Self::Open];
-
     /// As figures have it: 0 closed, 1 half-open, 2 open.
     pub fn number(self) -> u8 {
-        Self::ALL.iter().position(|state| *state == self).unwrap_or(0) as u8
-    }
-
-    /// In log lines.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::HalfOpen => "half-open",
-            Self::Open => "open",
-        }
+        self as u8
     }
 }
 
@@ -73,11 +61,6 @@ impl Circuit {
     /// A closed one.
     pub fn new(policy: Policy) -> Self {
         Self { policy, failures: 0, opened: 0, state: State::Closed, until: None }
-    }
-
-    /// See [`Policy`].
-    pub fn policy(&self) -> &Policy {
-        &self.policy
     }
 
     /// What it lets through.

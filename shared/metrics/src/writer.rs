@@ -54,6 +54,14 @@ fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
+/// Values of one label as sets of labels.
+fn labelled<V>(
+    label: &'static str,
+    values: impl Iterator<Item = (&'static str, V)>,
+) -> impl Iterator<Item = (Label, V)> {
+    values.map(move |(value, figure)| ([(label, Cow::Borrowed(value))], figure))
+}
+
 impl Writer<'_> {
     fn with(
         &mut self,
@@ -84,6 +92,22 @@ impl Writer<'_> {
         })
     }
 
+    /// One figure for each set of labels.
+    fn family<L: EncodeLabelSet, V>(
+        &mut self,
+        about: (&str, &str, Option<&Unit>),
+        kind: MetricType,
+        values: impl Iterator<Item = (L, V)>,
+        encode: impl Fn(MetricEncoder<'_>, V) -> fmt::Result,
+    ) -> fmt::Result {
+        self.with(about, kind, |mut to| {
+            for (labels, value) in values {
+                encode(to.encode_family(&labels)?, value)?;
+            }
+            Ok(())
+        })
+    }
+
     /// A counter with labels.
     pub fn counters_of<L: EncodeLabelSet>(
         &mut self,
@@ -91,11 +115,8 @@ impl Writer<'_> {
         help: &str,
         values: impl Iterator<Item = (L, u64)>,
     ) -> fmt::Result {
-        self.with((name, help, None), MetricType::Counter, |mut to| {
-            for (labels, count) in values {
-                to.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
-            }
-            Ok(())
+        self.family((name, help, None), MetricType::Counter, values, |mut to, count| {
+            to.encode_counter::<NoLabelSet, _, u64>(&count, None)
         })
     }
 
@@ -107,8 +128,7 @@ impl Writer<'_> {
         label: &'static str,
         values: impl Iterator<Item = (&'static str, u64)>,
     ) -> fmt::Result {
-        let of = |(value, count)| -> (Label, u64) { ([(label, Cow::Borrowed(value))], count) };
-        self.counters_of(name, help, values.map(of))
+        self.counters_of(name, help, labelled(label, values))
     }
 
     /// The same of time in microseconds.
@@ -119,13 +139,9 @@ impl Writer<'_> {
         label: &'static str,
         values: impl Iterator<Item = (&'static str, u64)>,
     ) -> fmt::Result {
-        self.with((name, help, Some(&Unit::Seconds)), MetricType::Counter, |mut to| {
-            for (value, us) in values {
-                let label: Label = [(label, Cow::Borrowed(value))];
-                let seconds = us as f64 / 1e6;
-                to.encode_family(&label)?.encode_counter::<NoLabelSet, _, u64>(&seconds, None)?;
-            }
-            Ok(())
+        let about = (name, help, Some(&Unit::Seconds));
+        self.family(about, MetricType::Counter, labelled(label, values), |mut to, us| {
+            to.encode_counter::<NoLabelSet, _, u64>(&(us as f64 / 1e6), None)
         })
     }
 
@@ -137,12 +153,8 @@ impl Writer<'_> {
         label: &'static str,
         values: impl Iterator<Item = (&'static str, u64)>,
     ) -> fmt::Result {
-        self.with((name, help, None), MetricType::Gauge, |mut to| {
-            for (value, count) in values {
-                let label: Label = [(label, Cow::Borrowed(value))];
-                to.encode_family(&label)?.encode_gauge(&signed(count))?;
-            }
-            Ok(())
+        self.family((name, help, None), MetricType::Gauge, labelled(label, values), |mut to, value| {
+            to.encode_gauge(&signed(value))
         })
     }
 
@@ -154,13 +166,8 @@ impl Writer<'_> {
         label: &'static str,
         values: impl Iterator<Item = (&'static str, f64)>,
     ) -> fmt::Result {
-        self.with((name, help, Some(&Unit::Seconds)), MetricType::Gauge, |mut to| {
-            for (value, seconds) in values {
-                let label: Label = [(label, Cow::Borrowed(value))];
-                to.encode_family(&label)?.encode_gauge(&seconds)?;
-            }
-            Ok(())
-        })
+        let about = (name, help, Some(&Unit::Seconds));
+        self.family(about, MetricType::Gauge, labelled(label, values), |mut to, seconds| to.encode_gauge(&seconds))
     }
 
     /// A share of something.
@@ -188,12 +195,8 @@ impl Writer<'_> {
         help: &str,
         values: impl Iterator<Item = (Label, Histogram)>,
     ) -> fmt::Result {
-        self.with((name, help, Some(&Unit::Seconds)), MetricType::Histogram, |mut to| {
-            for (label, histogram) in values {
-                encode(to.encode_family(&label)?, &histogram)?;
-            }
-            Ok(())
-        })
+        let about = (name, help, Some(&Unit::Seconds));
+        self.family(about, MetricType::Histogram, values, |to, histogram| encode(to, &histogram))
     }
 }
 
