@@ -21,9 +21,7 @@ pub struct Args {
 
 /// Runs the chore.
 pub fn run(args: &Args) -> Result<()> {
-    let packages = ["-p", "arbiter-fleet", "-p", "arbiter-cli"];
-    shell::run(&mut shell::cargo(&[&["build", "--quiet", "--locked", "--release"], &packages[..]].concat()))?;
-    let mut fleet = shell::program(shell::target_dir().join("release").join("fleet"));
+    let mut fleet = shell::program(shell::release(&["fleet", "arbiter"])?.join("fleet"));
     fleet.args(["--rounds", &args.rounds.to_string()]);
     if let Some(folder) = &args.keep {
         fleet.arg("--keep").arg(folder);

@@ -32,10 +32,8 @@ pub struct Args {
 
 /// Runs the chore.
 pub fn run(args: &Args) -> Result<()> {
-    let packages = ["-p", "arbiter-chaos", "-p", "arbiter-cli"];
-    shell::run(&mut shell::cargo(&[&["build", "--quiet", "--locked", "--release"], &packages[..]].concat()))?;
     let program = if args.rooms { "rooms" } else { "chaos" };
-    let mut chaos = shell::program(shell::target_dir().join("release").join(program));
+    let mut chaos = shell::program(shell::release(&[program, "arbiter"])?.join(program));
     chaos.args(["--seed", &args.seed.to_string()]);
     if args.rooms {
         chaos.args(&args.more);

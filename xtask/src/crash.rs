@@ -29,8 +29,7 @@ pub struct Args {
 
 /// Runs the chore.
 pub fn run(args: &Args) -> Result<()> {
-    shell::run(&mut shell::cargo(&["build", "--quiet", "--locked", "--release", "-p", "arbiter-crash"]))?;
-    let mut crash = shell::program(shell::target_dir().join("release").join("crash"));
+    let mut crash = shell::program(shell::release(&["crash"])?.join("crash"));
     let numbers = [("--runs", args.runs), ("--from", args.from), ("--mutant-runs", args.mutant_runs)];
     for (flag, number) in numbers.into_iter().chain([("--threads", args.threads as u64)]) {
         crash.args([flag, &number.to_string()]);

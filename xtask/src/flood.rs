@@ -25,11 +25,7 @@ pub struct Args {
 
 /// Runs the chore.
 pub fn run(args: &Args) -> Result<()> {
-    // With the packages of `cargo xtask test`, so that features resolve alike and nothing is compiled twice.
-    let packages = ["arbiter-cli", "arbiter-benches", "arbiter-determinism", "arbiter-flood"];
-    let mut cargo = shell::cargo(&["build", "--quiet", "--locked", "--release"]);
-    shell::run(cargo.args(packages.iter().flat_map(|package| ["-p", package])))?;
-    let release = shell::target_dir().join("release");
+    let release = shell::release(&["flood", "arbiter"])?;
     let mut flood = shell::program(release.join("flood"));
     flood.arg("--arbiter").arg(release.join("arbiter"));
     let numbers = [("--seconds", args.seconds), ("--rate", args.rate.into()), ("--bots", args.bots.into())];

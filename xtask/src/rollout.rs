@@ -47,9 +47,7 @@ pub fn run(args: &Args) -> Result<()> {
             (build(&revision)?, name)
         }
     };
-    let packages = ["-p", "arbiter-rollout", "-p", "arbiter-cli"];
-    shell::run(&mut shell::cargo(&[&["build", "--quiet", "--locked", "--release"], &packages[..]].concat()))?;
-    let release = shell::target_dir().join("release");
+    let release = shell::release(&["rollout", "arbiter"])?;
     let mut rollout = shell::program(release.join("rollout"));
     rollout.arg("--previous").arg(previous).args(["--previous-name", &name]);
     rollout.arg("--next").arg(release.join("arbiter"));

@@ -55,6 +55,7 @@ pub fn play(folder: &Path, play: &Play, scene: &Scene, kills: u32, random: &mut 
         tally.restarts_ms.push((now() - at).as_millis() as u64);
         tally.failures.push(at);
         tally.resumed += 1;
+        tally.progress(kills);
     }
     std::thread::sleep(PAUSE);
     let report = crowd.finish()?;

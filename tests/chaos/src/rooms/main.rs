@@ -68,6 +68,7 @@ const KILL_MS_MAX: u64 = 4_000;
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    saboteur::keep_quiet();
     let temporary = tempfile::tempdir()?;
     let folder = args.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
     let ran = run(&args, &folder);

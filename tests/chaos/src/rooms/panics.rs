@@ -61,6 +61,7 @@ pub fn play(folder: &Path, play: &Play, scene: &Scene, panics: u32, random: &mut
             tally.resumed += 1;
             tally.failures.extend(saboteur.fired());
         }
+        tally.progress(panics);
     }
     // What came last is shown to everybody.
     std::thread::sleep(PAUSE);

@@ -31,7 +31,18 @@ pub struct Tally {
     pub comebacks: u32,
 }
 
+/// So many failures are one line of progress: some 20 seconds of panics, a minute and a half of kills.
+const PROGRESS_EVERY: u32 = 10;
+
 impl Tally {
+    /// Says how far it has come, now and then.
+    pub fn progress(&self, of: u32) {
+        let done = self.resumed + self.abandoned;
+        if done.is_multiple_of(PROGRESS_EVERY) && done < of {
+            println!("  {done} of {of}: {} resumed, {} abandoned", self.resumed, self.abandoned);
+        }
+    }
+
     pub fn take(&mut self, report: &BotsReport, scene: &Scene) {
         self.frozen_ms = frozen(&report.freezes, &self.failures, scene);
         self.lost_bots.clone_from(&report.failed);
