@@ -2,6 +2,7 @@
 //!
 //! This library is what they share: `Arbiter` finds the program and runs it.
 
+pub mod authority;
 pub mod depot;
 
 use std::io::{BufRead as _, BufReader};

@@ -10,6 +10,7 @@ pub(crate) mod fetch;
 mod folder;
 mod manifest;
 mod shipments;
+mod trust;
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
