@@ -4,16 +4,21 @@
 use core::time::Duration;
 use std::path::PathBuf;
 
+use arbiter_contracts::outward::Policy;
 use thiserror::Error;
 use ureq::tls::TlsConfig;
 
 use super::trust;
+use crate::outward::OPEN_AFTER;
 
-/// Until somebody listens at all.
-pub(super) const CONNECT_MAX: Duration = Duration::from_secs(3);
-
-/// Until a call is over, whatever the other side does: a part of 4 MB at 3 Mbit/s.
-pub(super) const CALL_MAX: Duration = Duration::from_secs(12);
+/// How it is called. A part of 4 MB is there in a call's time at 3 Mbit/s.
+pub(super) const POLICY: Policy = Policy {
+    connect_max: Duration::from_secs(3),
+    call_max: Duration::from_secs(12),
+    wait_min: Duration::from_millis(100),
+    wait_max: Duration::from_secs(10),
+    open_after: OPEN_AFTER,
+};
 
 /// Bytes of a refusal that are read.
 const REFUSAL_BYTES_MAX: u64 = 1_024;
@@ -118,8 +123,8 @@ impl Depot {
         }
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_connect(Some(CONNECT_MAX))
-            .timeout_global(Some(CALL_MAX))
+            .timeout_connect(Some(POLICY.connect_max))
+            .timeout_global(Some(POLICY.call_max))
             // What lets this server in is for nobody else.
             .max_redirects(0)
             .tls_config(tls.build())
