@@ -3,7 +3,7 @@
 //! with its certificate is told with what to do about it.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arbiter_cli::assets::Assets;
 use arbiter_cli::config::Settings;
@@ -12,23 +12,9 @@ use arbiter_cli::plugins;
 use arbiter_headless_client::runner::Door;
 use arbiter_tests::authority::{Authority, Identity};
 use arbiter_tests::depot::{Depot, Mood};
-use arbiter_tests::{PATIENCE, Running, arbiter, argument, printed, recordings, run};
+use arbiter_tests::{PATIENCE, Running, arbiter, arbiter_with_its_log, argument, printed, recordings, run, wait_for};
 use arbiter_transport::Key;
 use arbiter_transport::conditioner::PERFECT;
-
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(10);
-
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < until, "no {what} in {PATIENCE:?}");
-        std::thread::sleep(LOOK);
-    }
-}
 
 /// A server of one match that ships its recordings, and two bots on it.
 struct Game {
@@ -186,12 +172,9 @@ fn nothing_goes_to_a_place_for_which_nobody_vouches_and_the_log_says_what_to_do(
     let depot_folder = folder.path().join("depot");
     let depot = Depot::open_with_tls(&depot_folder, None, &Authority::new().vouch_for("127.0.0.1"));
     let server = ["server", "--bind", "127.0.0.1:0", "--key-file", "key", "--record-dir", "recordings"];
-    let server = arbiter(&[&server[..], &["--ship-recordings", &depot.url("server-1")]].concat());
-    // Log lines among the others, where the test reads.
-    let mut both = std::process::Command::new("sh");
-    both.args(["-c", "exec \"$0\" \"$@\" 2>&1"]).arg(server.get_program()).args(server.get_args());
-    both.current_dir(folder.path());
-    let mut server = Running::of(both);
+    let mut server = arbiter_with_its_log(&[&server[..], &["--ship-recordings", &depot.url("server-1")]].concat());
+    server.current_dir(folder.path());
+    let mut server = Running::of(server);
     let told = server.wait_for_line("recordings are not copied");
     assert!(told.contains("not trusted") && told.contains("--ship-ca"), "{told}");
     server.terminate();
