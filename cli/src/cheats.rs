@@ -37,7 +37,7 @@ const SECONDS: u32 = 60;
 /// Between two looks at what the server thinks.
 const LOOK: Duration = Duration::from_millis(250);
 /// The longest match that waits for something to be told.
-pub const LONGEST: Duration = Duration::from_secs(180);
+pub const LONGEST: Duration = Duration::from_secs(90);
 /// Ticks behind a spawn whose way is none.
 const SPAWN_TICKS: u32 = 3;
 
@@ -183,6 +183,8 @@ pub struct Outcome {
     pub anomalies: Vec<Anomaly>,
     /// The most evidence that there was against anybody at a time, by detector, as a share of what is too much.
     pub peaks: [f32; DETECTORS],
+    /// The longest time in which the server missed no tick: nothing is held against anybody's inputs behind one that it missed.
+    pub steady: Duration,
     /// The bots' own report.
     pub report: BotsReport,
 }
@@ -242,7 +244,8 @@ pub fn play(
         let slots = anomalies.iter().filter(|anomaly| anomaly.detector == detector).map(|anomaly| anomaly.slot);
         slots.collect::<BTreeSet<u16>>().len() >= usize::from(plan.cheaters)
     };
-    let (report, peaks) = play_watched(&server, plan.seconds, is_enough, |enough| run(&bots, enough))?;
+    let (report, Looks { peaks, steady }) =
+        play_watched(&server, plan.seconds, is_enough, |enough| run(&bots, enough))?;
     server.stop(OnStop::Abandon);
     server.join();
     let cheaters = if plan.cheat.is_some() { usize::from(plan.cheaters) } else { 0 };
@@ -251,7 +254,14 @@ pub fn play(
     let (hostile, honest) = (slots(hostile), slots(honest));
     let deeds = watched.lock().unwrap_or_else(PoisonError::into_inner).deeds.clone();
     let anomalies = anomalies.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(Outcome { hostile, honest, deeds, anomalies, peaks, report })
+    Ok(Outcome { hostile, honest, deeds, anomalies, peaks, steady, report })
+}
+
+/// What was seen while the bots played.
+#[derive(Default)]
+struct Looks {
+    peaks: [f32; DETECTORS],
+    steady: Duration,
 }
 
 /// The bots play, and the server is asked now and then what it thinks, and behind so many seconds whether it is enough.
@@ -260,26 +270,31 @@ fn play_watched(
     seconds: u32,
     is_enough: impl Fn() -> bool + Sync,
     run: impl FnOnce(&AtomicBool) -> Result<BotsReport>,
-) -> Result<(BotsReport, [f32; DETECTORS])> {
+) -> Result<(BotsReport, Looks)> {
     let (done, enough) = (AtomicBool::new(false), AtomicBool::new(false));
     let least = Duration::from_secs(seconds.into());
     std::thread::scope(|scope| {
         let look = scope.spawn(|| {
-            let (mut peaks, began) = ([0.0_f32; DETECTORS], Instant::now());
+            let (mut looks, began) = (Looks::default(), Instant::now());
+            let (mut missed, mut steady_since) = (0, began);
             while !done.load(Ordering::Relaxed) {
                 if began.elapsed() >= least && is_enough() {
                     enough.store(true, Ordering::Relaxed);
                 }
-                let now = server.room_stats(0).map_or([0.0; DETECTORS], |stats| stats.suspicion);
-                peaks.iter_mut().zip(now).for_each(|(peak, now)| *peak = peak.max(now));
+                let stats = server.room_stats(0).unwrap_or_default();
+                looks.peaks.iter_mut().zip(stats.suspicion).for_each(|(peak, now)| *peak = peak.max(now));
+                if stats.overruns != missed {
+                    (missed, steady_since) = (stats.overruns, Instant::now());
+                }
+                looks.steady = looks.steady.max(steady_since.elapsed());
                 std::thread::sleep(LOOK);
             }
-            peaks
+            looks
         });
         let report = run(&enough);
         done.store(true, Ordering::Relaxed);
-        let peaks = look.join().unwrap_or([0.0; DETECTORS]);
-        Ok((report?, peaks))
+        let looks = look.join().unwrap_or_default();
+        Ok((report?, looks))
     })
 }
 

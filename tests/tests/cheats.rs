@@ -1,6 +1,8 @@
 //! Contract: a cheat gains nothing that the rules forbid, or the server tells of whoever does it; and it tells of nobody honest.
 //! Real matches over real sockets: ten bots in the arena, two of them hostile.
 
+use std::time::Duration;
+
 use arbiter_cli::assets::Assets;
 use arbiter_cli::cheats::{Deeds, Outcome, Plan, play};
 use arbiter_cli::host::Play;
@@ -8,6 +10,10 @@ use arbiter_cli::plugins;
 use arbiter_headless_client::bots::cheat::Cheat;
 use arbiter_headless_client::runner::run_bots;
 use arbiter_server::suspicion::Detector;
+
+/// Nothing is held against inputs for three seconds behind a missed tick; then five looks of two seconds are too much, each as late as a
+/// quarter of a second.
+const STEADY: Duration = Duration::from_secs(18);
 
 fn arena() -> Play {
     Play::load(Assets::embedded(), "arena", plugins::none()).expect("the arena")
@@ -18,11 +24,12 @@ fn matched(cheat: Option<Cheat>, seconds: u32) -> Outcome {
     play_as(&Plan::new(cheat, seconds, 5))
 }
 
-/// The same, which goes on until the server has told of what is bound to be found: no number of seconds is enough on a machine that is
-/// too busy to keep its ticks.
+/// The same, which goes on until the server has told of what is bound to be found. It must be found if the server missed no tick for
+/// long enough; of one on a machine that is too busy for that, nothing is said.
 fn matched_until(cheat: Cheat, seconds: u32, detector: Detector) -> Outcome {
     let outcome = play_as(&Plan { until: Some(detector), ..Plan::new(Some(cheat), seconds, 5) });
-    assert!(outcome.found(detector), "{:?}", outcome.anomalies);
+    let (found, steady) = (outcome.found(detector), outcome.steady);
+    assert!(found || steady < STEADY, "{steady:?} without a missed tick: {:?}", outcome.anomalies);
     outcome
 }
 
