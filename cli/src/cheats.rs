@@ -1,11 +1,11 @@
 //! `arbiter bots --report cheats`: honest bots and hostile ones play over real sockets on a server in this process; what each of them
 //! got to do is measured where it happens, in the simulation, and what the server thinks of them is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use arbiter_headless_client::bots::cheat::Cheat;
@@ -36,6 +36,8 @@ const TICK_RATE: u16 = 60;
 const SECONDS: u32 = 60;
 /// Between two looks at what the server thinks.
 const LOOK: Duration = Duration::from_millis(250);
+/// The longest match that waits for something to be told.
+pub const LONGEST: Duration = Duration::from_secs(90);
 /// Ticks behind a spawn whose way is none.
 const SPAWN_TICKS: u32 = 3;
 
@@ -48,8 +50,11 @@ pub struct Plan {
     pub cheaters: u16,
     /// All bots.
     pub bots: u16,
-    /// For how long.
+    /// For how long, at least.
     pub seconds: u32,
+    /// They play on, for up to [`LONGEST`], until the server has told so of as many players as cheat. A server that misses ticks holds
+    /// nothing against anybody's inputs for a while, so that on a busy machine no number of seconds is enough for sure.
+    pub until: Option<Detector>,
     /// Seeds bots and match.
     pub seed: u64,
     /// The bots' link.
@@ -59,7 +64,7 @@ pub struct Plan {
 impl Plan {
     /// Ten bots on a perfect link of whom the first two cheat.
     pub fn new(cheat: Option<Cheat>, seconds: u32, seed: u64) -> Self {
-        Self { cheat, cheaters: 2, bots: 10, seconds, seed, link: PERFECT }
+        Self { cheat, cheaters: 2, bots: 10, seconds, until: None, seed, link: PERFECT }
     }
 }
 
@@ -178,6 +183,8 @@ pub struct Outcome {
     pub anomalies: Vec<Anomaly>,
     /// The most evidence that there was against anybody at a time, by detector, as a share of what is too much.
     pub peaks: [f32; DETECTORS],
+    /// The longest time in which the server missed no tick: nothing is held against anybody's inputs behind one that it missed.
+    pub steady: Duration,
     /// The bots' own report.
     pub report: BotsReport,
 }
@@ -200,8 +207,12 @@ impl Outcome {
     }
 }
 
-/// Plays a match of bots, which `run` runs, and looks at it.
-pub fn play(play: &Play, plan: &Plan, run: impl FnOnce(&BotsConfig) -> Result<BotsReport>) -> Result<Outcome> {
+/// Plays a match of bots, which `run` runs until it is told that it is enough, and looks at it.
+pub fn play(
+    play: &Play,
+    plan: &Plan,
+    run: impl FnOnce(&BotsConfig, &AtomicBool) -> Result<BotsReport>,
+) -> Result<Outcome> {
     let watched = Arc::new(Mutex::new(Watched::default()));
     let anomalies = Arc::new(Mutex::new(Vec::new()));
     let key = Key::generate()?;
@@ -221,13 +232,20 @@ pub fn play(play: &Play, plan: &Plan, run: impl FnOnce(&BotsConfig) -> Result<Bo
     let content = Content::with_plugins(Arc::clone(&play.rules), Arc::clone(&play.map), Arc::clone(&play.plugins))?;
     let bots = BotsConfig {
         seed: plan.seed,
-        duration: Some(Duration::from_secs(plan.seconds.into())),
+        duration: Some(if plan.until.is_some() { LONGEST } else { Duration::from_secs(plan.seconds.into()) }),
         link: plan.link,
         cheat: plan.cheat,
         cheaters: plan.cheaters,
         ..BotsConfig::new(Door::Key { server: server.local_address(), key }, plan.bots, content)
     };
-    let (report, peaks) = play_watched(&server, &bots, run)?;
+    let is_enough = || {
+        let Some(detector) = plan.until else { return false };
+        let anomalies = anomalies.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = anomalies.iter().filter(|anomaly| anomaly.detector == detector).map(|anomaly| anomaly.slot);
+        slots.collect::<BTreeSet<u16>>().len() >= usize::from(plan.cheaters)
+    };
+    let (report, Looks { peaks, steady }) =
+        play_watched(&server, plan.seconds, is_enough, |enough| run(&bots, enough))?;
     server.stop(OnStop::Abandon);
     server.join();
     let cheaters = if plan.cheat.is_some() { usize::from(plan.cheaters) } else { 0 };
@@ -236,30 +254,47 @@ pub fn play(play: &Play, plan: &Plan, run: impl FnOnce(&BotsConfig) -> Result<Bo
     let (hostile, honest) = (slots(hostile), slots(honest));
     let deeds = watched.lock().unwrap_or_else(PoisonError::into_inner).deeds.clone();
     let anomalies = anomalies.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(Outcome { hostile, honest, deeds, anomalies, peaks, report })
+    Ok(Outcome { hostile, honest, deeds, anomalies, peaks, steady, report })
 }
 
-/// The bots play, and the server is asked now and then what it thinks.
+/// What was seen while the bots played.
+#[derive(Default)]
+struct Looks {
+    peaks: [f32; DETECTORS],
+    steady: Duration,
+}
+
+/// The bots play, and the server is asked now and then what it thinks, and behind so many seconds whether it is enough.
 fn play_watched(
     server: &ServerHandle,
-    bots: &BotsConfig,
-    run: impl FnOnce(&BotsConfig) -> Result<BotsReport>,
-) -> Result<(BotsReport, [f32; DETECTORS])> {
-    let done = AtomicBool::new(false);
+    seconds: u32,
+    is_enough: impl Fn() -> bool + Sync,
+    run: impl FnOnce(&AtomicBool) -> Result<BotsReport>,
+) -> Result<(BotsReport, Looks)> {
+    let (done, enough) = (AtomicBool::new(false), AtomicBool::new(false));
+    let least = Duration::from_secs(seconds.into());
     std::thread::scope(|scope| {
         let look = scope.spawn(|| {
-            let mut peaks = [0.0_f32; DETECTORS];
+            let (mut looks, began) = (Looks::default(), Instant::now());
+            let (mut missed, mut steady_since) = (0, began);
             while !done.load(Ordering::Relaxed) {
-                let now = server.room_stats(0).map_or([0.0; DETECTORS], |stats| stats.suspicion);
-                peaks.iter_mut().zip(now).for_each(|(peak, now)| *peak = peak.max(now));
+                if began.elapsed() >= least && is_enough() {
+                    enough.store(true, Ordering::Relaxed);
+                }
+                let stats = server.room_stats(0).unwrap_or_default();
+                looks.peaks.iter_mut().zip(stats.suspicion).for_each(|(peak, now)| *peak = peak.max(now));
+                if stats.overruns != missed {
+                    (missed, steady_since) = (stats.overruns, Instant::now());
+                }
+                looks.steady = looks.steady.max(steady_since.elapsed());
                 std::thread::sleep(LOOK);
             }
-            peaks
+            looks
         });
-        let report = run(bots);
+        let report = run(&enough);
         done.store(true, Ordering::Relaxed);
-        let peaks = look.join().unwrap_or([0.0; DETECTORS]);
-        Ok((report?, peaks))
+        let looks = look.join().unwrap_or_default();
+        Ok((report?, looks))
     })
 }
 
@@ -286,7 +321,7 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
         if stop.asked() {
             break;
         }
-        tell(&plan, &play(&loaded, &plan, |bots| run_until_told(bots, stop))?);
+        tell(&plan, &play(&loaded, &plan, |bots, _| run_until_told(bots, stop))?);
     }
     Ok(ExitCode::SUCCESS)
 }

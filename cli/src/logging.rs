@@ -1,9 +1,10 @@
 //! The program's log lines: to standard error, as text or as JSON, each kind at a bounded rate, and never so that whoever logs waits.
 //!
 //! A line goes through a filter (`--log`), a limit for its place in the program ([`limit`]) and a bounded queue to a thread that writes
-//! ([`queue`]). What is left out on the way is counted, told in the log itself and in `/metrics`. Lines name rooms, slots, matches
+//! ([`queue`]); the spans around it are written down with the first line inside of them ([`late`]). What is left out on the way is counted, told in the log itself and in `/metrics`. Lines name rooms, slots, matches
 //! and players' numbers, and nothing else that could say who somebody is.
 
+pub mod late;
 pub mod limit;
 pub mod queue;
 
@@ -13,10 +14,12 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use tracing::Subscriber;
-use tracing_subscriber::filter::EnvFilter;
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::Registry;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::late::Late;
 use self::limit::{Limit, Limited};
 use self::queue::{Queue, Writing};
 
@@ -48,15 +51,47 @@ pub struct LoggingArgs {
 
 impl LoggingArgs {
     /// What is logged, in the words of [`EnvFilter`].
-    fn filter(&self, is_watched: bool) -> Result<EnvFilter> {
+    fn filter(&self, is_watched: bool) -> Result<Filter> {
         let (origin, text) = match (&self.log, std::env::var("RUST_LOG")) {
             (Some(said), _) if !said.is_empty() => ("--log", said.clone()),
             (_, Ok(said)) if !said.is_empty() => ("RUST_LOG", said),
             _ => ("--log", if is_watched { WATCHED } else { RUN }.to_owned()),
         };
         let expected = "expected for example info or warn,arbiter_server=debug";
-        EnvFilter::try_new(&text).with_context(|| format!("{origin}: {text:?} selects no log lines; {expected}"))
+        let filter = EnvFilter::try_new(&text);
+        let filter = filter.with_context(|| format!("{origin}: {text:?} selects no log lines; {expected}"))?;
+        Ok(by_targets(&text).map_or_else(|| filter.boxed(), Layer::boxed))
     }
+}
+
+/// What lets lines and spans through.
+type Filter = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Levels by their names.
+const LEVELS: [(&str, LevelFilter); 6] = [
+    ("off", LevelFilter::OFF),
+    ("error", LevelFilter::ERROR),
+    ("warn", LevelFilter::WARN),
+    ("info", LevelFilter::INFO),
+    ("debug", LevelFilter::DEBUG),
+    ("trace", LevelFilter::TRACE),
+];
+
+/// The same filter as [`EnvFilter`] for whoever asks for levels, and levels of modules: it knows once and for all what stands at a place
+/// in the program, and looks at no span that begins, ends, is entered or left. `None` if more is asked for.
+fn by_targets(text: &str) -> Option<Targets> {
+    let parts = text.split(',').filter(|part| !part.is_empty());
+    let parts = parts.map(|part| {
+        let (target, level) = part.split_once('=').unwrap_or(("", part));
+        let is_plain = target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:-".contains(&byte));
+        let (_, level) = LEVELS.iter().find(|(name, _)| name.eq_ignore_ascii_case(level)).filter(|_| is_plain)?;
+        Some((target, *level))
+    });
+    let parts = parts.collect::<Option<Vec<_>>>().filter(|parts| !parts.is_empty())?;
+    Some(parts.into_iter().fold(Targets::new(), |targets, (target, level)| match target {
+        "" => targets.with_default(level),
+        _ => targets.with_target(target, level),
+    }))
 }
 
 /// Logging that has begun; dropping it writes what waits.
@@ -95,7 +130,7 @@ pub fn subscriber<W: Write + Send + 'static>(
         Format::Text => format.boxed(),
         Format::Json => format.json().boxed(),
     };
-    let subscriber = tracing_subscriber::registry().with(Limited::new(format, limit).with_filter(filter));
+    let subscriber = tracing_subscriber::registry().with(filter).with(Limited::new(Late::new(format), limit));
     Ok((subscriber, writing))
 }
 

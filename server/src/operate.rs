@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 
 use crate::Shared;
 use crate::drain::Reason;
+use crate::shared::OVERFLOWS_EVERY;
 
 /// A running HTTP server.
 pub(crate) struct Operate {
@@ -93,7 +94,7 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 }
 
 async fn figures(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    shared.ask_for_overflows(crate::OVERFLOWS_EVERY);
+    shared.ask_for_overflows(OVERFLOWS_EVERY);
     let text = metrics::text(&shared);
     ([(header::CONTENT_TYPE, arbiter_metrics::CONTENT_TYPE)], text)
 }

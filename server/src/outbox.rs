@@ -465,7 +465,7 @@ mod tests {
 
     #[test]
     fn a_flush_that_failed_leaves_nothing_out_and_nothing_twice() {
-        assert_eq!(told_through(Faults { failing_sync_at: Some(0), ..Faults::default() }), 50);
+        assert_eq!(told_through(Faults { syncs_fail: true, ..Faults::default() }), 50);
     }
 
     #[test]

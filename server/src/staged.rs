@@ -17,8 +17,9 @@ use crate::room::{Room, Turn};
 use crate::shard::{Out, Shard, ShardLink, ToSocket};
 use crate::shed::ShedStats;
 use crate::socket::wait::waiting;
+use crate::start::transport;
 use crate::stats::{RoomStats, ServerStats};
-use crate::{ServerConfig, Shared, StartError, transport};
+use crate::{ServerConfig, Shared, StartError};
 
 /// Datagrams that wait to be taken.
 #[derive(Debug, Default)]

@@ -15,21 +15,8 @@ use arbiter_protocol::{GoodbyeReason, RefusedReason, UserData};
 use arbiter_server::agones::Agones;
 use arbiter_server::drain::Reason;
 use arbiter_server::{ServerConfig, ServerHandle};
-use arbiter_sim::Rules;
 
-use common::{Client, config, registry, start, until};
-
-/// A server whose matches take five seconds.
-fn short() -> ServerConfig {
-    let mut config = config();
-    config.settings.match_seconds = Some(5);
-    let mut rules = Rules::shipped();
-    for mode in &mut rules.modes {
-        (mode.round_seconds, mode.warmup_seconds, mode.rounds_to_win) = (5, 0, 1);
-    }
-    config.rules = rules.into();
-    config
-}
+use common::{Client, config, registry, short_match, start, until};
 
 fn client(number: u64, server: &ServerHandle, config: &ServerConfig) -> Client {
     let user = UserData { player: number, ..UserData::default() };
@@ -55,7 +42,7 @@ fn post(server: &ServerHandle, path: &str, header: &str) -> u16 {
 
 #[test]
 fn a_match_is_played_to_its_end_and_none_follows() {
-    let config = short();
+    let config = short_match();
     let server = start(&config);
     let mut clients = players::<1>(&server, &config);
     server.drain();
@@ -175,7 +162,7 @@ impl Gate {
 
 /// Two rooms on two threads, of which the second can be held.
 fn with_gate() -> (ServerConfig, Arc<Gate>) {
-    let (mut config, gate) = (short(), Arc::new(Gate::default()));
+    let (mut config, gate) = (short_match(), Arc::new(Gate::default()));
     (config.rooms, config.threads) = (2, 2);
     let held = Arc::clone(&gate);
     config.observer = Some(Arc::new(move |room, _| {

@@ -1,5 +1,5 @@
 //! A place that takes files over HTTP, as an object store or the upload folder of a web server does: PUT keeps a file, GET gives it
-//! back. It is as real as those, and can be told to be slow, down or full.
+//! back. It is as real as those, over TLS if it has a certificate, and can be told to be slow, down or full.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,13 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use tokio::sync::oneshot;
+use axum::serve::Listener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::authority::Identity;
 
 /// How it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +42,7 @@ struct Shop {
 /// See the module. Its port is free again when it is dropped; the files stay.
 pub struct Depot {
     address: SocketAddr,
+    scheme: &'static str,
     shop: Arc<Shop>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -44,6 +51,15 @@ pub struct Depot {
 impl Depot {
     /// Opens one in a folder, for whoever sends this as `Authorization`, or for everybody.
     pub fn open(folder: &Path, authorization: Option<&str>) -> Self {
+        Self::start(folder, authorization, None)
+    }
+
+    /// The same over TLS.
+    pub fn open_with_tls(folder: &Path, authorization: Option<&str>, identity: &Identity) -> Self {
+        Self::start(folder, authorization, Some(identity.acceptor()))
+    }
+
+    fn start(folder: &Path, authorization: Option<&str>, tls: Option<TlsAcceptor>) -> Self {
         let shop = Shop {
             folder: folder.to_owned(),
             authorization: authorization.map(ToOwned::to_owned),
@@ -55,22 +71,29 @@ impl Depot {
         let address = listener.local_addr().expect("an address");
         let app = Router::new().fallback(serve).layer(DefaultBodyLimit::max(128 << 20)).with_state(Arc::clone(&shop));
         let (stop, stopped) = oneshot::channel();
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let thread = std::thread::spawn(move || {
             runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
+                let listener = TcpListener::from_std(listener).expect("a socket");
+                let serving = async {
+                    match tls {
+                        Some(tls) => axum::serve(Greeted::new(listener, tls), app).await,
+                        None => axum::serve(listener, app).await,
+                    }
+                };
                 tokio::select! {
-                    served = axum::serve(listener, app) => served.expect("serves"),
+                    served = serving => served.expect("serves"),
                     _ = stopped => {}
                 }
             });
         });
-        Self { address, shop, stop: Some(stop), thread: Some(thread) }
+        Self { address, scheme, shop, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Where it is, for one server.
     pub fn url(&self, server: &str) -> String {
-        format!("http://{}/{server}", self.address)
+        format!("{}://{}/{server}", self.scheme, self.address)
     }
 
     /// From now on.
@@ -83,6 +106,48 @@ impl Drop for Depot {
     fn drop(&mut self) {
         drop(self.stop.take());
         let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Connections that have agreed on their keys. Each does so in a task of its own: one that never does keeps nobody waiting.
+struct Greeted {
+    address: SocketAddr,
+    greeted: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+}
+
+impl Greeted {
+    fn new(mut listener: TcpListener, tls: TlsAcceptor) -> Self {
+        let address = listener.local_addr().expect("an address");
+        let (tell, greeted) = mpsc::channel(1);
+        tokio::spawn(async move {
+            loop {
+                let (stream, from) = Listener::accept(&mut listener).await;
+                let (tls, tell) = (tls.clone(), tell.clone());
+                tokio::spawn(async move {
+                    // Whoever does not trust it hangs up.
+                    if let Ok(stream) = tls.accept(stream).await {
+                        let _ = tell.send((stream, from)).await;
+                    }
+                });
+            }
+        });
+        Self { address, greeted }
+    }
+}
+
+impl Listener for Greeted {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        match self.greeted.recv().await {
+            Some(greeted) => greeted,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        Ok(self.address)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! This library is what they share: `Arbiter` finds the program and runs it.
 
+pub mod authority;
 pub mod depot;
 
 use std::io::{BufRead as _, BufReader};
@@ -11,11 +12,33 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use anyhow::{Context as _, Result};
+use arbiter_contracts::Envelope;
+use arbiter_eventlog::{Folder, Reader};
+
 /// Longest that a test waits for one thing: a machine under load takes its time, a hung program takes forever.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A test of this package that is compiled in no time.
 const SMALLEST_TEST: &str = "assets";
+
+/// Between two looks at what is waited for.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Bytes of a log that are read at a time.
+const READ_BYTES: usize = 1 << 20;
+
+/// Looks until something is there; a test that waits for longer than [`PATIENCE`] fails with what it waited for.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "no {what} in {PATIENCE:?}");
+        std::thread::sleep(LOOK);
+    }
+}
 
 /// The program, built with the profile of the tests.
 pub fn binary() -> &'static Path {
@@ -60,11 +83,19 @@ pub fn arbiter_at(program: &Path, arguments: &[&str]) -> Command {
 
 /// A command of the program that may make no file longer than `kilobytes`: what a full disk is to whoever writes.
 pub fn arbiter_with_small_files(kilobytes: u32, arguments: &[&str]) -> Command {
+    // POSIX counts files in half kilobytes; without the trap the system would kill it rather than refuse the write.
+    through_shell(&format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kilobytes * 2), arguments)
+}
+
+/// A command of the program whose log lines stand among the lines that it prints.
+pub fn arbiter_with_its_log(arguments: &[&str]) -> Command {
+    through_shell("exec \"$0\" \"$@\" 2>&1", arguments)
+}
+
+fn through_shell(script: &str, arguments: &[&str]) -> Command {
     let program = arbiter(arguments);
     let mut command = Command::new("sh");
-    // POSIX counts files in half kilobytes; without the trap the system would kill it rather than refuse the write.
-    let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kilobytes * 2);
-    command.arg("-c").arg(limited).arg(program.get_program()).args(program.get_args()).stdin(Stdio::null());
+    command.arg("-c").arg(script).arg(program.get_program()).args(program.get_args()).stdin(Stdio::null());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ARBITER_")) {
         command.env_remove(name);
     }
@@ -193,6 +224,24 @@ pub fn recordings(folder: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "arbrec")).collect();
     found.sort();
     found
+}
+
+/// Everything that a log of events tells, in its order.
+///
+/// # Errors
+/// The folder holds no log, or something that is no event.
+pub fn envelopes(folder: &Path) -> Result<Vec<Envelope>> {
+    let log = Reader::open(Folder::at(folder)?, None).with_context(|| format!("the log in {}", folder.display()))?;
+    let (mut told, mut records, mut next) = (Vec::new(), Vec::new(), log.start());
+    while next < log.end() {
+        records.clear();
+        log.read(next, READ_BYTES, &mut records)?;
+        for record in &records {
+            next = record.position + 1;
+            told.push(Envelope::decode(&record.data)?);
+        }
+    }
+    Ok(told)
 }
 
 /// A path as an argument.

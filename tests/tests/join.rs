@@ -17,27 +17,13 @@ use arbiter_headless_client::runner::Door;
 use arbiter_intake::Intake;
 use arbiter_join::{Join, JoinConfig};
 use arbiter_protocol::{ClientMessage, PROTOCOL_VERSION, ServerMessage, Welcome};
-use arbiter_tests::PATIENCE;
+use arbiter_tests::wait_for;
 use arbiter_transport::conditioner::Profile;
 use arbiter_transport::{ClientConnection, ClientEvent, Key, UDP_BYTES_MAX};
 use arbiter_web::{Limits, Running, ServiceKey, serve};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(5);
-
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < until, "no {what} in {PATIENCE:?}");
-        std::thread::sleep(LOOK);
-    }
-}
 
 /// The services that game servers need, in this process.
 struct Services {

@@ -9,12 +9,12 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arbiter_cli::keys::read_key;
 use arbiter_cli::services::bearer;
 use arbiter_protocol::{ClientMessage, Join, PROTOCOL_VERSION, ServerMessage};
-use arbiter_tests::{PATIENCE, arbiter};
+use arbiter_tests::{arbiter, wait_for};
 use arbiter_transport::{ClientConnection, ClientEvent, UDP_BYTES_MAX};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -69,17 +69,6 @@ impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < until, "no {what:?} in {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

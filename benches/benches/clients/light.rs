@@ -1,14 +1,28 @@
-//! A client that does what a connection needs, and nothing else.
+//! A client that does what a connection needs, and nothing else; a crowd of them, and the server that they play on.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::Add;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use arbiter_cli::assets::Assets;
 use arbiter_protocol::{
     ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, KIND_INPUT, KIND_SNAPSHOT, PROTOCOL_VERSION,
     ServerMessage, Target, UserData, WireInput,
 };
+use arbiter_server::{Server, ServerConfig, ServerHandle};
+use arbiter_sim::MatchSettings;
 use arbiter_transport::{Body, ClientConnection, ClientEvent, DisconnectReason, Key, UDP_BYTES_MAX, mint_token, token};
+
+/// Of rooms and clients.
+pub const TICK_RATE: u16 = 60;
+
+/// Threads of a crowd. They share the machine with the server.
+const THREADS: usize = 2;
+
+/// Clients are spread over the tick, as they are in the world.
+const SLICES: u32 = 8;
 
 /// Inputs in a datagram, as the real client repeats them.
 const INPUTS: usize = 4;
@@ -93,7 +107,6 @@ impl Light {
     }
 
     /// The same, to watch everybody.
-    #[allow(dead_code, reason = "of the benches only overload has spectators")]
     pub fn watch(server: SocketAddr, key: &Key, protocol_hash: u64) -> Self {
         let mut light = Self::connect(server, key, protocol_hash);
         light.join.watch = Some(Target::Free);
@@ -181,5 +194,80 @@ impl Light {
     /// What it has seen.
     pub fn tally(&self) -> Tally {
         self.tally
+    }
+}
+
+/// Starts a server on the arena, set up as it is asked for.
+pub fn start(players_max: u16, set_up: impl FnOnce(&mut ServerConfig)) -> (ServerHandle, Key) {
+    let assets = Assets::embedded();
+    let rules = Arc::new(assets.rules().expect("built-in rules are valid"));
+    let map = Arc::new(assets.map("arena").expect("built-in maps are valid"));
+    let settings = MatchSettings { tick_rate: TICK_RATE, players_max, ..MatchSettings::default() };
+    let key = Key::generate().expect("randomness");
+    let mut config = ServerConfig::new(key.clone(), rules, map, settings);
+    set_up(&mut config);
+    (Server::start(config).expect("the server starts"), key)
+}
+
+/// Many light clients.
+pub struct Crowd {
+    /// Who plays.
+    pub players: u32,
+    /// Who watches; they come when all players are on their way.
+    pub watching: u32,
+    /// Of both, until all are there: the server must not be overloaded by that alone.
+    pub connects_per_second: u32,
+}
+
+impl Crowd {
+    /// Is on a server, from threads of its own, for as long as the work takes, which may ask what the clients have seen so far.
+    pub fn during<T>(&self, server: &ServerHandle, key: &Key, work: impl FnOnce(&dyn Fn() -> Tally) -> T) -> T {
+        let (stop, tallies) = (AtomicBool::new(false), Mutex::new([Tally::default(); THREADS]));
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (stop, tallies) = (&stop, &tallies);
+                let tell = move |tally| tallies.lock().expect("nobody panics with it")[thread] = tally;
+                scope.spawn(move || self.play(thread as u32, server, key, stop, tell));
+            }
+            // Though the work panics: nobody would wait for its message otherwise.
+            let _stop = Stop(&stop);
+            work(&|| tallies.lock().expect("nobody panics with it").iter().fold(Tally::default(), |sum, it| sum + *it))
+        })
+    }
+
+    /// One thread's share, from connecting to leaving.
+    fn play(&self, thread: u32, server: &ServerHandle, key: &Key, stop: &AtomicBool, tell: impl Fn(Tally)) {
+        let threads = THREADS as u32;
+        let share = |all: u32| ((all + threads - 1 - thread) / threads) as usize;
+        let (players, all) = (share(self.players), share(self.players) + share(self.watching));
+        let start = Instant::now();
+        let mut lights: Vec<Light> = Vec::with_capacity(all);
+        let period = Duration::from_secs(1) / u32::from(TICK_RATE);
+        let mut round = 0_u32;
+        while !stop.load(Ordering::Relaxed) {
+            let due = start.elapsed().as_secs_f64() * f64::from(self.connects_per_second) / f64::from(threads);
+            while lights.len() < all.min(due as usize + 1) {
+                let connect = if lights.len() < players { Light::connect } else { Light::watch };
+                lights.push(connect(server.local_address(), key, server.protocol_hash()));
+            }
+            let slice = lights.iter_mut().skip((round % SLICES) as usize);
+            slice.step_by(SLICES as usize).for_each(Light::tick);
+            round += 1;
+            if round.is_multiple_of(SLICES) {
+                tell(lights.iter().fold(Tally::default(), |sum, light| sum + light.tally()));
+            }
+            let next = start + period * round / SLICES;
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+        lights.iter_mut().for_each(Light::leave);
+    }
+}
+
+/// Tells the threads of a crowd to stop when it is dropped.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -10,27 +10,17 @@
 
 mod light;
 
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arbiter_benches::measure::{figure, machine, rss_mb};
-use arbiter_cli::assets::Assets;
 use arbiter_server::stats::ServerStats;
-use arbiter_server::{OnStop, Server, ServerConfig, ServerHandle, SocketKind};
-use arbiter_sim::MatchSettings;
+use arbiter_server::{OnStop, ServerHandle, SocketKind};
 use arbiter_transport::Key;
 
-use light::{Light, Tally};
-
-const TICK_RATE: u16 = 60;
+use light::{Crowd, TICK_RATE, Tally};
 
 /// Clients that connect in a second: one source may make 512 handshake packets, and each client needs two.
 const CONNECTS_PER_SECOND: u32 = 200;
-
-/// Threads of clients. They share the machine with the server.
-const CLIENT_THREADS: usize = 2;
 
 /// A client that is not welcomed by then never will be.
 const WELCOME: Duration = Duration::from_secs(60);
@@ -57,22 +47,9 @@ fn main() {
     );
     let (server, key) = start(&options);
     let rss_before = rss_mb();
-    let stop = AtomicBool::new(false);
-    let tallies = Mutex::new(vec![Tally::default(); CLIENT_THREADS]);
-    std::thread::scope(|scope| {
-        for at in 0..CLIENT_THREADS {
-            let (options, key, stop, tallies) = (&options, &key, &stop, &tallies);
-            let address = server.local_address();
-            let hash = server.protocol_hash();
-            scope.spawn(move || clients(at, options, address, key, hash, stop, tallies));
-        }
-        let measured = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| measure(&options, &server, &tallies)));
-        stop.store(true, Ordering::Relaxed);
-        match measured {
-            Ok(measured) => report(&options, &measured, rss_before),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    });
+    let crowd = Crowd { players: options.clients, watching: 0, connects_per_second: CONNECTS_PER_SECOND };
+    let measured = crowd.during(&server, &key, |sum| measure(&options, &server, sum));
+    report(&options, &measured, rss_before);
     server.stop(OnStop::Abandon);
 }
 
@@ -107,51 +84,10 @@ fn options() -> Options {
 }
 
 fn start(options: &Options) -> (ServerHandle, Key) {
-    let assets = Assets::embedded();
-    let rules = Arc::new(assets.rules().expect("built-in rules are valid"));
-    let map = Arc::new(assets.map("arena").expect("built-in maps are valid"));
-    let settings = MatchSettings { tick_rate: TICK_RATE, players_max: 1_000, ..MatchSettings::default() };
-    let key = Key::generate().expect("randomness");
-    let mut config = ServerConfig::new(key.clone(), rules, map, settings);
-    config.scripted_bytes = Some(options.bytes);
-    (config.socket_threads, config.sockets) = (options.socket_threads, options.sockets);
-    (Server::start(config).expect("the server starts"), key)
-}
-
-/// A share of the clients, from connecting to leaving.
-fn clients(
-    thread: usize,
-    options: &Options,
-    server: SocketAddr,
-    key: &Key,
-    protocol_hash: u64,
-    stop: &AtomicBool,
-    tallies: &Mutex<Vec<Tally>>,
-) {
-    let start = Instant::now();
-    let mut lights: Vec<Light> = Vec::new();
-    let share = (options.clients as usize + CLIENT_THREADS - 1 - thread) / CLIENT_THREADS;
-    let period = Duration::from_secs(1) / u32::from(TICK_RATE);
-    // Clients are spread over the tick, as they are in the world.
-    let slices = 8;
-    let mut round = 0_u32;
-    while !stop.load(Ordering::Relaxed) {
-        let due = start.elapsed().as_secs_f64() * f64::from(CONNECTS_PER_SECOND) / CLIENT_THREADS as f64;
-        while lights.len() < share.min(due as usize + 1) {
-            lights.push(Light::connect(server, key, protocol_hash));
-        }
-        for light in lights.iter_mut().skip(round as usize % slices).step_by(slices) {
-            light.tick();
-        }
-        round += 1;
-        if (round as usize).is_multiple_of(slices) {
-            let tally = lights.iter().fold(Tally::default(), |sum, light| sum + light.tally());
-            tallies.lock().expect("nobody panics with it")[thread] = tally;
-        }
-        let next = start + period * round / slices as u32;
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
-    }
-    lights.iter_mut().for_each(Light::leave);
+    light::start(1_000, |config| {
+        config.scripted_bytes = Some(options.bytes);
+        (config.socket_threads, config.sockets) = (options.socket_threads, options.sockets);
+    })
 }
 
 /// Both ends' figures over the time in which everyone was in.
@@ -164,11 +100,7 @@ struct Measured {
     rss_mb: [f64; 2],
 }
 
-fn measure(options: &Options, server: &ServerHandle, tallies: &Mutex<Vec<Tally>>) -> Measured {
-    let sum = || {
-        let tallies = tallies.lock().expect("nobody panics with it");
-        tallies.iter().fold(Tally::default(), |sum, tally| sum + *tally)
-    };
+fn measure(options: &Options, server: &ServerHandle, sum: &dyn Fn() -> Tally) -> Measured {
     let begin = Instant::now();
     while sum().welcomed < options.clients {
         assert!(

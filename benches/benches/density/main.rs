@@ -4,23 +4,17 @@
 //!
 //! `cargo bench --bench density`, or with `--rooms N` behind `--` for one number. Nothing else should run on the machine.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arbiter_benches::measure::{figure, machine, rss_mb};
-use arbiter_cli::assets::Assets;
-use arbiter_server::{OnStop, Server, ServerConfig, ServerHandle};
-use arbiter_sim::MatchSettings;
+use arbiter_server::{OnStop, ServerHandle};
 use arbiter_transport::Key;
 
 #[path = "../clients/light.rs"]
 mod light;
 
-use light::{Light, Tally};
+use light::{Crowd, TICK_RATE};
 
-const TICK_RATE: u16 = 60;
 const PLAYERS: u16 = 10;
 /// Numbers of rooms that are tried: by so many more.
 const STEP: u16 = 10;
@@ -28,9 +22,8 @@ const FIRST: u16 = 40;
 const LAST: u16 = 240;
 const SECONDS: u64 = 20;
 const LATE_PERCENT_MAX: f64 = 0.1;
-const CLIENT_THREADS: usize = 2;
 /// Clients connect this fast: one token a client, one source.
-const CONNECTS_PER_SECOND: f64 = 400.0;
+const CONNECTS_PER_SECOND: u32 = 400;
 const WELCOME: Duration = Duration::from_secs(60);
 
 /// What a number of rooms was like.
@@ -66,30 +59,18 @@ fn main() {
 }
 
 fn start(rooms: u16, folder: &std::path::Path) -> (ServerHandle, Key) {
-    let assets = Assets::embedded();
-    let rules = Arc::new(assets.rules().expect("built-in rules are valid"));
-    let map = Arc::new(assets.map("arena").expect("built-in maps are valid"));
-    let settings = MatchSettings { tick_rate: TICK_RATE, players_max: PLAYERS, ..MatchSettings::default() };
-    let key = Key::generate().expect("randomness");
-    let mut config = ServerConfig::new(key.clone(), rules, map, settings);
-    (config.rooms, config.record_dir) = (rooms, Some(folder.to_owned()));
-    (Server::start(config).expect("the server starts"), key)
+    light::start(PLAYERS, |config| (config.rooms, config.record_dir) = (rooms, Some(folder.to_owned())))
 }
 
 fn carry(rooms: u16) -> Carried {
     let folder = tempfile::tempdir().expect("a folder");
     let rss_before = rss_mb();
     let (server, key) = start(rooms, folder.path());
-    let (stop, tallies) = (AtomicBool::new(false), Mutex::new([Tally::default(); CLIENT_THREADS]));
-    let count = usize::from(rooms) * usize::from(PLAYERS);
-    let carried = std::thread::scope(|scope| {
-        for thread in 0..CLIENT_THREADS {
-            let (server, key, stop, tallies) = (&server, &key, &stop, &tallies);
-            scope.spawn(move || clients(thread, count.div_ceil(CLIENT_THREADS), server, key, stop, tallies));
-        }
-        let all = || tallies.lock().expect("nobody panics with it").iter().fold(Tally::default(), |sum, it| sum + *it);
+    let count = u32::from(rooms) * u32::from(PLAYERS);
+    let crowd = Crowd { players: count, watching: 0, connects_per_second: CONNECTS_PER_SECOND };
+    let carried = crowd.during(&server, &key, |all| {
         let begin = Instant::now();
-        while all().welcomed < count as u32 && begin.elapsed() < WELCOME {
+        while all().welcomed < count && begin.elapsed() < WELCOME {
             std::thread::sleep(Duration::from_millis(50));
         }
         let welcomed = all().welcomed;
@@ -98,11 +79,10 @@ fn carry(rooms: u16) -> Carried {
         let before = sums(&server, rooms);
         std::thread::sleep(Duration::from_secs(SECONDS));
         let after = sums(&server, rooms);
-        stop.store(true, Ordering::Relaxed);
         let ticks = SECONDS as f64 * f64::from(TICK_RATE) * f64::from(rooms);
         let late = (after.overruns - before.overruns) as f64 / ticks;
         // Whoever is not let in within a minute is a room that is not carried.
-        let late = if welcomed < count as u32 { 1.0 } else { late };
+        let late = if welcomed < count { 1.0 } else { late };
         Carried {
             late_percent: 100.0 * late,
             inputs_missed_percent: 100.0 * (after.substituted - before.substituted) as f64 / ticks / f64::from(PLAYERS),
@@ -129,35 +109,4 @@ fn sums(server: &ServerHandle, rooms: u16) -> Sums {
         substituted: stats.iter().map(|stats| stats.inputs_substituted).sum(),
         p50_us: stats.iter().map(|stats| stats.tick_p50_us).sum::<f32>() / stats.len().max(1) as f32,
     }
-}
-
-fn clients(
-    thread: usize,
-    share: usize,
-    server: &ServerHandle,
-    key: &Key,
-    stop: &AtomicBool,
-    tallies: &Mutex<[Tally; CLIENT_THREADS]>,
-) {
-    let start = Instant::now();
-    let mut lights: Vec<Light> = Vec::new();
-    let period = Duration::from_secs(1) / u32::from(TICK_RATE);
-    // Clients are spread over the tick, as they are in the world.
-    let slices = 8;
-    let mut round = 0_u32;
-    while !stop.load(Ordering::Relaxed) {
-        let due = start.elapsed().as_secs_f64() * CONNECTS_PER_SECOND / CLIENT_THREADS as f64;
-        while lights.len() < share.min(due as usize + 1) {
-            lights.push(Light::connect(server.local_address(), key, server.protocol_hash()));
-        }
-        lights.iter_mut().skip(round as usize % slices).step_by(slices).for_each(Light::tick);
-        round += 1;
-        if (round as usize).is_multiple_of(slices) {
-            let tally = lights.iter().fold(Tally::default(), |sum, light| sum + light.tally());
-            tallies.lock().expect("nobody panics with it")[thread] = tally;
-        }
-        let next = start + period * round / slices as u32;
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
-    }
-    lights.iter_mut().for_each(Light::leave);
 }

@@ -5,7 +5,9 @@
 //!
 //! What both have: the room's own counts and its times of ticks, which the server's progress lines need.
 //!
-//! `cargo bench --bench observability`
+//! Before that the spans alone, without a match: those of a tick for our subscriber, and for `tracing-subscriber` as it is, in turns.
+//!
+//! `cargo bench --bench observability`; behind `--`, `spans` measures the spans alone.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -21,10 +23,13 @@ use arbiter_cli::fight::Fighters;
 use arbiter_cli::logging::{Format, LoggingArgs, subscriber};
 use arbiter_metrics::lines;
 use arbiter_server::ServerConfig;
+use arbiter_server::room::TickPhase;
 use arbiter_server::staged::Staged;
 use arbiter_sim::{MatchSettings, Rules};
 use arbiter_transport::Key;
 use tracing::Dispatch;
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
 #[path = "../room/clients.rs"]
 mod clients;
@@ -43,6 +48,9 @@ const ROUND_SECONDS: u32 = 30;
 const JOIN_TICKS: u32 = 2_000;
 /// All spans of a tick.
 const FILTER: &str = "info,arbiter_server=debug";
+/// Rounds of the spans alone, and ticks of each.
+const SPAN_ROUNDS: usize = 15;
+const SPAN_TICKS: u32 = 20_000;
 
 struct Row {
     name: &'static str,
@@ -151,6 +159,10 @@ fn scrape(address: SocketAddr, asked: &Receiver<()>) -> (u64, u64) {
 
 fn main() {
     println!("machine: {}", machine());
+    spans();
+    if std::env::args().any(|argument| argument == "spans") {
+        return;
+    }
     let log = tempfile::NamedTempFile::new().expect("a file");
     let args = LoggingArgs { log: Some(FILTER.to_owned()), log_format: Format::Json };
     let out = log.reopen().expect("it is there");
@@ -158,6 +170,46 @@ fn main() {
     tracing::dispatcher::set_global_default(Dispatch::new(subscriber)).expect("nobody was before");
     let overheads = ROWS.map(|row| measure(&row));
     figure("observability.overhead", overheads.into_iter().fold(f64::MIN, f64::max), "percent");
+}
+
+/// What the spans of a tick cost, in thread CPU time, where no line is written.
+fn spans() {
+    let mut costs = [const { Vec::new() }; 2];
+    for _ in 0..SPAN_ROUNDS {
+        costs[0].push(spans_for(|| {
+            let args = LoggingArgs { log: Some(FILTER.to_owned()), log_format: Format::Json };
+            let (ours, writing) = subscriber(&args, true, std::io::sink()).expect("the filter is right");
+            (Dispatch::new(ours), Some(writing))
+        }));
+        costs[1].push(spans_for(|| {
+            let format = tracing_subscriber::fmt::layer().json().with_writer(std::io::sink);
+            let plain = tracing_subscriber::registry().with(format.with_filter(EnvFilter::new(FILTER)));
+            (Dispatch::new(plain), None)
+        }));
+    }
+    let [ours, plain] = costs.map(|mut costs| median(&mut costs));
+    figure("observability.spans_of_a_tick.ours", ours, "ns");
+    figure("observability.spans_of_a_tick.plain", plain, "ns");
+    figure("observability.spans_of_a_tick.ours_over_plain", ours / plain, "ratio");
+}
+
+/// Nanoseconds for a tick. Nobody else is told of spans meanwhile: each place in the program would ask both.
+fn spans_for<W>(begin: impl FnOnce() -> (Dispatch, W)) -> f64 {
+    let (told, _writing) = begin();
+    tracing::dispatcher::with_default(&told, || {
+        (0..SPAN_TICKS / 10).for_each(spans_of_a_tick);
+        let began = thread_cpu();
+        (0..SPAN_TICKS).for_each(spans_of_a_tick);
+        (thread_cpu() - began).as_secs_f64() * 1e9 / f64::from(SPAN_TICKS)
+    })
+}
+
+/// As a room makes them.
+fn spans_of_a_tick(tick: u32) {
+    let _tick = tracing::debug_span!(target: "arbiter_server::room::phase", "tick", room = 1_u16, tick).entered();
+    for _ in TickPhase::ALL {
+        let _phase = tracing::debug_span!(target: "arbiter_server::room::phase", "phase").entered();
+    }
 }
 
 /// By how many percent the p99 of a tick is larger where it is looked at.

@@ -4,31 +4,24 @@
 //!
 //! `cargo bench --bench overload`, or with `--rooms N` behind `--`. Nothing else should run on the machine.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arbiter_benches::measure::{figure, machine};
-use arbiter_cli::assets::Assets;
 use arbiter_server::shed::{Shed, ShedStats, Step};
-use arbiter_server::{OnStop, Server, ServerConfig, ServerHandle};
-use arbiter_sim::MatchSettings;
+use arbiter_server::{OnStop, ServerHandle};
 use arbiter_transport::Key;
 
 #[path = "../clients/light.rs"]
 mod light;
 
-use light::{Light, Tally};
+use light::{Crowd, Tally};
 
-const TICK_RATE: u16 = 60;
 const PLAYERS: u16 = 10;
 /// A tenth more than what `density` was late with.
 const ROOMS: u16 = 44;
 const SECONDS: u64 = 30;
-const CLIENT_THREADS: usize = 2;
 /// Clients connect this fast, so that the server is not overloaded by that alone.
-const CONNECTS_PER_SECOND: f64 = 200.0;
+const CONNECTS_PER_SECOND: u32 = 200;
 const WELCOME: Duration = Duration::from_secs(30);
 
 fn main() {
@@ -44,15 +37,10 @@ fn main() {
 }
 
 fn start(rooms: u16, shed: Shed) -> (ServerHandle, Key) {
-    let assets = Assets::embedded();
-    let rules = Arc::new(assets.rules().expect("built-in rules are valid"));
-    let map = Arc::new(assets.map("arena").expect("built-in maps are valid"));
-    let settings = MatchSettings { tick_rate: TICK_RATE, players_max: PLAYERS, ..MatchSettings::default() };
-    let key = Key::generate().expect("randomness");
-    let mut config = ServerConfig::new(key.clone(), rules, map, settings);
-    (config.rooms, config.shed) = (rooms, shed);
-    (config.spectators_max, config.spectator_delay) = (1, Duration::from_secs(2));
-    (Server::start(config).expect("the server starts"), key)
+    light::start(PLAYERS, |config| {
+        (config.rooms, config.shed) = (rooms, shed);
+        (config.spectators_max, config.spectator_delay) = (1, Duration::from_secs(2));
+    })
 }
 
 /// What was counted until now.
@@ -65,30 +53,22 @@ struct Sums {
 
 fn run(name: &str, shed: Shed, rooms: u16) -> f64 {
     let (server, key) = start(rooms, shed);
-    let (stop, tallies) = (AtomicBool::new(false), Mutex::new([Tally::default(); CLIENT_THREADS]));
-    let players = usize::from(rooms) * usize::from(PLAYERS);
-    let (before, after) = std::thread::scope(|scope| {
-        for thread in 0..CLIENT_THREADS {
-            let (server, key, stop, tallies) = (&server, &key, &stop, &tallies);
-            let (all, watching) = (players.div_ceil(CLIENT_THREADS), usize::from(rooms).div_ceil(CLIENT_THREADS));
-            scope.spawn(move || clients(thread, all, watching, server, key, stop, tallies));
-        }
-        let welcomed = || tallies.lock().expect("nobody panics with it").iter().map(|it| it.welcomed).sum::<u32>();
+    let (players, watching) = (u32::from(rooms) * u32::from(PLAYERS), u32::from(rooms));
+    let crowd = Crowd { players, watching, connects_per_second: CONNECTS_PER_SECOND };
+    let (before, after) = crowd.during(&server, &key, |sum| {
         let begin = Instant::now();
-        while welcomed() < players as u32 && begin.elapsed() < WELCOME {
+        while sum().welcomed < players && begin.elapsed() < WELCOME {
             std::thread::sleep(Duration::from_millis(50));
         }
-        println!("{name}: {} players in after {:.1} s", welcomed(), begin.elapsed().as_secs_f64());
+        println!("{name}: {} players in after {:.1} s", sum().welcomed, begin.elapsed().as_secs_f64());
         std::thread::sleep(Duration::from_secs(3));
-        let before = sums(&server, rooms, &tallies);
+        let before = sums(&server, rooms, sum());
         std::thread::sleep(Duration::from_secs(SECONDS));
-        let after = sums(&server, rooms, &tallies);
-        stop.store(true, Ordering::Relaxed);
-        (before, after)
+        (before, sums(&server, rooms, sum()))
     });
     server.stop(OnStop::Abandon);
     server.join();
-    tell(name, &before, &after, players as f64)
+    tell(name, &before, &after, f64::from(players))
 }
 
 fn tell(name: &str, before: &Sums, after: &Sums, players: f64) -> f64 {
@@ -115,45 +95,12 @@ fn tell(name: &str, before: &Sums, after: &Sums, players: f64) -> f64 {
     late_percent
 }
 
-fn sums(server: &ServerHandle, rooms: u16, tallies: &Mutex<[Tally; CLIENT_THREADS]>) -> Sums {
+fn sums(server: &ServerHandle, rooms: u16, clients: Tally) -> Sums {
     let stats: Vec<_> = (0..rooms).filter_map(|room| server.room_stats(room)).collect();
     Sums {
         ticks: stats.iter().map(|stats| stats.ticks.count()).sum(),
         late: stats.iter().map(|stats| stats.overruns).sum(),
-        clients: tallies.lock().expect("nobody panics with it").iter().fold(Tally::default(), |sum, it| sum + *it),
+        clients,
         shed: server.shed_stats(),
     }
-}
-
-/// Plays and watches; those who watch come when all players are on their way.
-fn clients(
-    thread: usize,
-    players: usize,
-    watching: usize,
-    server: &ServerHandle,
-    key: &Key,
-    stop: &AtomicBool,
-    tallies: &Mutex<[Tally; CLIENT_THREADS]>,
-) {
-    let start = Instant::now();
-    let mut lights: Vec<Light> = Vec::new();
-    let period = Duration::from_secs(1) / u32::from(TICK_RATE);
-    let slices = 8;
-    let mut round = 0_u32;
-    while !stop.load(Ordering::Relaxed) {
-        let due = start.elapsed().as_secs_f64() * CONNECTS_PER_SECOND / CLIENT_THREADS as f64;
-        while lights.len() < (players + watching).min(due as usize + 1) {
-            let connect = if lights.len() < players { Light::connect } else { Light::watch };
-            lights.push(connect(server.local_address(), key, server.protocol_hash()));
-        }
-        lights.iter_mut().skip(round as usize % slices).step_by(slices).for_each(Light::tick);
-        round += 1;
-        if (round as usize).is_multiple_of(slices) {
-            let tally = lights.iter().fold(Tally::default(), |sum, light| sum + light.tally());
-            tallies.lock().expect("nobody panics with it")[thread] = tally;
-        }
-        let next = start + period * round / slices as u32;
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
-    }
-    lights.iter_mut().for_each(Light::leave);
 }

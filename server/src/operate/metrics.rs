@@ -180,7 +180,7 @@ fn shipping(to: &mut Writer<'_>, shipped: &ShipStats) -> fmt::Result {
 
 fn freight(to: &mut Writer<'_>, stats: &FreightStats) -> fmt::Result {
     let figure = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
-    let lag = stats.lag().as_secs_f64();
+    let lag = stats.lag.seconds(Instant::now());
     let help = "For how long a closed block of a recording may have been missing where recordings are shipped to";
     to.gauge_of_seconds("recordings_ship_lag", help, lag)?;
     to.counter("recordings_shipped_bytes", "Bytes of recordings that were shipped", figure(&stats.bytes))?;

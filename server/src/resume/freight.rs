@@ -10,6 +10,7 @@ pub(crate) mod fetch;
 mod folder;
 mod manifest;
 mod shipments;
+mod trust;
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
@@ -18,27 +19,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use arbiter_contracts::outward::Policy;
+use arbiter_metrics::Lag;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use self::depot::Depot;
 pub use self::depot::{DepotAddress, DepotError};
 use self::folder::FolderCarrier;
 use self::shipments::Shipments;
-use crate::outward::{CircuitFigures, OPEN_AFTER, Patience};
+use crate::outward::{CircuitFigures, Patience};
 use crate::{ServerConfig, StartError};
 
 /// Between two looks for something new: what is lost with a machine beside the block that was not closed.
 const LOOK: Duration = Duration::from_millis(250);
-
-/// One part is small beside what a link carries in this time.
-const POLICY: Policy = Policy {
-    connect_max: depot::CONNECT_MAX,
-    call_max: depot::CALL_MAX,
-    wait_min: Duration::from_millis(100),
-    wait_max: Duration::from_secs(10),
-    open_after: OPEN_AFTER,
-};
 
 /// When the server ends, what is left is tried for so long; what is not there then goes out with the next start.
 const ENDING: Duration = Duration::from_secs(10);
@@ -55,9 +47,8 @@ pub enum ShipTo {
 /// How shipping recordings does.
 #[derive(Debug)]
 pub(crate) struct FreightStats {
-    began: Instant,
-    /// Milliseconds behind `began`: everything that was closed then is there.
-    complete_ms: AtomicU64,
+    /// For how long something may have been closed that is not there yet.
+    pub lag: Lag,
     pub bytes: AtomicU64,
     pub failures: AtomicU64,
     pub circuit: CircuitFigures,
@@ -66,8 +57,7 @@ pub(crate) struct FreightStats {
 impl Default for FreightStats {
     fn default() -> Self {
         Self {
-            began: Instant::now(),
-            complete_ms: AtomicU64::new(0),
+            lag: Lag::new(Instant::now()),
             bytes: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             circuit: CircuitFigures::default(),
@@ -78,18 +68,6 @@ impl Default for FreightStats {
 impl FreightStats {
     fn sent(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Everything that was closed at this time is there.
-    fn complete(&self, at: Instant) {
-        let ms = at.duration_since(self.began).as_millis() as u64;
-        self.complete_ms.store(ms, Ordering::Relaxed);
-    }
-
-    /// For how long something may have been closed that is not there yet.
-    pub fn lag(&self) -> Duration {
-        let complete = Duration::from_millis(self.complete_ms.load(Ordering::Relaxed));
-        self.began.elapsed().saturating_sub(complete)
     }
 }
 
@@ -113,7 +91,7 @@ impl Freight {
             ShipTo::Depot(address) => Carrier::Depot(Shipments::new(from, Depot::new(address)?, Arc::clone(&stats))),
         };
         let (stop, stopped) = bounded(0);
-        let patience = Patience::new(POLICY, &stats.circuit);
+        let patience = Patience::new(depot::POLICY, &stats.circuit);
         let carting = Carting { carrier, stats, patience };
         let run = move || carting.run(&stopped);
         let thread = std::thread::Builder::new().name("freight".to_owned()).spawn(run).map_err(StartError::Thread)?;
@@ -178,7 +156,8 @@ impl Carting {
                 tracing::warn!("recordings are copied again; nothing is missing");
             }
             self.patience.reset();
-            self.stats.complete(at);
+            // What waits is blocks of open files, which nobody counts: all that was closed at this time is there.
+            self.stats.lag.note(at, 0, 0);
             return None;
         };
         self.stats.failures.fetch_add(1, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use arbiter_contracts::outward::Policy;
+use arbiter_contracts::trace::{HEADER, SAMPLED, TraceContext};
 
 use super::Services;
 
@@ -56,14 +57,15 @@ impl Client {
         body: &[u8],
     ) -> Result<(u16, Vec<u8>, String), String> {
         // The services' lines about this call have the same trace.
-        let (trace, parent) = trace_parent();
+        let context = TraceContext::begin(SAMPLED, || getrandom::u64().unwrap_or_default());
+        let trace = &context.trace;
         let _span = tracing::info_span!("call", trace, method, path).entered();
         let request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
             .header("Authorization", &self.authorization)
             .header("Content-Type", content_type)
-            .header("traceparent", parent)
+            .header(HEADER, context.to_string())
             .body(body)
             .map_err(|error| error.to_string())?;
         let began = Instant::now();
@@ -72,15 +74,6 @@ impl Client {
         tracing::debug!(status = status.as_u16(), ms = began.elapsed().as_millis() as u64, "the services answered");
         let read = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         let bytes = read.map_err(|error| format!("{method} {path}: {error}"))?;
-        Ok((status.as_u16(), bytes, trace))
+        Ok((status.as_u16(), bytes, context.trace))
     }
-}
-
-/// A trace that begins here, by its id and as W3C's trace context writes it (version 00).
-fn trace_parent() -> (String, String) {
-    // Only names: that the system gives no random numbers is no reason not to call.
-    let random = || getrandom::u64().unwrap_or_default().max(1);
-    let trace = format!("{:016x}{:016x}", random(), random());
-    let parent = format!("00-{trace}-{:016x}-01", random());
-    (trace, parent)
 }

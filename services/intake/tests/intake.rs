@@ -142,7 +142,7 @@ fn a_flush_that_fails_acknowledges_nothing_and_bringing_it_again_stores_it_once(
     let intake = Intake::start_with(open).expect("started");
     let server = served(&intake);
     assert_eq!(bring(&server, &[event(0, 0)]).0, 200);
-    disk.set_faults(Faults { failing_sync_at: Some(0), ..Faults::default() });
+    disk.set_faults(Faults { syncs_fail: true, ..Faults::default() });
     let (status, text) = bring(&server, &[event(1, 0)]);
     assert_eq!(status, 503, "{text}");
     disk.set_faults(Faults::default());

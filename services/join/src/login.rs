@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arbiter_access::IssueError;
-use arbiter_contracts::outward::Policy;
 use arbiter_web::{Json, Outside, Problem, Router, routes};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -16,17 +15,8 @@ use utoipa::ToSchema;
 use crate::Shared;
 use crate::provider::{LoginError, PROOF_BYTES_MAX, Provider, player_number};
 
-/// So many ask one provider at once: each holds a thread, and what comes beyond is told to come again.
-const ASKING_MAX: usize = 64;
-
-/// How a provider is asked: in less time than a request to us may take. Connecting is its own matter.
-const ASKING: Policy = Policy {
-    connect_max: Duration::from_secs(8),
-    call_max: Duration::from_secs(8),
-    wait_min: Duration::from_millis(100),
-    wait_max: Duration::from_secs(10),
-    open_after: 5,
-};
+/// How long a provider may take to say who somebody is: less than a request to us may take.
+const SUBJECT_MAX: Duration = Duration::from_secs(8);
 
 /// An operator who has switched issuing off does something else first.
 const SWITCHED_OFF_RETRY_S: u32 = 60;
@@ -37,7 +27,7 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
 
 /// What asks a provider.
 pub(crate) fn outside(provider: &dyn Provider) -> Outside {
-    Outside::new(&format!("the login provider {}", provider.name()), ASKING, ASKING_MAX)
+    Outside::new(&format!("the login provider {}", provider.name()), SUBJECT_MAX)
 }
 
 /// Who somebody is.

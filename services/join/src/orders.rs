@@ -9,6 +9,7 @@ use std::io;
 
 use arbiter_contracts::orders::{OrderSettings, SETTINGS_BYTES_MAX};
 use arbiter_contracts::servers::hex128;
+use arbiter_eventlog::disk::{TEMPORARY, replace};
 use arbiter_eventlog::{Disk, DiskFile};
 use thiserror::Error;
 
@@ -17,9 +18,6 @@ pub(crate) const KEPT_S: u64 = 24 * 60 * 60;
 
 /// Orders at once: four for each room that servers may have. Each costs some hundred bytes of memory and a small file.
 pub(crate) const ORDERS_MAX: usize = 65_536;
-
-/// What the name of a file that is being written ends in.
-const NEW: &str = ".new";
 
 /// Bytes of a checksum in hexadecimal digits, and of the end of its line.
 const HEAD_BYTES: usize = 65;
@@ -60,7 +58,7 @@ impl<D: Disk> Orders<D> {
     pub fn open(disk: D) -> io::Result<Self> {
         let mut orders = Self { disk, ordered: BTreeMap::new(), by_age: BTreeSet::new() };
         for name in orders.disk.names()? {
-            if name.ends_with(NEW) {
+            if name.ends_with(TEMPORARY) {
                 orders.disk.remove(&name)?;
             } else if let Some((match_id, at_s)) = parse(&name) {
                 orders.know(match_id, at_s);
@@ -81,7 +79,7 @@ impl<D: Disk> Orders<D> {
         let json = serde_json::to_string(settings).map_err(io::Error::other)?;
         let text = format!("{}\n{json}", blake3::hash(json.as_bytes()).to_hex());
         let name = name(match_id, now_s);
-        self.write(&name, text.as_bytes())?;
+        replace(&self.disk, &name, text.as_bytes())?;
         self.know(match_id, now_s);
         Ok(Kept::New)
     }
@@ -123,20 +121,6 @@ impl<D: Disk> Orders<D> {
             }
         }
         Ok(())
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let new = format!("{name}{NEW}");
-        // Left there by a write that failed.
-        match self.disk.remove(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = self.disk.create(&new)?;
-        file.write_at(bytes, 0)?;
-        file.sync_data()?;
-        self.disk.rename(&new, name)?;
-        self.disk.sync_folder()
     }
 }
 

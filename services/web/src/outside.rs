@@ -5,12 +5,22 @@
 //! whoever asked is told when to ask again, and asks under the same key.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arbiter_contracts::outward::{Circuit, Policy, State};
 use tokio::sync::Semaphore;
 
 use crate::Problem;
+
+/// So many ask one part at once: each holds a thread, and what comes beyond is told to come again.
+const PLACES: usize = 64;
+
+/// Failures in a row behind which nobody asks for a while.
+const OPEN_AFTER: u32 = 5;
+
+/// How long a part that fails is left alone, at first and at most.
+const WAIT_MIN: Duration = Duration::from_millis(100);
+const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -23,10 +33,16 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// A part of this name, which so many may ask at once. How long connecting may take is the caller's own matter.
-    pub fn new(name: &str, policy: Policy, at_once: usize) -> Self {
+    /// A part of this name, whose answers are waited for this long: less than a request to us may take. How long connecting may take is
+    /// the caller's own matter.
+    pub fn new(name: &str, call_max: Duration) -> Self {
+        let (wait_min, wait_max, open_after) = (WAIT_MIN, WAIT_MAX, OPEN_AFTER);
+        Self::with(name, Policy { connect_max: call_max, call_max, wait_min, wait_max, open_after }, PLACES)
+    }
+
+    fn with(name: &str, policy: Policy, places: usize) -> Self {
         let circuit = Arc::new(Mutex::new(Circuit::new(policy)));
-        Self { name: name.into(), policy, places: Arc::new(Semaphore::new(at_once)), circuit }
+        Self { name: name.into(), policy, places: Arc::new(Semaphore::new(places)), circuit }
     }
 
     /// What is let through now, for figures.
@@ -51,7 +67,7 @@ impl Outside {
         let Self { name, places, .. } = self;
         let busy = |_| Problem::unavailable(format!("{name}: too many are asking: ask again"), 1);
         let place = Arc::clone(places).try_acquire_owned().map_err(busy)?;
-        let resting = |wait: std::time::Duration| {
+        let resting = |wait: Duration| {
             let seconds = wait.as_secs().saturating_add(1).min(u64::from(u32::MAX)) as u32;
             Problem::unavailable(
                 format!("{name} does not answer, and is left alone for a while: ask again then"),
@@ -98,8 +114,6 @@ impl Outside {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const POLICY: Policy = Policy {
@@ -117,7 +131,7 @@ mod tests {
 
     #[test]
     fn one_that_fails_is_left_alone_and_one_that_says_no_is_not() {
-        let part = Outside::new("the provider", POLICY, 8);
+        let part = Outside::with("the provider", POLICY, 8);
         block_on(async {
             for _ in 0..10 {
                 assert_eq!(part.ask(|| Err::<(), _>("no such payment"), |_| false).await, Ok(Err("no such payment")));
@@ -136,7 +150,7 @@ mod tests {
     #[test]
     fn one_that_never_answers_takes_its_own_places_and_nobody_elses() {
         let policy = Policy { call_max: Duration::from_millis(1), open_after: u32::MAX, ..POLICY };
-        let (slow, quick) = (Outside::new("slow", policy, 2), Outside::new("quick", POLICY, 2));
+        let (slow, quick) = (Outside::with("slow", policy, 2), Outside::with("quick", POLICY, 2));
         let (hold, held) = std::sync::mpsc::channel::<()>();
         let held = Arc::new(Mutex::new(held));
         block_on(async {
@@ -155,7 +169,7 @@ mod tests {
 
     #[test]
     fn one_that_answers_again_is_asked_again() {
-        let part = Outside::new("the provider", Policy { wait_max: Duration::ZERO, ..POLICY }, 8);
+        let part = Outside::with("the provider", Policy { wait_max: Duration::ZERO, ..POLICY }, 8);
         block_on(async {
             for _ in 0..5 {
                 assert_eq!(part.ask(|| Err::<(), _>("down"), |_| true).await, Ok(Err("down")));

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use arbiter_contracts::trace::{HEADER, TraceContext};
 use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
@@ -10,43 +11,23 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
 
-/// Name of the header.
-const HEADER: &str = "traceparent";
-
 /// The trace that a request belongs to, with this service's own part in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trace {
-    id: String,
-    span: u64,
-    flags: u8,
-}
+pub struct Trace(TraceContext);
 
 impl Trace {
     /// What to send on, and to put into events: `00-TRACE-SPAN-FLAGS`.
     pub fn parent(&self) -> String {
-        format!("00-{}-{:016x}-{:02x}", self.id, self.span, self.flags)
+        self.0.to_string()
     }
 
     /// The trace of a request with a span of its own.
     fn of(headers: &HeaderMap) -> Self {
-        let given = headers.get(HEADER).and_then(|value| value.to_str().ok()).and_then(parse);
+        let given = headers.get(HEADER).and_then(|value| value.to_str().ok()).and_then(TraceContext::parse);
         // Only names: that the system gives no random numbers is no reason to refuse a request.
-        let random = || getrandom::u64().unwrap_or_default().max(1);
-        let (id, flags) = given.unwrap_or_else(|| (format!("{:016x}{:016x}", random(), random()), 0));
-        Self { id, span: random(), flags }
+        let random = || getrandom::u64().unwrap_or_default();
+        Self(given.map_or_else(|| TraceContext::begin(0, random), |given| given.go_on(random())))
     }
-}
-
-/// Trace and flags of a header; `None` if it is none of version 00.
-fn parse(text: &str) -> Option<(String, u8)> {
-    let parts: Vec<&str> = text.split('-').collect();
-    let [version, id, span, flags] = parts[..] else { return None };
-    let digits = |part: &str, count| {
-        part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    };
-    let zero = |part: &str| part.bytes().all(|byte| byte == b'0');
-    let fits = version == "00" && digits(id, 32) && digits(span, 16) && digits(flags, 2) && !zero(id) && !zero(span);
-    fits.then(|| Some((id.to_owned(), u8::from_str_radix(flags, 16).ok()?))).flatten()
 }
 
 /// Runs a request inside its trace.
@@ -54,8 +35,8 @@ pub(crate) async fn trace(mut request: Request, next: Next) -> Response {
     let trace = Trace::of(request.headers());
     // The route and not the path: who is asked about stands in paths, and whatever strangers like to send.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
-    let own = format!("{:016x}", trace.span);
-    let span = tracing::info_span!("request", trace = trace.id, span = own, method = %request.method(), route);
+    let own = format!("{:016x}", trace.0.span);
+    let span = tracing::info_span!("request", trace = trace.0.trace, span = own, method = %request.method(), route);
     request.extensions_mut().insert(trace.clone());
     let answer = async {
         let began = Instant::now();
@@ -96,9 +77,8 @@ mod tests {
 
     #[test]
     fn what_is_no_trace_begins_one() {
-        for wrong in ["", "00", "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-0-0-0"] {
-            assert_eq!(parse(wrong), None, "{wrong}");
-        }
-        assert!(parse(&Trace::of(&HeaderMap::new()).parent()).is_some());
+        let mut headers = HeaderMap::new();
+        headers.insert(HEADER, HeaderValue::from_static("00-0-0-0"));
+        assert!(TraceContext::parse(&Trace::of(&headers).parent()).is_some());
     }
 }

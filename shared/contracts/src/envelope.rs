@@ -10,6 +10,7 @@ use prost_types::Timestamp;
 use thiserror::Error;
 
 use crate::catalogue::{Event, Kind};
+use crate::trace::TraceContext;
 use crate::wire::CloudEvent;
 use crate::wire::cloud_event::cloud_event_attribute_value::Attr;
 use crate::wire::cloud_event::{CloudEventAttributeValue, Data};
@@ -110,7 +111,7 @@ impl Envelope {
                 return Err(EncodeError::Name(what));
             }
         }
-        if !traceparent.is_empty() && !is_traceparent(traceparent) {
+        if !traceparent.is_empty() && TraceContext::parse(traceparent).is_none() {
             return Err(EncodeError::Traceparent);
         }
         let event = CloudEvent {
@@ -190,19 +191,6 @@ fn message_of(type_name: &str) -> &'static str {
     KINDS.iter().find(|kind| kind.name == type_name).map_or("payload", |kind: &Kind| kind.message)
 }
 
-/// Version 00 of W3C's trace context: version, trace, parent and flags in lower-case hexadecimal digits.
-fn is_traceparent(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
-    let zero = |part: &str| part.bytes().all(|byte| byte == b'0');
-    lengths == [2, 32, 16, 2]
-        && parts.iter().all(|part| digits(part))
-        && parts[0] == "00"
-        && !zero(parts[1])
-        && !zero(parts[2])
-}
-
 struct Named<'a>(&'a BTreeMap<String, CloudEventAttributeValue>);
 
 impl Named<'_> {
@@ -235,7 +223,7 @@ impl Named<'_> {
             return Err(DecodeError::Attribute("count"));
         }
         let traceparent = self.text("traceparent")?;
-        if !traceparent.is_empty() && !is_traceparent(&traceparent) {
+        if !traceparent.is_empty() && TraceContext::parse(&traceparent).is_none() {
             return Err(DecodeError::Attribute("traceparent"));
         }
         let sequence = self.text("sequence")?.parse().map_err(|_| DecodeError::Attribute("sequence"))?;

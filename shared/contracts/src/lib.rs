@@ -17,6 +17,7 @@ pub mod orders;
 pub mod outward;
 pub mod quarantine;
 pub mod servers;
+pub mod trace;
 
 /// Payloads, as compiled from `proto/arbiter/events/v1`.
 pub mod v1 {

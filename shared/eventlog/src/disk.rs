@@ -181,28 +181,20 @@ pub(crate) fn read_all<D: Disk>(disk: &D, name: &str, limit: u64) -> io::Result<
     Ok(bytes)
 }
 
-/// Puts a whole file in the place of another in one step: after a power loss either the old one is there or the new one.
-pub(crate) fn replace<D: Disk>(disk: &D, name: &str, bytes: &[u8]) -> io::Result<()> {
-    replace_parts(disk, name, &[bytes])
-}
-
-/// The same with a file that is given in parts.
-pub(crate) fn replace_parts<D: Disk>(disk: &D, name: &str, parts: &[&[u8]]) -> io::Result<()> {
+/// Puts a whole file in the place of another in one step: after a power loss either the old one is there or the new one. A file of
+/// this name and [`TEMPORARY`] may be left of one that failed.
+pub fn replace<D: Disk>(disk: &D, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = format!("{name}{TEMPORARY}");
     match disk.remove(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let file = disk.create(&temporary)?;
-    let mut offset = 0;
-    for part in parts {
-        file.write_at(part, offset)?;
-        offset += part.len() as u64;
-    }
+    file.write_at(bytes, 0)?;
     file.sync_data()?;
     disk.rename(&temporary, name)?;
     disk.sync_folder()
 }
 
-/// What the name of a file ends in while it is not whole yet; such files are removed when a log is opened.
-pub(crate) const TEMPORARY: &str = ".tmp";
+/// What the name of a file ends in while it is not whole yet; whoever opens the folder removes such files.
+pub const TEMPORARY: &str = ".tmp";

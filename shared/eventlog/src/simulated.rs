@@ -25,6 +25,8 @@ pub struct Faults {
     pub power_loss_at: Option<u64>,
     /// The sync of this number, from 0, fails and loses what waited in its file.
     pub failing_sync_at: Option<u64>,
+    /// Every sync fails so, whoever asks for it: a thread that works at its own pace must not use up the one that was to fail.
+    pub syncs_fail: bool,
     /// Bytes that fit; writes beyond fail.
     pub capacity_bytes: Option<u64>,
     /// Simulated microseconds that a sync takes, summed in [`SimulatedDisk::elapsed_us`].
@@ -301,7 +303,7 @@ impl State {
 
     /// Whether a sync fails on purpose.
     fn sync_fails(&mut self) -> bool {
-        let fails = self.faults.failing_sync_at == Some(self.syncs);
+        let fails = self.faults.syncs_fail || self.faults.failing_sync_at == Some(self.syncs);
         self.syncs += 1;
         self.elapsed_us += self.faults.sync_us;
         fails

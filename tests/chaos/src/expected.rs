@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use arbiter_contracts::{Envelope, Event};
-use arbiter_eventlog::{Folder, Reader};
+use anyhow::Result;
+use arbiter_contracts::Event;
+use arbiter_tests::envelopes;
 
 use crate::customer::Receipts;
 use crate::town::Town;
@@ -45,19 +45,13 @@ pub struct Verdict {
 
 impl Expected {
     pub fn read(folder: &Path, receipts: &Receipts) -> Result<Self> {
-        let log = Reader::open(Folder::at(&folder.join("outbox"))?, None).context("the outbox")?;
-        let (mut expected, mut records, mut next) = (Self::default(), Vec::new(), log.start());
-        while next < log.end() {
-            records.clear();
-            log.read(next, 1 << 20, &mut records)?;
-            for record in &records {
-                next = record.position + 1;
-                if let Event::MatchEnded(ended) = Envelope::decode(&record.data)?.event {
-                    for result in ended.results.iter().filter(|result| result.player != 0 && result.ticks_played > 0) {
-                        expected.results += 1;
-                        let purse = expected.purses.entry(result.player).or_default();
-                        purse.gold += PLAYED + if result.won { WON } else { 0 };
-                    }
+        let mut expected = Self::default();
+        for envelope in envelopes(&folder.join("outbox"))? {
+            if let Event::MatchEnded(ended) = envelope.event {
+                for result in ended.results.iter().filter(|result| result.player != 0 && result.ticks_played > 0) {
+                    expected.results += 1;
+                    let purse = expected.purses.entry(result.player).or_default();
+                    purse.gold += PLAYED + if result.won { WON } else { 0 };
                 }
             }
         }

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use arbiter_contracts::v1::LeaveReason;
 use arbiter_contracts::{Envelope, Event};
-use arbiter_eventlog::{Folder, Reader};
-use arbiter_tests::{arbiter_at, argument, printed, recordings};
+use arbiter_tests::{arbiter_at, argument, envelopes, printed, recordings};
 
 /// Lines that are told of what is wrong: the first of them say it.
 const WRONG_MAX: usize = 20;
@@ -99,16 +98,6 @@ impl Results {
 }
 
 fn read(folder: &Path) -> Result<Told> {
-    let log = Reader::open(Folder::at(folder)?, None)?;
-    let (mut told, mut records, mut next) = (Told::new(), Vec::new(), log.start());
-    while next < log.end() {
-        records.clear();
-        log.read(next, 1 << 20, &mut records)?;
-        for record in &records {
-            next = record.position + 1;
-            let Envelope { attributes, event } = Envelope::decode(&record.data)?;
-            told.insert((attributes.source, attributes.id), event);
-        }
-    }
-    Ok(told)
+    let told = envelopes(folder)?.into_iter();
+    Ok(told.map(|Envelope { attributes, event }| ((attributes.source, attributes.id), event)).collect())
 }

@@ -4,14 +4,21 @@
 use core::time::Duration;
 use std::path::PathBuf;
 
+use arbiter_contracts::outward::Policy;
 use thiserror::Error;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::TlsConfig;
 
-/// Until somebody listens at all.
-pub(super) const CONNECT_MAX: Duration = Duration::from_secs(3);
+use super::trust;
+use crate::outward::OPEN_AFTER;
 
-/// Until a call is over, whatever the other side does: a part of 4 MB at 3 Mbit/s.
-pub(super) const CALL_MAX: Duration = Duration::from_secs(12);
+/// How it is called. A part of 4 MB is there in a call's time at 3 Mbit/s.
+pub(super) const POLICY: Policy = Policy {
+    connect_max: Duration::from_secs(3),
+    call_max: Duration::from_secs(12),
+    wait_min: Duration::from_millis(100),
+    wait_max: Duration::from_secs(10),
+    open_after: OPEN_AFTER,
+};
 
 /// Bytes of a refusal that are read.
 const REFUSAL_BYTES_MAX: u64 = 1_024;
@@ -112,12 +119,12 @@ impl Depot {
         }
         let mut tls = TlsConfig::builder();
         if let Some(path) = &address.authorities {
-            tls = tls.root_certs(authorities(path)?);
+            tls = tls.root_certs(trust::authorities(path)?);
         }
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_connect(Some(CONNECT_MAX))
-            .timeout_global(Some(CALL_MAX))
+            .timeout_connect(Some(POLICY.connect_max))
+            .timeout_global(Some(POLICY.call_max))
             // What lets this server in is for nobody else.
             .max_redirects(0)
             .tls_config(tls.build())
@@ -155,14 +162,14 @@ impl Depot {
     /// Keeps bytes under a name.
     pub fn put(&self, name: &str, content_type: &'static str, body: &[u8]) -> Result<(), DepotError> {
         let request = self.request("PUT", name)?.header("Content-Type", content_type);
-        let request = request.body(body).map_err(|error| self.failed("PUT", name, &error))?;
+        let request = request.body(body).map_err(|error| self.failed("PUT", name, &error.into()))?;
         let mut answer = self.agent.run(request).map_err(|error| self.failed("PUT", name, &error))?;
         self.look("PUT", name, &mut answer)
     }
 
     /// What is kept under a name; `None` if nothing is.
     pub fn get(&self, name: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, DepotError> {
-        let request = self.request("GET", name)?.body(()).map_err(|error| self.failed("GET", name, &error))?;
+        let request = self.request("GET", name)?.body(()).map_err(|error| self.failed("GET", name, &error.into()))?;
         let mut answer = self.agent.run(request).map_err(|error| self.failed("GET", name, &error))?;
         if answer.status() == 404 {
             return Ok(None);
@@ -193,8 +200,8 @@ impl Depot {
         Err(DepotError::Refused { method, url, status: status.as_u16(), said })
     }
 
-    fn failed(&self, method: &'static str, name: &str, error: &impl ToString) -> DepotError {
-        DepotError::Call { method, url: self.shown(name), why: error.to_string() }
+    fn failed(&self, method: &'static str, name: &str, error: &ureq::Error) -> DepotError {
+        DepotError::Call { method, url: self.shown(name), why: trust::why(error) }
     }
 
     /// Without secrets.
@@ -207,21 +214,8 @@ fn without_query(url: &str) -> &str {
     url.split_once('?').map_or(url, |(base, _)| base)
 }
 
-fn authorities(path: &std::path::Path) -> Result<RootCerts, DepotError> {
-    let error = |why: String| DepotError::Authorities { path: path.to_owned(), why };
-    let mut found: Vec<Certificate<'static>> = Vec::new();
-    for item in parse_pem(&read(path).map_err(error)?) {
-        if let PemItem::Certificate(certificate) = item.map_err(|it| error(it.to_string()))? {
-            found.push(certificate);
-        }
-    }
-    if found.is_empty() {
-        return Err(error("it has no certificate".to_owned()));
-    }
-    Ok(RootCerts::new_with_certs(&found))
-}
-
-fn read(path: &std::path::Path) -> Result<Vec<u8>, String> {
+/// The bytes of a file that an operator names.
+pub(super) fn read(path: &std::path::Path) -> Result<Vec<u8>, String> {
     use std::io::Read as _;
 
     let mut bytes = Vec::new();

@@ -187,8 +187,8 @@ impl Shipper<'_> {
             Err(other) => return Err(error(other)),
         };
         let length = file.metadata().map_err(error)?.len();
-        let next = end_of_part(&mut file, shipment.bytes, length, is_running).map_err(error)?;
-        if next == shipment.bytes && shipment.told == Some((next, !is_running)) {
+        let mut until = end_of_part(&mut file, shipment.bytes, length, is_running).map_err(error)?;
+        if until == shipment.bytes && shipment.told == Some((until, !is_running)) {
             return Ok(());
         }
         // Behind the length of the recording: who joined in any of its ticks is in it.
@@ -197,15 +197,12 @@ impl Shipper<'_> {
             // It ended a moment ago: the next look ships its end.
             return Ok(());
         };
-        loop {
-            let until = end_of_part(&mut file, shipment.bytes, length, is_running).map_err(error)?;
+        while until > shipment.bytes {
             let part = read_part(&mut file, shipment.bytes, until).map_err(error)?;
-            if part.is_empty() {
-                break;
-            }
             self.depot.put(&manifest::part_of(name, self.generation, shipment.parts), PART_TYPE, &part)?;
             self.stats.sent(part.len() as u64);
             (shipment.bytes, shipment.parts) = (until, shipment.parts + 1);
+            until = end_of_part(&mut file, until, length, is_running).map_err(error)?;
         }
         if shipment.parts > 0 && shipment.told != Some((shipment.bytes, !is_running)) {
             let written = file.metadata().and_then(|it| it.modified()).map_err(error)?;
@@ -243,7 +240,7 @@ fn end_of_part(file: &mut File, from: u64, length: u64, is_running: bool) -> io:
 }
 
 fn read_part(file: &mut File, from: u64, until: u64) -> io::Result<Vec<u8>> {
-    let mut part = vec![0; until.saturating_sub(from) as usize];
+    let mut part = vec![0; (until - from) as usize];
     file.seek(SeekFrom::Start(from))?;
     file.read_exact(&mut part)?;
     Ok(part)

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arbiter_contracts::outward::Policy;
 use arbiter_ledger::{Applied, Name, State as Ledger};
 use arbiter_web::{Body, Caller, Figures, Json, Outside, Path, Problem, Router, Service, routes};
 use axum::extract::{FromRef, State};
@@ -21,21 +20,11 @@ use crate::payments::{
 };
 use crate::uuid;
 
-/// So many ask one provider at once: each holds a thread, and what comes beyond is told to come again.
-const ASKING_MAX: usize = 64;
-
-/// How a provider is asked. What an adapter does within the time, connecting too, is its own matter.
-const ASKING: Policy = Policy {
-    connect_max: Duration::from_millis(BEGIN_MS_MAX),
-    call_max: Duration::from_millis(BEGIN_MS_MAX),
-    wait_min: Duration::from_millis(100),
-    wait_max: Duration::from_secs(10),
-    open_after: 5,
-};
-
 /// What sells for money of the real world; it stands beside [`super::service`].
 pub fn service(counter: &Counter, payments: &PaymentsConfig) -> Service {
-    let outside = |name: &Name| Outside::new(&format!("the payment provider {name}"), ASKING, ASKING_MAX);
+    // What an adapter does within the time, connecting too, is its own matter.
+    let answer_max = Duration::from_millis(BEGIN_MS_MAX);
+    let outside = |name: &Name| Outside::new(&format!("the payment provider {name}"), answer_max);
     let asking = payments.providers.iter().map(|provider| (provider.name().clone(), outside(provider.name())));
     let state =
         Till { counter: counter.clone(), payments: Arc::new(payments.clone()), asking: Arc::new(asking.collect()) };

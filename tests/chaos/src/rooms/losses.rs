@@ -12,12 +12,11 @@ use anyhow::{Context, Result, bail};
 use arbiter_cli::host::Play;
 use arbiter_cli::keys::read_key;
 use arbiter_contracts::{Envelope, Event};
-use arbiter_eventlog::{Folder, Reader};
 use arbiter_headless_client::runner::{Content, Door};
 use arbiter_protocol::UserData;
 use arbiter_recording::Mark;
 use arbiter_tests::depot::Depot;
-use arbiter_tests::{PATIENCE, Running, argument, printed, recordings, run};
+use arbiter_tests::{PATIENCE, Running, argument, envelopes, printed, recordings, run};
 use arbiter_transport::{mint_token, token};
 
 use crate::Random;
@@ -315,19 +314,10 @@ fn resumed(records: &Path) -> Result<u32> {
 }
 
 fn ends_in(log: &Path) -> Result<Vec<(String, u64)>> {
-    let log = Reader::open(Folder::at(log)?, None).context("the services' log")?;
-    let (mut ends, mut records, mut next) = (Vec::new(), Vec::new(), log.start());
-    while next < log.end() {
-        records.clear();
-        log.read(next, 1 << 20, &mut records)?;
-        for record in &records {
-            next = record.position + 1;
-            let envelope = Envelope::decode(&record.data)?;
-            if let Event::MatchEnded(ended) = &envelope.event {
-                let name = envelope.attributes.source.rsplit('/').next().unwrap_or_default().to_owned();
-                ends.push((name, ended.results.len() as u64));
-            }
-        }
-    }
-    Ok(ends)
+    let end = |envelope: Envelope| {
+        let Event::MatchEnded(ended) = envelope.event else { return None };
+        let name = envelope.attributes.source.rsplit('/').next().unwrap_or_default().to_owned();
+        Some((name, ended.results.len() as u64))
+    };
+    Ok(envelopes(log)?.into_iter().filter_map(end).collect())
 }
