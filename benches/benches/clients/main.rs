@@ -4,15 +4,19 @@
 //! [`Options::bytes`] a tick, because a match of 1,000 players on this machine would measure the match. The clients connect with
 //! tokens, decrypt, acknowledge and count; they predict and decode nothing, and send real input datagrams 60 times a second.
 //!
+//! With `--match` they play a real match instead, all of them in one room on the field: walking, jumping and shooting as their inputs say.
+//!
 //! `cargo bench --bench clients` runs 1,000 clients for 60 s. Behind `--`: `--clients N`, `--seconds S`, `--bytes B`,
-//! `--socket-threads N`, `--portable`, and `--minutes M`, a soak of 50 clients unless `--clients` says otherwise. Each client has a
+//! `--socket-threads N`, `--portable`, `--match`, and `--minutes M`, a soak of 50 clients unless `--clients` says otherwise. Each client has a
 //! socket of its own: raise the limit of open files (`ulimit -n`) above their number.
 
 mod light;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arbiter_benches::measure::{figure, machine, rss_mb};
+use arbiter_cli::assets::Assets;
 use arbiter_server::stats::ServerStats;
 use arbiter_server::{OnStop, ServerHandle, SocketKind};
 use arbiter_transport::Key;
@@ -32,16 +36,22 @@ struct Options {
     bytes: usize,
     socket_threads: u16,
     sockets: SocketKind,
+    /// A match rather than a script.
+    is_match: bool,
 }
 
 fn main() {
     let options = options();
     println!("machine: {}", machine());
+    let room = if options.is_match {
+        "one match on the field".to_owned()
+    } else {
+        format!("scripted room on real shards, snapshots of {} B", options.bytes)
+    };
     println!(
-        "{} clients, {} s at {TICK_RATE} Hz, snapshots of {} B, {} socket threads ({:?}), scripted room on real shards",
+        "{} clients, {} s at {TICK_RATE} Hz, {} socket threads ({:?}), {room}",
         options.clients,
         options.time.as_secs(),
-        options.bytes,
         options.socket_threads,
         options.sockets,
     );
@@ -60,6 +70,7 @@ fn options() -> Options {
         bytes: 400,
         socket_threads: 1,
         sockets: SocketKind::Auto,
+        is_match: false,
     };
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let number = |at: usize| -> u32 {
@@ -76,6 +87,7 @@ fn options() -> Options {
             "--bytes" => options.bytes = (number(at) as usize).clamp(1, 1_100),
             "--socket-threads" => options.socket_threads = number(at).clamp(1, 64) as u16,
             "--portable" => options.sockets = SocketKind::Portable,
+            "--match" => options.is_match = true,
             other if other.starts_with("--") && other != "--minutes" => panic!("{other}: no such option"),
             _ => {}
         }
@@ -85,7 +97,11 @@ fn options() -> Options {
 
 fn start(options: &Options) -> (ServerHandle, Key) {
     light::start(1_000, |config| {
-        config.scripted_bytes = Some(options.bytes);
+        if options.is_match {
+            config.map = Arc::new(Assets::embedded().map("field").expect("built-in maps are valid"));
+        } else {
+            config.scripted_bytes = Some(options.bytes);
+        }
         (config.socket_threads, config.sockets) = (options.socket_threads, options.sockets);
     })
 }
@@ -97,6 +113,9 @@ struct Measured {
     clients: [Tally; 2],
     held_back: u64,
     overruns: u64,
+    /// Threads' CPU time of a tick of the room.
+    tick_us: [f32; 2],
+    missed_inputs: u64,
     rss_mb: [f64; 2],
 }
 
@@ -128,6 +147,8 @@ fn measure(options: &Options, server: &ServerHandle, sum: &dyn Fn() -> Tally) ->
         clients: [clients_before, sum()],
         held_back: after.held_back - room.held_back,
         overruns: after.overruns - room.overruns,
+        tick_us: [after.tick_p50_us, after.tick_p99_us],
+        missed_inputs: after.inputs_substituted - room.inputs_substituted,
         rss_mb: [rss, rss_mb()],
     }
 }
@@ -149,6 +170,17 @@ fn report(options: &Options, measured: &Measured, rss_before: f64) {
     figure("clients.inputs_sent", 100.0 * (heard.inputs - heard_before.inputs) as f64 / due, "% of ticks");
     figure("clients.held_back", measured.held_back as f64, "snapshots");
     figure("clients.room_overruns", measured.overruns as f64, "ticks");
+    figure(
+        "clients.room_overruns_share",
+        100.0 * measured.overruns as f64 / (seconds * f64::from(TICK_RATE)),
+        "percent",
+    );
+    if options.is_match {
+        let [p50, p99] = measured.tick_us.map(f64::from);
+        figure("clients.match_tick.p50", p50, "us");
+        figure("clients.match_tick.p99", p99, "us");
+        figure("clients.inputs_missed", 100.0 * measured.missed_inputs as f64 / due, "% of ticks");
+    }
     figure("clients.drops", (after.drops.total() - before.drops.total()) as f64, "of all kinds");
     figure("clients.rss_start", measured.rss_mb[0], "MB");
     figure("clients.rss_end", measured.rss_mb[1], "MB");
