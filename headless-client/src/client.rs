@@ -375,7 +375,7 @@ impl ClientCore {
                 self.counts.malformed += 1;
                 *tick
             }
-            SnapshotError::NotHeld { tick, .. } => {
+            SnapshotError::NotHeld { tick, .. } | SnapshotError::Unplaced { tick } => {
                 self.measure(header, *tick, now);
                 *tick
             }

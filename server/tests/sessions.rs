@@ -136,7 +136,7 @@ fn a_packet_that_would_end_renet_drops_only_its_sender() {
     let registry = registry(&config);
     let mut clients: Vec<_> = (0..2).map(|_| Client::new(server.local_address(), &config.key, &registry)).collect();
     until("both are welcomed", &mut clients, |clients| clients.iter().all(|client| !client.welcomes.is_empty()));
-    clients[0].send_raw(&[2, 0, 0, 0, 5, 1, 1, 9]);
+    clients[0].send_raw(&[2, 0, 0, 0, 5, 1, 1, 0x3F]);
     until("its sender is dropped", &mut clients, |clients| clients[0].ended.is_some());
     let before = clients[1].snapshots;
     until("the other plays on", &mut clients[1..], |clients| clients[0].snapshots > before + 10);

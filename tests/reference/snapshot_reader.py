@@ -493,7 +493,7 @@ class Entity:
 class Client:
     def __init__(self, tables, components):
         self.tables, self.components = tables, components
-        self.entities, self.newest = {}, 0
+        self.entities, self.newest, self.kept = {}, 0, None
 
     def told(self, shape):
         """The lanes that a shape tells, over all its components."""
@@ -505,18 +505,28 @@ class Client:
         return lanes
 
     def receive(self, part):
-        if not 3 <= len(part) <= 1_100:
+        if len(part) > 1_100:
             raise Refused("no part has this length")
-        low = int.from_bytes(part[:2], "little")
-        ahead = (low - self.newest) & 0xFFFF
-        tick = self.newest + (ahead - 0x10000 if ahead >= 0x8000 else ahead)
-        if not 0 <= tick < 1 << 32:
-            tick = low
-        told = list(self.read_entities(tick, Bits(part[2:])))
+        bits = Bits(part)
+        tick = self.read_tick(bits)
+        told = list(self.read_entities(tick, bits))
         self.newest = max(self.newest, tick)
+        self.kept = tick if self.kept is None else max(self.kept, tick)
         for entity, state in told:
             self.keep(entity, tick, state)
         self.forget()
+
+    def read_tick(self, bits):
+        if bits.get(1):
+            low = bits.get(16)
+            ahead = (low - self.newest) & 0xFFFF
+            tick = self.newest + (ahead - 0x10000 if ahead >= 0x8000 else ahead)
+            return tick if 0 <= tick < 1 << 32 else low
+        low = bits.get(8)
+        if self.kept is None:
+            raise Refused("a near tick, and nothing was kept that it is near to")
+        first = max(self.kept - 191, 0)
+        return first + ((low - first) & 0xFF)
 
     def read_entities(self, tick, bits):
         usual = read_bases(bits) if bits.get(1) else None

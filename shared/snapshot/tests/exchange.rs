@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use arbiter_schema::{Audience, Predictor, Registry, Spec, StableId, describe};
-use arbiter_snapshot::{Cache, History, PART_BYTES_MAX, Peer, PeerParts, Receiver, Viewer, Wish};
+use arbiter_snapshot::{Cache, History, PART_BYTES_MAX, Peer, PeerParts, Receiver, SnapshotError, Viewer, Wish};
 use proptest::prelude::*;
 
 const fn spec(max: f32, predictor: Predictor, audience: Audience) -> Spec {
@@ -337,6 +337,37 @@ fn what_was_told_as_gone_in_a_part_that_could_not_be_read_does_not_stay() {
     turn(&mut peer, 4, &[2, 4]).iter().for_each(|part| assert!(receiver.receive(part).is_ok()));
     let known: Vec<u32> = receiver.entities().map(|(id, _)| id.0).collect();
     assert_eq!(known, [2, 4]);
+}
+
+#[test]
+fn a_client_that_kept_nothing_is_told_of_ticks_in_the_far_form_again() {
+    let registry = registry();
+    let (mut history, mut cache, mut peer) = (History::new(&registry), Cache::default(), Peer::new(1));
+    let (mut receiver, viewer) = (Receiver::new(&registry), Viewer { slot: None, team: 0 });
+    let thing = Thing { owner: None, team: 0, place: [9; 3], speed: [1; 3], health: [5, 5, 5], pocket: None };
+    let mut turn = |peer: &mut Peer, tick: u32| {
+        let world = World::from([(2, Thing { place: [(tick % 100) as i32; 3], ..thing.clone() })]);
+        tell(&world, &mut history, tick);
+        let mut parts = PeerParts::default();
+        peer.encode(&history, &mut cache, viewer, &wish(&[StableId(2)], &[], 4_000), &mut parts);
+        parts.iter().for_each(|(tag, _)| peer.delivered(tag));
+        parts.iter().map(|(_, part)| part.to_vec()).collect::<Vec<_>>().remove(0)
+    };
+    // The far form places ticks by the newest that is known, the near one by what was kept.
+    receiver.begin(70_000);
+    assert_eq!(receiver.receive(&turn(&mut peer, 70_300)), Ok(70_300));
+    for tick in [70_301, 70_302, 70_366, 70_400] {
+        assert_eq!(receiver.receive(&turn(&mut peer, tick)), Ok(tick));
+    }
+    // What comes before Welcome is acknowledged, and not kept.
+    receiver.begin(70_400);
+    assert_eq!(receiver.receive(&turn(&mut peer, 70_401)), Err(SnapshotError::Unplaced { tick: 70_401 }));
+    receiver.forget_until(70_401);
+    peer.restart(70_402);
+    assert_eq!(receiver.receive(&turn(&mut peer, 70_402)), Ok(70_402));
+    assert_eq!(receiver.receive(&turn(&mut peer, 70_403)), Ok(70_403));
+    // An outage of more than the near form can tell: the states are too old, and so is what was kept.
+    assert_eq!(receiver.receive(&turn(&mut peer, 90_000)), Ok(90_000));
 }
 
 proptest! {

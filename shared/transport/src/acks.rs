@@ -5,9 +5,16 @@
 //! [`REORDER_DATAGRAMS`] later was delivered and a little more than a round trip has passed, when acknowledgements can no
 //! longer name it, or when nothing has been heard of it for [`SILENCE_US`]. What was only late may be delivered after it was
 //! given up: the caller is then told so too, because it may use it as a baseline.
+//!
+//! On the wire a number has its low 12 bits alone. Why the whole one is always found: what comes is less than
+//! [`BEHIND_MAX`] behind the newest that came, since netcode's replay window is half of that. Nor is it [`AHEAD_MAX`] or more
+//! ahead: the newest that came is not below the newest that was acknowledged, and a sender that is [`UNHEARD_MAX`] beyond that
+//! one all but stops. So is an acknowledgement: it names nothing that was never sent, and nothing as far behind unless it
+//! was under way while hundreds of others left.
 
-use crate::datagram::{Ack, TOLD_BEFORE, extend};
+use crate::datagram::{Ack, NUMBERS, TOLD_BEFORE, extend};
 use crate::guard::Violation;
+use crate::netcode::REPLAY_WINDOW;
 
 /// Datagrams that may be unresolved at once; no more leave until some are delivered or given up. 4 s at 128 Hz.
 pub const IN_FLIGHT_MAX: usize = 512;
@@ -20,6 +27,22 @@ pub const SILENCE_US: u64 = 1_000_000;
 
 /// How far behind the newest a datagram may come and still be told from a repeated one.
 const WINDOW: u64 = 64;
+
+/// How far behind the newest a datagram is looked for, and how far ahead.
+const BEHIND_MAX: u64 = 2 * REPLAY_WINDOW;
+const AHEAD_MAX: u64 = NUMBERS as u64 - BEHIND_MAX;
+
+/// Datagrams that leave behind the newest that was acknowledged: 24 s at 128 Hz, when most connections have long timed out.
+/// Behind them one leaves each [`SILENCE_US`], for links that come back after all.
+const UNHEARD_MAX: u64 = 3_072;
+
+/// A farewell is said a few times, whatever was heard; behind it nothing leaves.
+const FAREWELLS_MAX: u64 = 8;
+
+/// How far ahead of what was sent an acknowledgement is still seen to be made up.
+const UNSENT_SEEN: u64 = 256;
+
+const _: () = assert!(UNHEARD_MAX < AHEAD_MAX - FAREWELLS_MAX && AHEAD_MAX <= NUMBERS as u64 - UNSENT_SEEN);
 
 /// Why a datagram of the peer is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +79,9 @@ pub struct Arrival {
 }
 
 impl Arrivals {
-    /// Notes a datagram with these low 16 bits of its number.
+    /// Notes a datagram with this number, modulo [`NUMBERS`].
     pub fn take(&mut self, wire: u16, now_us: u64) -> Result<Arrival, Refusal> {
-        let sequence = extend(wire, self.next).ok_or(Refusal::Old)?;
+        let sequence = extend(wire, self.next.saturating_sub(BEHIND_MAX));
         if let Some(beyond) = sequence.checked_sub(self.next) {
             let advance = beyond + 1;
             self.seen = if advance < WINDOW { self.seen << advance | 1 } else { 1 };
@@ -81,7 +104,11 @@ impl Arrivals {
     pub fn ack(&self, now_us: u64) -> Option<Ack> {
         let newest = self.next.checked_sub(1)?;
         let held = now_us.saturating_sub(self.newest_at_us);
-        Some(Ack { newest: newest as u16, before: (self.seen >> 1) as u32, held_us: u32::try_from(held).ok() })
+        Some(Ack {
+            newest: newest as u16 % NUMBERS,
+            before: (self.seen >> 1) as u32,
+            held_us: u32::try_from(held).ok(),
+        })
     }
 }
 
@@ -184,9 +211,12 @@ impl Departures {
         self.next
     }
 
-    /// Whether so many are in flight that no other may leave.
-    pub fn is_full(&self) -> bool {
-        self.next - self.oldest >= IN_FLIGHT_MAX as u64
+    /// Whether so many are in flight, or so many have left since the newest that was acknowledged, that no other may leave.
+    pub fn is_full(&self, now_us: u64) -> bool {
+        let unheard = self.next - self.delivered;
+        let rests = || self.ring[index(self.next - 1)].age_us(now_us) < SILENCE_US;
+        let waits = unheard >= UNHEARD_MAX && (unheard >= AHEAD_MAX - FAREWELLS_MAX || rests());
+        waits || self.next - self.oldest >= IN_FLIGHT_MAX as u64
     }
 
     /// Whether any is in flight.
@@ -218,7 +248,7 @@ impl Departures {
         tell: &mut dyn FnMut(Fate, &Sent),
     ) -> Result<Option<Sent>, Violation> {
         // The peer cannot know of more than was sent, and what is older than the window has long been resolved.
-        let newest = extend(ack.newest, self.next).ok_or(Violation::Unsent)?;
+        let newest = extend(ack.newest, self.next.saturating_sub(u64::from(NUMBERS) - UNSENT_SEEN));
         if newest >= self.next {
             return Err(Violation::Unsent);
         }
@@ -287,7 +317,7 @@ mod tests {
     }
 
     fn ack(newest: u64, before: u32) -> Ack {
-        Ack { newest: newest as u16, before, held_us: Some(0) }
+        Ack { newest: newest as u16 % NUMBERS, before, held_us: Some(0) }
     }
 
     #[test]
@@ -301,7 +331,7 @@ mod tests {
         assert_eq!(arrivals.take(100, 0).map(|arrival| arrival.advance), Ok(95));
         assert_eq!(arrivals.take(36, 0), Err(Refusal::Old));
         assert_eq!(arrivals.take(37, 0), Ok(Arrival { sequence: 37, advance: 0 }));
-        assert_eq!(arrivals.take(0xFFFF, 0), Err(Refusal::Old), "before the first");
+        assert_eq!(arrivals.take(100, 0), Err(Refusal::Duplicate));
     }
 
     #[test]
@@ -342,7 +372,7 @@ mod tests {
     #[test]
     fn silence_resolves_everything_and_makes_room() {
         let mut departures = Departures::default();
-        while !departures.is_full() {
+        while !departures.is_full(7) {
             departures.push(sent(1, 7), true);
         }
         assert_eq!(departures.next(), IN_FLIGHT_MAX as u64);
@@ -350,7 +380,52 @@ mod tests {
         departures.give_up(SILENCE_US + 6, u64::MAX, &mut |_, _| lost += 1);
         assert_eq!(lost, 0);
         departures.give_up(SILENCE_US + 7, u64::MAX, &mut |_, _| lost += 1);
-        assert_eq!((lost, departures.is_full()), (IN_FLIGHT_MAX, false));
+        assert_eq!((lost, departures.is_full(SILENCE_US + 7)), (IN_FLIGHT_MAX, false));
+    }
+
+    #[test]
+    fn numbers_are_whole_again_after_any_outage_that_a_connection_outlives() {
+        let (mut departures, mut arrivals, mut now_us) = (Departures::default(), Arrivals::default(), 0);
+        for outage in [0, 1, 63, 64, 512, 2_047, 2_048, 3_000, 10_000] {
+            let mut left = 0;
+            while left < outage {
+                // 512 a second: as often as anything leaves while nothing is heard.
+                now_us += 1_953;
+                departures.give_up(now_us, u64::MAX, &mut |_, _| {});
+                if departures.is_full(now_us) {
+                    left += 1;
+                    continue;
+                }
+                departures.push(sent(7, now_us), true);
+                left += 1;
+            }
+            while departures.is_full(now_us) {
+                now_us += 1_953;
+                departures.give_up(now_us, u64::MAX, &mut |_, _| {});
+            }
+            let sequence = departures.push(sent(9, now_us), true);
+            let arrival = arrivals.take(sequence as u16 % NUMBERS, now_us).expect("it is new");
+            assert_eq!(arrival.sequence, sequence, "after {outage}");
+            let told = arrivals.ack(now_us).expect("an acknowledgement");
+            let named = departures.acknowledge(&told, now_us, &mut |_, _| {}).expect("sound").expect("it is named");
+            assert_eq!(named.tag, Some(9), "after {outage}");
+        }
+        assert!(departures.next() > u64::from(NUMBERS) * 2, "numbers came round: {}", departures.next());
+    }
+
+    #[test]
+    fn whoever_is_not_heard_falls_silent_before_numbers_repeat() {
+        let (mut departures, mut now_us) = (Departures::default(), 0);
+        for _ in 0..2_000_000 {
+            now_us += 1_953;
+            departures.give_up(now_us, u64::MAX, &mut |_, _| {});
+            if !departures.is_full(now_us) {
+                departures.push(sent(7, now_us), true);
+            }
+        }
+        assert_eq!(departures.next(), AHEAD_MAX - FAREWELLS_MAX);
+        let made_up = ack(departures.next(), u32::MAX);
+        assert_eq!(departures.acknowledge(&made_up, now_us, &mut |_, _| {}), Err(Violation::Unsent));
     }
 
     #[test]

@@ -3,26 +3,35 @@
 //! [`crate::flow`] puts a header, a body and messages together.
 //!
 //! One header acknowledges 33 datagrams, so that no acknowledgement needs a datagram of its own. The peer's time is echoed as
-//! the number of its newest datagram and for how long that was held: the peer knows when it sent it. 10 bytes are usual, and
-//! every byte costs 0.5 kbit/s at 60 Hz. `docs/protocol.md` describes each bit; `tests/vectors/datagram_header.txt` has examples.
+//! the number of its newest datagram and for how long that was held: the peer knows when it sent it. 7 bytes are usual, and
+//! every byte costs 1 kbit/s at 128 Hz: hence numbers of 12 bits, and times in steps that are finer than what jitters anyway.
+//! `docs/protocol.md` describes each bit; `tests/vectors/datagram_header.txt` has examples.
 
 use crate::PAYLOAD_BYTES_MAX;
 use crate::guard::Violation;
 
-/// Largest header: flags, number, time, acknowledgement with 32 bits, and the length of a body.
-pub const HEADER_BYTES_MAX: usize = 1 + 2 + 3 + 2 + 2 + 4 + 2;
+/// Largest header: flags, numbers, time, acknowledgement with 32 bits, and the length of a body.
+pub const HEADER_BYTES_MAX: usize = HEADER_BYTES_TYPICAL + 4 + 2;
 
 /// Smallest header: nothing has come from the peer yet.
-pub const HEADER_BYTES_MIN: usize = 1 + 2 + 3;
+pub const HEADER_BYTES_MIN: usize = 1 + 2 + 2;
 
 /// A header with an acknowledgement from which nothing is missing: what most datagrams carry.
-pub const HEADER_BYTES_TYPICAL: usize = HEADER_BYTES_MIN + 2 + 2;
+pub const HEADER_BYTES_TYPICAL: usize = HEADER_BYTES_MIN + 1 + 1;
+
+/// Numbers on the wire count up to this. What of a whole number they leave out follows from what was seen before:
+/// [`crate::acks`] proves that it always does.
+pub const NUMBERS: u16 = 1 << NUMBER_BITS;
+const NUMBER_BITS: u32 = 12;
 
 /// Datagrams before the newest one that an acknowledgement tells of.
 pub const TOLD_BEFORE: u64 = 32;
 
-/// What the time of a header counts up to: microseconds modulo 2^24, 16.8 s.
-pub const TIME_MASK: u64 = (1 << 24) - 1;
+/// What the time of a header counts up to: microseconds modulo 2^22, 4.2 s.
+pub const TIME_MASK: u64 = (1 << (16 + STEP_SHIFT)) - 1;
+
+/// Times are told in steps of 64 µs.
+const STEP_SHIFT: u32 = 6;
 
 /// A kind of datagram without a body.
 pub const KIND_EMPTY: u8 = 0;
@@ -37,24 +46,26 @@ const FORM_RUN: u8 = 2;
 const FORM_BITS: u8 = 3;
 const FLAG_MESSAGES: u8 = 0b0000_0100;
 const KIND_SHIFT: u8 = 4;
-const RESERVED: u8 = 0b1000_1000;
+/// Bits 8 and 9 of how long the acknowledged datagram was held; zeros without an acknowledgement.
+const HELD_BITS: [u8; 2] = [0b0000_1000, 0b1000_0000];
 
 /// Largest run of missing datagrams that one byte can tell.
 const RUN_MAX: u32 = 8;
 
-const HELD_COARSE: u16 = 1 << 15;
-const HELD_SHIFT: u32 = 6;
-const HELD_UNKNOWN: u16 = u16::MAX;
+/// How long a datagram was held, in 10 bits: from which value on, in steps of how many microseconds as a power of 2. What is
+/// held for a tick or two is told most finely.
+const HELD: [(u16, u32); 3] = [(0, STEP_SHIFT), (512, STEP_SHIFT + 2), (768, STEP_SHIFT + 7)];
+const HELD_UNKNOWN: u16 = 1_023;
 
 /// What has come from the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ack {
-    /// The low 16 bits of the newest number that has come.
+    /// The newest number that has come, modulo [`NUMBERS`].
     pub newest: u16,
     /// Bit `i` says that number `newest - 1 - i` has come too. Numbers before the first one count as come.
     pub before: u32,
-    /// Microseconds between the arrival of the newest and the departure of this datagram; `None` from 2.1 s on. From 32,768
-    /// on it is a multiple of 64.
+    /// Microseconds between the arrival of the newest and the departure of this datagram; `None` from 2.1 s on. Told to the
+    /// nearest multiple of 64, from 32,768 on of 256, and from 98,304 on of 8,192.
     pub held_us: Option<u32>,
 }
 
@@ -63,9 +74,9 @@ pub struct Ack {
 pub struct Header {
     /// What the body is: [`KIND_EMPTY`], 1 to 6 for the caller's own, or [`KIND_FAREWELL`].
     pub kind: u8,
-    /// The low 16 bits of this datagram's number; each direction counts from 0.
+    /// This datagram's number, modulo [`NUMBERS`]; each direction counts from 0.
     pub sequence: u16,
-    /// The sender's clock in microseconds modulo 2^24.
+    /// The sender's clock in microseconds modulo 2^22, told to the multiple of 64 below.
     pub time_us: u32,
     /// What has come from the peer; `None` before anything has.
     pub ack: Option<Ack>,
@@ -88,14 +99,17 @@ impl Header {
     /// Writes the header to the front of `out` in its shortest form and returns its length. `out` must have
     /// [`HEADER_BYTES_MAX`] bytes, and a body that messages follow may not be longer than a payload.
     pub fn write(&self, out: &mut [u8]) -> usize {
-        debug_assert!(self.kind <= KIND_FAREWELL && u64::from(self.time_us) <= TIME_MASK);
+        debug_assert!(self.kind <= KIND_FAREWELL && u64::from(self.time_us) <= TIME_MASK && self.sequence < NUMBERS);
         let mut to = Writer { out, len: 1 };
-        to.put(&self.sequence.to_le_bytes());
-        to.put(&self.time_us.to_le_bytes()[..3]);
         let mut flags = self.kind << KIND_SHIFT;
+        let newest = self.ack.map_or(0, |ack| ack.newest);
+        debug_assert!(newest < NUMBERS);
+        to.put(&(self.sequence | newest >> 8 << NUMBER_BITS).to_le_bytes());
+        to.put(&((self.time_us >> STEP_SHIFT) as u16).to_le_bytes());
         if let Some(ack) = self.ack {
-            to.put(&ack.newest.to_le_bytes());
-            to.put(&pack_held(ack.held_us).to_le_bytes());
+            let [low, high] = pack_held(ack.held_us).to_le_bytes();
+            to.put(&[newest as u8, low]);
+            flags |= (high & 1) * HELD_BITS[0] | (high >> 1) * HELD_BITS[1];
             let missing = !ack.before;
             let (start, length) = (missing.trailing_zeros(), missing.count_ones());
             if missing == 0 {
@@ -128,15 +142,18 @@ pub fn read(payload: &[u8]) -> Result<Parts<'_>, Violation> {
     }
     let mut from = Reader(payload);
     let flags = from.u8()?;
-    if flags & RESERVED != 0 {
-        return Err(Violation::Header);
-    }
-    let kind = flags >> KIND_SHIFT;
-    let sequence = from.u16()?;
-    let [a, b, c] = from.array()?;
-    let time_us = u32::from_le_bytes([a, b, c, 0]);
+    let kind = flags >> KIND_SHIFT & KIND_FAREWELL;
+    let numbers = from.u16()?;
+    let (sequence, newest_high) = (numbers % NUMBERS, numbers >> NUMBER_BITS << 8);
+    let time_us = u32::from(from.u16()?) << STEP_SHIFT;
     let form = flags & FORM_MASK;
-    let ack = if form == FORM_NOTHING { None } else { Some(read_ack(form, &mut from)?) };
+    let held_high = HELD_BITS.map(|bit| u16::from(flags & bit != 0));
+    let held_high = held_high[0] << 8 | held_high[1] << 9;
+    let ack = match form {
+        FORM_NOTHING if newest_high | held_high != 0 => return Err(Violation::Header),
+        FORM_NOTHING => None,
+        _ => Some(read_ack(form, newest_high, held_high, &mut from)?),
+    };
     if flags & FLAG_MESSAGES == 0 {
         let header = Header { kind, sequence, time_us, ack, body_len: None };
         return check_kind(Parts { header, body: from.0, messages: &[] });
@@ -155,9 +172,9 @@ fn check_kind(parts: Parts<'_>) -> Result<Parts<'_>, Violation> {
     if empty == parts.body.is_empty() { Ok(parts) } else { Err(Violation::Header) }
 }
 
-fn read_ack(form: u8, from: &mut Reader<'_>) -> Result<Ack, Violation> {
-    let newest = from.u16()?;
-    let held_us = unpack_held(from.u16()?);
+fn read_ack(form: u8, newest_high: u16, held_high: u16, from: &mut Reader<'_>) -> Result<Ack, Violation> {
+    let newest = newest_high | u16::from(from.u8()?);
+    let held_us = unpack_held(held_high | u16::from(from.u8()?));
     let before = match form {
         FORM_ALL => u32::MAX,
         FORM_RUN => {
@@ -173,30 +190,35 @@ fn read_ack(form: u8, from: &mut Reader<'_>) -> Result<Ack, Violation> {
     Ok(Ack { newest, before, held_us })
 }
 
-/// Two bytes: below 32,768 µs exactly, beyond in steps of 64 µs, and all ones for what is too long to measure with.
+/// Ten bits: finer for what is short, and all ones for what is too long to measure with.
 fn pack_held(held_us: Option<u32>) -> u16 {
-    match held_us {
-        Some(held) if held < u32::from(HELD_COARSE) => held as u16,
-        Some(held) if held >> HELD_SHIFT < u32::from(HELD_UNKNOWN ^ HELD_COARSE) => {
-            (held >> HELD_SHIFT) as u16 | HELD_COARSE
+    let Some(held_us) = held_us else { return HELD_UNKNOWN };
+    let ends = [HELD[1].0, HELD[2].0, HELD_UNKNOWN];
+    for ((first, shift), end) in HELD.into_iter().zip(ends) {
+        // The nearest step, so that round trips are not too long in the mean.
+        let beyond = held_us.saturating_sub(held_start_us(first));
+        let steps = (u64::from(beyond) + (1 << (shift - 1))) >> shift;
+        if steps < u64::from(end - first) {
+            return first + steps as u16;
         }
-        _ => HELD_UNKNOWN,
     }
+    HELD_UNKNOWN
 }
 
 fn unpack_held(held: u16) -> Option<u32> {
-    match held {
-        HELD_UNKNOWN => None,
-        coarse if coarse & HELD_COARSE != 0 => Some(u32::from(coarse ^ HELD_COARSE) << HELD_SHIFT),
-        exact => Some(u32::from(exact)),
-    }
+    let (first, shift) = *HELD.iter().rev().find(|(first, _)| held >= *first)?;
+    (held < HELD_UNKNOWN).then(|| held_start_us(first) + (u32::from(held - first) << shift))
 }
 
-/// The number near `near` whose low 16 bits are `wire`; `None` if that would be below 0. Right as long as the two are less than
-/// 32,768 apart: four minutes at 128 Hz.
-pub fn extend(wire: u16, near: u64) -> Option<u64> {
-    let apart = wire.wrapping_sub(near as u16) as i16;
-    near.checked_add_signed(i64::from(apart))
+/// What the first value of a range of [`HELD`] stands for: what lies below it, each step as long as it is.
+fn held_start_us(first: u16) -> u32 {
+    let ranges = HELD.iter().zip(&HELD[1..]).take_while(|(_, (next, _))| *next <= first);
+    ranges.map(|((from, shift), (next, _))| u32::from(next - from) << shift).sum()
+}
+
+/// The number from `first` on that is `wire` modulo [`NUMBERS`].
+pub fn extend(wire: u16, first: u64) -> u64 {
+    first + u64::from(wire.wrapping_sub(first as u16) % NUMBERS)
 }
 
 /// Writes front to back; a caller gives room enough.
@@ -253,20 +275,33 @@ mod tests {
 
     #[test]
     fn a_number_is_found_from_its_low_bits() {
-        assert_eq!(extend(5, 0), Some(5));
-        assert_eq!(extend(0xFFFF, 0), None, "before the first");
-        assert_eq!(extend(3, 0xFFFE), Some(0x1_0003));
-        assert_eq!(extend(0xFFFE, 0x1_0003), Some(0xFFFE));
-        assert_eq!(extend(7, 131_070), Some(131_079));
+        assert_eq!(extend(5, 0), 5);
+        assert_eq!(extend(4_095, 0), 4_095);
+        assert_eq!(extend(3, 0xFFE), 0x1003);
+        assert_eq!(extend(0xFFD, 0xFFE), 0x1FFD, "the last one");
+        assert_eq!(extend(7, 131_070), 131_079);
     }
 
     #[test]
     fn a_held_time_loses_little() {
-        for held in [0, 1, 16_667, 32_767, 32_768, 40_000, 1_000_000, 2_097_023] {
-            let back = unpack_held(pack_held(Some(held))).expect("a time");
-            assert!(back <= held && held - back < 64, "{held} came back as {back}");
+        let mut before = 0;
+        for held in (0..200_000).chain((200_000..2_182_000).step_by(997)) {
+            let packed = pack_held(Some(held));
+            let back = unpack_held(packed).expect("a time");
+            let step = if held < 32_736 {
+                64
+            } else if held < 98_176 {
+                256
+            } else {
+                8_192
+            };
+            assert!(back.abs_diff(held) <= step / 2, "{held} came back as {back}");
+            assert!(packed >= before, "{held} is told as less than what is shorter");
+            assert_eq!(pack_held(Some(back)), packed);
+            before = packed;
         }
-        assert_eq!(unpack_held(pack_held(Some(2_097_152))), None);
+        assert_eq!(unpack_held(pack_held(Some(2_190_000))), None);
+        assert_eq!(unpack_held(pack_held(Some(u32::MAX))), None);
         assert_eq!(unpack_held(pack_held(None)), None);
     }
 }

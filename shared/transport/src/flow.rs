@@ -12,7 +12,8 @@ use core::time::Duration;
 use crate::PAYLOAD_BYTES_MAX;
 use crate::acks::{Arrivals, Departures, Fate, Sent};
 use crate::datagram::{
-    HEADER_BYTES_MAX, HEADER_BYTES_MIN, Header, KIND_EMPTY, KIND_FAREWELL, Parts, TIME_MASK, read as read_datagram,
+    HEADER_BYTES_MAX, HEADER_BYTES_MIN, Header, KIND_EMPTY, KIND_FAREWELL, NUMBERS, Parts, TIME_MASK,
+    read as read_datagram,
 };
 use crate::guard::{Bucket, Violation};
 use crate::link::SendError;
@@ -148,7 +149,7 @@ impl Flow {
     /// Whether a payload should leave even without a body: messages are ready, or an acknowledgement has waited for long
     /// enough. To be asked after the bodies of a tick have left, and again after each payload that it asked for.
     pub fn is_due(&mut self) -> bool {
-        if self.departures.is_full() {
+        if self.departures.is_full(self.now_us) {
             return false;
         }
         let acks = self.owed_since_us.is_some_and(|since| self.now_us - since >= ACK_WAIT.as_micros() as u64);
@@ -194,10 +195,10 @@ impl Flow {
         if !fits {
             return Err(WriteError::Body(bytes.len()));
         }
-        if self.departures.is_full() {
+        let now_us = self.pass(now);
+        if self.departures.is_full(now_us) {
             return Err(WriteError::InFlight);
         }
-        self.pass(now);
         self.pack(kind, tag, bytes, out)
     }
 
@@ -211,7 +212,7 @@ impl Flow {
         let now_us = self.now_us;
         let mut header = Header {
             kind,
-            sequence: self.departures.next() as u16,
+            sequence: self.departures.next() as u16 % NUMBERS,
             time_us: (now_us & TIME_MASK) as u32,
             ack: self.arrivals.ack(now_us),
             body_len: Some(bytes.len() as u16),
@@ -386,4 +387,4 @@ fn micros(now: Duration) -> u64 {
 }
 
 // A header without an acknowledgement is smaller than one with, so that a body that fits the largest fits all.
-const _: () = assert!(HEADER_BYTES_MIN < HEADER_BYTES_MAX && BODY_BYTES_MAX == 1_184);
+const _: () = assert!(HEADER_BYTES_MIN < HEADER_BYTES_MAX && BODY_BYTES_MAX == 1_187);

@@ -33,7 +33,7 @@ pub use server::{ClientId, ServerEvent, ServerTransport, ServerTransportConfig};
 pub use token::{Key, TokenError, USER_DATA_BYTES, mint_token};
 
 /// The netcode protocol id: peers of another game or another generation of this transport are strangers.
-pub const PROTOCOL_ID: u64 = 0x4152_4249_5445_5202;
+pub const PROTOCOL_ID: u64 = 0x4152_4249_5445_5203;
 
 /// Largest payload of one datagram: the limit of the netcode standard, which fits any path.
 pub const PAYLOAD_BYTES_MAX: usize = netcode::PAYLOAD_BYTES_MAX;

@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn times_wrap_without_a_trace() {
         let mut path = Path::default();
-        // A minute is three and a half wraps of 2^24 µs.
+        // A minute is fourteen wraps of 2^22 µs.
         run(&mut path, 0, 3_600, 16_777_000, |tick| 20_000 + tick % 3 * 100, |_| 30_000);
         let stats = path.stats();
         assert!(stats.queue_out <= Duration::from_micros(200) && stats.queue_in.is_zero(), "{stats:?}");

@@ -225,7 +225,9 @@ fn a_round_trip_has_no_tick_in_it() {
         pair.play(tick, 20, 90);
     }
     for end in [&pair.server, &pair.client] {
-        assert_eq!(end.flow.path().round_trip, Some(Duration::from_micros(46_912)));
+        let round_trip = end.flow.path().round_trip.expect("it is measured");
+        // How long a datagram was held is told in steps of 64 µs.
+        assert!(round_trip.abs_diff(Duration::from_micros(46_912)) <= Duration::from_micros(32), "{round_trip:?}");
     }
 }
 
@@ -309,7 +311,7 @@ fn who_sends_too_much_is_not_heard() {
 #[test]
 fn acknowledging_what_was_never_sent_is_a_violation() {
     let mut flow = Flow::new(FlowConfig::of_server(), Duration::ZERO);
-    let read = flow.read(TICK, &[0x01, 0, 0, 0, 0, 0, 5, 0, 0, 0], &mut |_| ());
+    let read = flow.read(TICK, &[0x01, 0, 0, 0, 0, 5, 0], &mut |_| ());
     assert_eq!(read, Err(Violation::Unsent));
 }
 

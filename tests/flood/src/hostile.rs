@@ -173,7 +173,7 @@ impl Way {
         match self {
             Self::Junk => connection.send_raw_for_tests(&dice.bytes(count), out),
             Self::Messages => {
-                let mut payload = vec![0x04, dice.next() as u8, 0, 0, 0, 0, 0];
+                let mut payload = vec![0x04, dice.next() as u8, 0, 0, 0, 0];
                 payload.extend(dice.bytes(count.min(1_000)));
                 connection.send_raw_for_tests(&payload, out);
             }
@@ -188,7 +188,7 @@ impl Way {
                 let _ = connection.send_body(now(), body, out);
             }
             Self::Unsent => {
-                let mut payload = vec![0x13, dice.next() as u8, 0, 0, 0, 0, 0x77, 0x77, 1, 0];
+                let mut payload = vec![0x13, dice.next() as u8, 0x70, 0, 0, 0x77, 1];
                 payload.extend(dice.bytes(20));
                 connection.send_raw_for_tests(&payload, out);
             }

@@ -40,8 +40,56 @@ pub const KEEP_TICKS: u32 = 96;
 /// Entities that a client keeps.
 pub const ENTITIES_MAX: usize = 16_384;
 
-/// The low 16 bits of the tick.
-pub(crate) const HEADER_BYTES: usize = 2;
+/// The tick in front of a part. Its low 8 bits say it where the client surely has a part of the last [`AGE_MAX`] ticks, its
+/// low 16 bits otherwise; a bit says which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TickForm {
+    /// Placed by what was kept.
+    Near,
+    /// Placed by what is known of the match.
+    Far,
+}
+
+/// How far behind the newest tick that was kept a part of the near form may be: the rest of its 256 ticks are those ahead.
+const NEAR_BEHIND: u32 = 255 - AGE_MAX;
+
+impl TickForm {
+    /// Bits of the longest.
+    pub(crate) const BITS_MAX: usize = Self::Far.bits();
+
+    pub(crate) const fn bits(self) -> usize {
+        match self {
+            Self::Near => 9,
+            Self::Far => 17,
+        }
+    }
+
+    /// That of a part of `tick` for whoever kept a part of `kept`.
+    pub(crate) fn of(tick: u32, kept: Option<u32>) -> Self {
+        if kept.is_some_and(|kept| tick.abs_diff(kept) <= AGE_MAX) { Self::Near } else { Self::Far }
+    }
+
+    pub(crate) fn write(self, to: &mut BitWriter, tick: u32) {
+        to.flag(self == Self::Far);
+        let bits = self.bits() as u32 - 1;
+        to.put(tick & ((1 << bits) - 1), bits);
+    }
+
+    /// The form and the tick, for whoever kept a part of `kept` last and knows that `newest` is about now. Without anything
+    /// that was kept, a tick of the near form is a guess.
+    pub(crate) fn read(from: &mut BitReader<'_>, kept: Option<u32>, newest: u32) -> Result<(Self, u32), OutOfBits> {
+        if from.flag()? {
+            let low = from.get(16)?;
+            // The one of its ticks that is nearest to the newest.
+            let ahead = (low as u16).wrapping_sub(newest as u16) as i16;
+            return Ok((Self::Far, newest.checked_add_signed(i32::from(ahead)).unwrap_or(low)));
+        }
+        let low = from.get(8)?;
+        let first = kept.unwrap_or(newest).saturating_sub(NEAR_BEHIND);
+        let ahead = low.wrapping_sub(first) & 0xFF;
+        Ok((Self::Near, first.saturating_add(ahead)))
+    }
+}
 
 /// How an entity is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,5 +208,29 @@ impl Bases {
         }
         let (near, far) = (from.get(GAP_BITS)? as u8, from.get(GAP_BITS)? as u8);
         Ok(Self([age, near, far]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_near_tick_is_read_wherever_the_client_may_be() {
+        for tick in [0, 1, 63, 64, 65, 191, 192, 255, 256, 300, 65_530, 70_000, u32::MAX] {
+            for kept in tick.saturating_sub(AGE_MAX)..=tick.saturating_add(AGE_MAX) {
+                assert_eq!(TickForm::of(tick, Some(kept)), TickForm::Near);
+                let (mut out, mut bytes) = (BitWriter::default(), Vec::new());
+                TickForm::Near.write(&mut out, tick);
+                out.finish_into(&mut bytes);
+                // What the client kept is what the server knows of, or newer by what has overtaken this part.
+                for newest in kept..=kept.max(tick.saturating_add(NEAR_BEHIND)) {
+                    let read = TickForm::read(&mut BitReader::new(&bytes), Some(newest), 0);
+                    assert_eq!(read, Ok((TickForm::Near, tick)), "kept {newest}");
+                }
+            }
+        }
+        assert_eq!(TickForm::of(65, Some(0)), TickForm::Far);
+        assert_eq!(TickForm::of(65, None), TickForm::Far);
     }
 }

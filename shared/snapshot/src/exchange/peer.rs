@@ -7,7 +7,7 @@ use arbiter_schema::StableId;
 use super::acked::{Acked, NEVER};
 use super::cache::Cache;
 use super::history::{History, NOBODY, level};
-use super::{Bases, HEADER_BYTES, How, REFRESH_TICKS, put_step, step_bits};
+use super::{Bases, How, REFRESH_TICKS, TickForm, put_step, step_bits};
 use crate::PART_BYTES_MAX;
 use crate::bits::BitWriter;
 use crate::codec::entity::{Around, Subject};
@@ -18,8 +18,8 @@ use crate::layout::{Known, Viewer};
 /// Parts that may be under way: beyond it the oldest counts as lost. Transport has no more payloads in flight.
 const FLIGHTS_MAX: usize = 512;
 
-/// Bits of a part behind its header; two are kept for whether it has bases, and for the end.
-const PART_BITS: usize = (PART_BYTES_MAX - HEADER_BYTES) * 8 - 2;
+/// Bits of a part behind its tick; two are kept for whether it has bases, and for the end.
+const PART_BITS: usize = PART_BYTES_MAX * 8 - TickForm::BITS_MAX - 2;
 
 /// The parts of one tick for one client, each with the tag that [`Peer::delivered`] and [`Peer::lost`] name it by.
 #[derive(Debug, Default)]
@@ -105,6 +105,9 @@ pub struct Peer {
     last_tick: u32,
     /// See [`Self::newest_held`].
     newest_held: u32,
+    /// The newest tick of which the client surely kept a part, of those from `kept_from` on.
+    kept: Option<u32>,
+    kept_from: u32,
     part: Part,
     lanes: [Vec<i32>; 5],
 }
@@ -174,10 +177,11 @@ impl Part {
         count * (How::Own.bits() - How::Usual.bits() + bases.bits()) - bases.bits()
     }
 
-    fn write(&mut self) {
+    fn write(&mut self, tick: u32, form: TickForm) {
         let usual = self.usual();
         let out = &mut self.out;
         out.clear();
+        form.write(out, tick);
         out.flag(usual.is_some());
         if let Some(usual) = usual {
             usual.write(out);
@@ -219,6 +223,8 @@ impl Peer {
             next_tag: 0,
             last_tick: 0,
             newest_held: 0,
+            kept: None,
+            kept_from: 0,
             part: Part::default(),
             lanes: Default::default(),
         }
@@ -421,7 +427,8 @@ impl Peer {
         let part = &mut self.part;
         // The first always leaves: one that is larger than every budget would wait for ever, and all behind it.
         let is_first = parts.bytes.is_empty() && part.told.is_empty();
-        if !is_first && parts.bytes.len() + HEADER_BYTES + (part.bits + more + 2).div_ceil(8) > budget {
+        let around = TickForm::of(tick, self.kept).bits() + 2;
+        if !is_first && parts.bytes.len() + (around + part.bits + more).div_ceil(8) > budget {
             return false;
         }
         let from = part.bodies.len();
@@ -437,8 +444,7 @@ impl Peer {
         if part.told.is_empty() {
             return;
         }
-        part.write();
-        parts.bytes.extend_from_slice(&(tick as u16).to_le_bytes());
+        part.write(tick, TickForm::of(tick, self.kept));
         part.out.finish_into(&mut parts.bytes);
         parts.ends.push((self.next_tag, parts.bytes.len()));
         let mut told = self.spare.pop().unwrap_or_default();
@@ -456,6 +462,7 @@ impl Peer {
     /// The client holds nothing, and what is under way does not count, as when it enters another match. Tags go on.
     pub fn reset(&mut self) {
         (self.viewer, self.last_tick, self.newest_held) = (None, 0, 0);
+        (self.kept, self.kept_from) = (None, 0);
         self.entries.fill(Entry::NONE);
         self.leaving.clear();
         while let Some(mut flight) = self.flights.pop_front() {
@@ -467,6 +474,7 @@ impl Peer {
     /// From `tick` on nothing counts as held, as when a client asks for a full state because it could not read a part.
     pub fn restart(&mut self, tick: u32) {
         self.entries.iter_mut().for_each(|entry| entry.restart(tick));
+        (self.kept, self.kept_from) = (None, tick);
     }
 
     /// The newest tick of which the client is known to have a part; 0 before the first.
@@ -478,6 +486,9 @@ impl Peer {
     pub fn delivered(&mut self, tag: u32) {
         let Some(mut flight) = self.take_flight(tag) else { return };
         self.newest_held = self.newest_held.max(flight.tick);
+        if flight.tick >= self.kept_from {
+            self.kept = self.kept.max(Some(flight.tick));
+        }
         for (id, slot) in flight.told.drain(..) {
             if slot == GONE {
                 let told = self.leaving_at(id).filter(|at| self.leaving[*at].tick <= flight.tick);

@@ -6,9 +6,9 @@ use arbiter_schema::{Registry, StableId};
 use thiserror::Error;
 
 use super::shape::{Shape, Shapes};
-use super::{Bases, ENTITIES_MAX, HEADER_BYTES, How, KEEP_TICKS, get_step};
+use super::{Bases, ENTITIES_MAX, How, KEEP_TICKS, TickForm, get_step};
 use crate::PART_BYTES_MAX;
-use crate::bits::BitReader;
+use crate::bits::{BitReader, OutOfBits};
 use crate::codec::entity::{Around, Subject};
 use crate::codec::prefix::PrefixReader;
 use crate::codec::{Past, Tables};
@@ -35,6 +35,14 @@ pub enum SnapshotError {
         tick: u32,
         /// The entity.
         id: StableId,
+    },
+    /// Only the low bits of its tick are told, and no part was kept that would say which one it is.
+    #[error(
+        "a part of about tick {tick} came before any that says what its tick is near to: it has to be told in full"
+    )]
+    Unplaced {
+        /// What its tick probably is.
+        tick: u32,
     },
 }
 
@@ -97,6 +105,8 @@ pub struct Receiver {
     shapes: Shapes,
     entities: BTreeMap<StableId, Entity>,
     newest: u32,
+    /// The newest tick of which a part was kept, as far as nothing of it was forgotten.
+    kept: Option<u32>,
     lanes: usize,
     read: Vec<(StableId, Option<State>)>,
 }
@@ -105,18 +115,19 @@ impl Receiver {
     /// For the components of `registry`, which must be the server's.
     pub fn new(registry: &Registry) -> Self {
         let shapes = Shapes::new(registry);
-        Self { shapes, entities: BTreeMap::new(), newest: 0, lanes: 0, read: Vec::new() }
+        Self { shapes, entities: BTreeMap::new(), newest: 0, kept: None, lanes: 0, read: Vec::new() }
     }
 
     /// Forgets everything: what follows is told from about `tick` on, as in another match.
     pub fn begin(&mut self, tick: u32) {
         self.entities.clear();
-        (self.newest, self.lanes) = (tick, 0);
+        (self.newest, self.kept, self.lanes) = (tick, None, 0);
     }
 
     /// Forgets what was told until `tick`. A part of that tick could not be kept, and what it told of things that are gone is
     /// not told again: the server begins anew as if nothing were held.
     pub fn forget_until(&mut self, tick: u32) {
+        self.kept = self.kept.filter(|kept| *kept > tick);
         let lanes = &mut self.lanes;
         self.entities.retain(|_, entity| {
             let old = entity.states.partition_point(|state| state.tick <= tick);
@@ -165,19 +176,22 @@ impl Receiver {
 
     /// Takes a part. Errors leave everything as it was.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<u32, SnapshotError> {
-        if bytes.len() <= HEADER_BYTES || bytes.len() > PART_BYTES_MAX {
-            return Err(SnapshotError::Size(bytes.len()));
+        let size = |_| SnapshotError::Size(bytes.len());
+        if bytes.len() > PART_BYTES_MAX {
+            return Err(size(OutOfBits));
         }
-        let low = u16::from_le_bytes([bytes[0], bytes[1]]);
-        // The one of its ticks that is nearest to the newest.
-        let ahead = low.wrapping_sub(self.newest as u16) as i16;
-        let tick = self.newest.checked_add_signed(i32::from(ahead)).unwrap_or(u32::from(low));
+        let mut from = BitReader::new(bytes);
+        let (form, tick) = TickForm::read(&mut from, self.kept, self.newest).map_err(size)?;
+        if form == TickForm::Near && self.kept.is_none() {
+            return Err(SnapshotError::Unplaced { tick });
+        }
         self.read.clear();
-        self.read_all(tick, &bytes[HEADER_BYTES..]).map_err(|fault| match fault {
+        self.read_all(tick, from).map_err(|fault| match fault {
             Fault::Malformed(what) => SnapshotError::Malformed { tick, what },
             Fault::NotHeld(id) => SnapshotError::NotHeld { tick, id },
         })?;
         self.newest = self.newest.max(tick);
+        self.kept = self.kept.max(Some(tick));
         let mut read = core::mem::take(&mut self.read);
         for (id, state) in read.drain(..) {
             self.keep(id, tick, state);
@@ -187,8 +201,7 @@ impl Receiver {
         Ok(tick)
     }
 
-    fn read_all(&mut self, tick: u32, bytes: &[u8]) -> Result<(), Fault> {
-        let mut from = BitReader::new(bytes);
+    fn read_all(&mut self, tick: u32, mut from: BitReader<'_>) -> Result<(), Fault> {
         let short = |_| "a part ends inside an entity";
         let usual = if from.flag().map_err(short)? { Some(Bases::read(&mut from).map_err(short)?) } else { None };
         let (mut next_id, mut lanes) = (Some(0_u32), self.lanes);

@@ -50,7 +50,7 @@ pub enum Incoming<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// The body is empty, too long or of a kind that is not the caller's.
-    #[error("a body of {0} bytes cannot be sent: 1 to 1,184 bytes of a kind from 1 to 6 can")]
+    #[error("a body of {0} bytes cannot be sent: 1 to 1,187 bytes of a kind from 1 to 6 can")]
     Body(usize),
     /// So much is unacknowledged that nothing more may leave until some of it is given up.
     #[error("too much is unacknowledged; send again after the next advance")]

@@ -7,6 +7,9 @@ use crate::datagram::TIME_MASK;
 /// Share of a new difference of transit times that is believed (RFC 3550, section 6.4.1).
 const JITTER_GAIN: f64 = 1.0 / 16.0;
 
+/// Bits of a number above those that a time has.
+const ABOVE: u32 = TIME_MASK.leading_zeros();
+
 /// A smallest value is forgotten after one to two of these: long enough to see an empty queue, short enough for clocks that
 /// drift by 50 µs a second and for a route that has become longer.
 const MINIMUM_WINDOW_US: u64 = 10_000_000;
@@ -63,7 +66,7 @@ struct OneWayState {
 }
 
 impl OneWay {
-    /// A datagram left at `from_us` by the one clock and came at `to_us` by the other, both modulo 2^24. `now_us` orders
+    /// A datagram left at `from_us` by the one clock and came at `to_us` by the other, both modulo 2^22. `now_us` orders
     /// samples. Returns the queueing delay of this datagram in microseconds.
     pub(super) fn sample(&mut self, from_us: u64, to_us: u64, now_us: u64) -> u64 {
         let wrapped = to_us.wrapping_sub(from_us) & TIME_MASK;
@@ -74,8 +77,9 @@ impl OneWay {
             self.state = Some(state);
             return 0;
         };
-        // Sign-extended from 24 bits: two transit times differ by less than 8 s.
-        let change = ((wrapped.wrapping_sub(state.transit_us as u64) << 40) as i64) >> 40;
+        // Sign-extended from 22 bits: transit times of datagrams that follow each other differ by less than 2 s. Of those that
+        // waited for longer the first ones look early, which is over once the others have come.
+        let change = ((wrapped.wrapping_sub(state.transit_us as u64) << ABOVE) as i64) >> ABOVE;
         state.transit_us = state.transit_us.saturating_add(change);
         let base_before = state.base_us.get();
         state.base_us.put(state.transit_us, now_us);
