@@ -41,6 +41,8 @@ impl Recorder {
 }
 
 impl Coder for Recorder {
+    const OBSERVES: bool = true;
+
     fn symbol(&mut self, model: Model, features: &[i32], symbol: u32) -> Result<u32, Damaged> {
         if let Some(samples) = &mut self.samples {
             samples[model as usize].add(features, symbol as u8);

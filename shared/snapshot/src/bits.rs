@@ -7,8 +7,10 @@ pub struct OutOfBits;
 /// Appends bits.
 #[derive(Debug, Clone, Default)]
 pub struct BitWriter {
+    /// Four at a time.
     bytes: Vec<u8>,
     pending: u64,
+    /// Below 32.
     pending_bits: u32,
 }
 
@@ -36,10 +38,10 @@ impl BitWriter {
         debug_assert!(bits == 32 || value < 1 << bits, "{value} does not fit into {bits} bits");
         self.pending |= u64::from(value) << self.pending_bits;
         self.pending_bits += bits;
-        while self.pending_bits >= 8 {
-            self.bytes.push(self.pending as u8);
-            self.pending >>= 8;
-            self.pending_bits -= 8;
+        if self.pending_bits >= 32 {
+            self.bytes.extend_from_slice(&(self.pending as u32).to_le_bytes());
+            self.pending >>= 32;
+            self.pending_bits -= 32;
         }
     }
 
@@ -51,36 +53,41 @@ impl BitWriter {
 
     /// Everything that another writer holds.
     pub fn append(&mut self, other: &Self) {
-        for byte in &other.bytes {
-            self.put(u32::from(*byte), 8);
-        }
-        self.put(other.pending as u32, other.pending_bits);
+        other.copy(0, other.len(), self);
     }
 
     /// Puts the bits from `start` to before `end`, both at most [`Self::len`], into another writer.
     pub fn copy(&self, start: usize, end: usize, to: &mut Self) {
         let mut at = start;
         while at < end {
-            let (first, bits) = (at / 8, (end - at).min(32));
-            let mut window = [0; 8];
-            let held = self.bytes.len().saturating_sub(first).min(8);
-            window[..held].copy_from_slice(&self.bytes[first..first + held]);
-            if held < 8 {
-                // The last bits have not filled a byte yet.
-                window[held] = self.pending as u8;
-            }
-            let value = (u64::from_le_bytes(window) >> (at % 8)) & ((1_u64 << bits) - 1);
+            let bits = (end - at).min(32);
+            let value = self.window(at) & ((1_u64 << bits) - 1);
             to.put(value as u32, bits as u32);
             at += bits;
         }
     }
 
+    /// At least 32 bits from `at` on, as far as there are so many.
+    #[inline]
+    fn window(&self, at: usize) -> u64 {
+        let (first, shift) = (at / 8, at % 8);
+        if let Some(window) = self.bytes.get(first..).and_then(<[u8]>::first_chunk) {
+            return u64::from_le_bytes(*window) >> shift;
+        }
+        let held = self.bytes.get(first..).unwrap_or_default();
+        let mut window = [0; 8];
+        window[..held.len()].copy_from_slice(held);
+        let pending = match first.checked_sub(self.bytes.len()) {
+            Some(behind) => self.pending >> (8 * behind.min(7)),
+            None => self.pending << (8 * held.len()),
+        };
+        (u64::from_le_bytes(window) | pending) >> shift
+    }
+
     /// Appends the bits to `out`, filled up with zeros to a whole byte.
     pub fn finish_into(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.bytes);
-        if self.pending_bits > 0 {
-            out.push(self.pending as u8);
-        }
+        out.extend_from_slice(&self.pending.to_le_bytes()[..self.pending_bits.div_ceil(8) as usize]);
     }
 }
 

@@ -24,9 +24,14 @@ impl Viewer {
     pub const EVERY_TEAM: u8 = u8::MAX;
 
     pub(crate) fn knows(self, head: &Head) -> Known {
-        let owner = self.slot.is_some_and(|slot| head.owner == u32::from(slot));
-        let team = self.team == head.team || self.team == Self::EVERY_TEAM;
-        Known { team: owner || (team && head.team != 0), owner }
+        self.knows_of(head.owner, head.team)
+    }
+
+    /// The same of an entity with this owner and team, as a row has them.
+    pub(crate) fn knows_of(self, owner: u32, team: u8) -> Known {
+        let owner = self.slot.is_some_and(|slot| owner == u32::from(slot));
+        let mate = self.team == team || self.team == Self::EVERY_TEAM;
+        Known { team: owner || (mate && team != 0), owner }
     }
 }
 

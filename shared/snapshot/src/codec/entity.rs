@@ -80,9 +80,14 @@ pub struct Subject<'a> {
     /// Which groups were in motion: lowest bit first.
     moving: u64,
     motion: Option<Motion>,
+    /// The guesses of the place's axes.
+    place: Option<[AxisGuess; 3]>,
     /// The guess of the rotation, by where its place had missed its guess.
     turn: Option<([i64; 3], TurnGuess)>,
 }
+
+/// Where an axis was guessed to be: with neighbours, without, and how far it goes.
+type AxisGuess = (i64, i64, i64);
 
 /// Where a rotation was guessed to turn.
 #[derive(Clone, Copy)]
@@ -100,7 +105,7 @@ impl<'a> Subject<'a> {
     pub fn new(tables: &'a Tables, plan: &'a Plan, past: &'a Past<'a>) -> Self {
         let groups = plan.groups.iter().take(NOTED).enumerate();
         let moving = groups.fold(0, |moving, (at, group)| moving | u64::from(past.moves(group.lanes())) << at);
-        Self { tables, plan, past, moving, motion: None, turn: None }
+        Self { tables, plan, past, moving, motion: None, place: None, turn: None }
     }
 
     /// Whether any group was in motion at the states that are held.
@@ -169,18 +174,18 @@ impl<'a> Subject<'a> {
         let mut missed = [0; 3];
         if let Some(number) = plan.place_group().filter(|number| self.moves(*number)) {
             let group = &plan.groups[number];
+            let guesses = [0, 1, 2].map(|axis| axis_guess(self.tables, past, group, axis, around));
             for (axis, missed) in missed.iter_mut().enumerate() {
-                let alone = axis_guess(self.tables, past, group, axis, around).1;
-                *missed = i64::from(now[group.at + axis]) - alone;
+                *missed = i64::from(now[group.at + axis]) - guesses[axis].1;
             }
+            self.place = Some(guesses);
         }
         let largest = order(&self.turn_guess(turn, missed).guess)[0];
         self.turns().any(|group| (now[group.at] as usize).min(3) != largest)
     }
 }
 
-/// Guess of an axis; the guess without neighbours; how far it goes.
-fn axis_guess(tables: &Tables, past: &Past<'_>, group: &Group, axis: usize, around: &Around) -> (i64, i64, i64) {
+fn axis_guess(tables: &Tables, past: &Past<'_>, group: &Group, axis: usize, around: &Around) -> AxisGuess {
     let lane = group.at + axis;
     let (key, inputs) = axis_inputs(past, lane, axis == 1);
     let goes = tables.fit(Fit::Axis, key, &inputs);
@@ -307,12 +312,14 @@ impl Subject<'_> {
         told: &mut Told,
     ) -> Result<(), Damaged> {
         let (tables, plan, past, motion) = (self.tables, self.plan, self.past, self.motion());
+        let known = self.place.filter(|_| plan.place == Some(group.at));
         let far = [0, 1, 2].map(|axis| past.far(group.at + axis));
         let mut before = [0; 2];
         // Up first: what falls or lands tells most of what the others do.
         for axis in [1, 0, 2] {
             let lane = group.at + axis;
-            let (guess, alone, goes) = axis_guess(tables, past, group, axis, around);
+            let known = known.map(|known| known[axis]);
+            let (guess, alone, goes) = known.unwrap_or_else(|| axis_guess(tables, past, group, axis, around));
             let (near, step) = (past.near(lane), past.step(lane));
             let features = [
                 i32::from(axis == 1),
@@ -342,11 +349,13 @@ impl Subject<'_> {
             let read = difference(coder, Model::Axis, &features, i64::from(now[lane]) - guess)?;
             put(now, lane, guess + read, group.max)?;
             let missed = i64::from(now[lane]) - alone;
-            let (key, inputs) = axis_inputs(past, lane, axis == 1);
-            coder.observe(Fit::Axis, key, &inputs, i64::from(now[lane]) - past.newest(lane));
-            if around.crowd > 0 {
-                let (key, inputs) = contact_inputs(around, axis);
-                coder.observe(Fit::Contact, key, &inputs, missed);
+            if C::OBSERVES {
+                let (key, inputs) = axis_inputs(past, lane, axis == 1);
+                coder.observe(Fit::Axis, key, &inputs, i64::from(now[lane]) - past.newest(lane));
+                if around.crowd > 0 {
+                    let (key, inputs) = contact_inputs(around, axis);
+                    coder.observe(Fit::Contact, key, &inputs, missed);
+                }
             }
             before = [scale(read), before[0]];
             if plan.place == Some(group.at) {
@@ -412,6 +421,9 @@ impl Subject<'_> {
             put(now, lane, expected + read, group.max)?;
             told.turned = told.turned.saturating_add(clip(read.abs()));
             before = [scale(read), before[0]];
+        }
+        if !C::OBSERVES {
+            return Ok(());
         }
         let actual = turn_of(now, group);
         let along: i64 = (0..4).map(|at| actual[at] * guess[at]).sum();

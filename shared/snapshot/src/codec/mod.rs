@@ -36,6 +36,9 @@ pub struct Damaged;
 /// Where symbols go to or come from. A writer writes the value that it is given and returns it; a reader returns what it
 /// reads and looks at nothing that it is given, so that one walk serves both.
 pub trait Coder {
+    /// Whether it listens to [`Self::observe`].
+    const OBSERVES: bool = false;
+
     /// One symbol of `model`, below the model's number of symbols, in the context of `features`.
     fn symbol(&mut self, model: Model, features: &[i32], symbol: u32) -> Result<u32, Damaged>;
 

@@ -1,6 +1,6 @@
 //! What both ends can guess of a lane from states that both hold.
 
-use super::numbers::{HALF_ROOT, ONE, Turn, dot, normal, root, scale, spin};
+use super::numbers::{HALF_ROOT, ONE, Turn, dot, normal, quotient, root, scale, spin};
 use super::plan::Group;
 use super::tables::{Fit, Tables};
 
@@ -23,7 +23,7 @@ fn over(value: i64, gap: i64, age: i64) -> i64 {
         return value * i64::from(gap != 0);
     }
     let doubled = 2 * value * age;
-    (doubled + gap * doubled.signum()) / (2 * gap)
+    quotient(doubled + gap * doubled.signum(), 2 * gap)
 }
 
 impl Past<'_> {
@@ -89,7 +89,7 @@ pub fn turn_of(lanes: &[i32], group: &Group) -> Turn {
         if at != left_out
             && let Some(lane) = told.next()
         {
-            *part = (2 * i64::from(*lane) - group.max) * HALF_ROOT / group.max.max(1);
+            *part = quotient((2 * i64::from(*lane) - group.max) * HALF_ROOT, group.max.max(1));
             sum += *part * *part;
         }
     }
@@ -177,12 +177,13 @@ impl Turning {
         let rolls = spin([missed[2], 0, -missed[0]], &self.newest);
         let square: i64 = went.iter().map(|part| part * part).sum::<i64>() + 64;
         let along: i64 = went.iter().zip(missed).map(|(went, missed)| went * missed).sum();
-        let ahead = (along * 256 / square).clamp(-512, 512);
+        let ahead = quotient(along * 256, square).clamp(-512, 512);
         let length = root(way.iter().map(|part| part * part).sum()).max(1);
         let speed = root(square);
-        let across = |a: usize, b: usize| (went[a] * missed[b] - went[b] * missed[a]) / speed;
+        let across = |a: usize, b: usize| quotient(went[a] * missed[b] - went[b] * missed[a], speed);
         let swerves = spin([across(1, 2), across(2, 0), across(0, 1)], &self.newest);
-        let inputs = |at: usize| [rolls[at], way[at] * ahead * 16, way[at] * ONE / length * missed[1], swerves[at]];
+        let inputs =
+            |at: usize| [rolls[at], way[at] * ahead * 16, quotient(way[at] * ONE, length) * missed[1], swerves[at]];
         (key, [inputs(0), inputs(1), inputs(2), inputs(3)])
     }
 }

@@ -3,11 +3,44 @@
 use super::{AGE_MAX, Bases};
 
 /// Ticks that were acknowledged: the newest, and which of the 64 before it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Acked {
     /// [`NEVER`] if none was.
     newest: u32,
     before: [u32; 2],
+}
+
+/// Bases that were found, by what they follow from: neighbours mostly come and are lost together.
+#[derive(Debug)]
+pub(crate) struct Found {
+    tick: u32,
+    entries: [(Acked, u32, Option<Bases>); FOUND],
+}
+
+/// A power of 2: more than a client's entities mostly differ in.
+const FOUND: usize = 16;
+
+impl Default for Found {
+    fn default() -> Self {
+        Self { tick: NEVER, entries: [(Acked::NONE, 0, None); FOUND] }
+    }
+}
+
+impl Found {
+    /// As [`Acked::bases`], with one ladder always.
+    #[inline]
+    pub(crate) fn bases(&mut self, acked: Acked, tick: u32, since: u32, ladder: u32) -> Option<Bases> {
+        if self.tick != tick {
+            *self = Self { tick, ..Self::default() };
+        }
+        let since = since.max(tick.saturating_sub(AGE_MAX));
+        let mixed = (acked.newest ^ acked.before[0].rotate_left(7) ^ acked.before[1] ^ since).wrapping_mul(0x9E37_79B1);
+        let entry = &mut self.entries[mixed as usize >> 28 & (FOUND - 1)];
+        if entry.0 != acked || entry.1 != since {
+            *entry = (acked, since, acked.bases(tick, since, ladder));
+        }
+        entry.2
+    }
 }
 
 /// No tick: a match ends long before it.

@@ -10,12 +10,18 @@ const BITS_MAX: usize = 64 << 20;
 /// What an encoding depends on, beside the entity: what may be known of it, and the bases; zeros in full.
 pub(crate) type Key = (Known, Bases);
 
+/// A key as one number, which is quicker to look for.
+fn number((known, Bases([age, near, far])): Key) -> u32 {
+    u32::from_le_bytes([age, near, far, known.bits() as u8])
+}
+
 /// Shared encodings of one tick.
 #[derive(Debug, Default)]
 pub struct Cache {
     tick: Option<u32>,
-    /// By the entity's place in the tick: where the bits of each key begin and end; an empty range if nothing may be known.
-    places: Vec<Vec<(Key, usize, usize)>>,
+    /// By the entity's place in the tick: the number of each key, and where its bits begin and end; an empty range if nothing
+    /// may be known.
+    places: Vec<Vec<(u32, u32, u32)>>,
     bits: BitWriter,
     hits: u64,
     misses: u64,
@@ -41,22 +47,28 @@ impl Cache {
 
     /// Where the encoding of `key` is, of the entity at `place`.
     pub(crate) fn find(&mut self, place: usize, key: Key) -> Option<(usize, usize)> {
-        let found = self.places[place].iter().find(|(held, ..)| *held == key).map(|(_, start, end)| (*start, *end));
+        let key = number(key);
+        let found = self.places[place].iter().find(|(held, ..)| *held == key);
         self.hits += u64::from(found.is_some());
-        found
+        found.map(|(_, start, end)| (*start as usize, *end as usize))
     }
 
-    /// Makes an encoding; it is found from now on, unless there is no room for it.
+    /// Whether there is no room for another one: what ranges lead to is gone when the next one is made.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bits.len() > BITS_MAX
+    }
+
+    /// Makes an encoding; it is found from now on, until there is no room for others.
     pub(crate) fn make(&mut self, place: usize, key: Key, make: impl FnOnce(&mut BitWriter)) -> (usize, usize) {
         self.misses += 1;
-        if self.bits.len() > BITS_MAX {
+        if self.is_full() {
             self.places.iter_mut().for_each(Vec::clear);
             self.bits.clear();
         }
         let start = self.bits.len();
         make(&mut self.bits);
         let end = self.bits.len();
-        self.places[place].push((key, start, end));
+        self.places[place].push((number(key), start as u32, end as u32));
         (start, end)
     }
 

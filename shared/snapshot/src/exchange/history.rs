@@ -17,6 +17,9 @@ pub(crate) struct Span {
     pub slot: u32,
     start: usize,
     end: usize,
+    /// Of its first row. Rows of one entity have one owner and team.
+    owner: u32,
+    team: u8,
     /// How many before it are there of which mates may know more.
     mates_place: u32,
     /// Since this tick it has this owner and team.
@@ -28,6 +31,13 @@ pub(crate) struct Span {
     pub same_since: [u32; 3],
     /// By level: the number of the shape that is told; `None` if nothing may be known.
     pub shapes: [Option<u32>; 3],
+}
+
+impl Span {
+    /// What `viewer` is to the entity.
+    pub(crate) fn known(&self, viewer: Viewer) -> Known {
+        viewer.knows_of(self.owner, self.team)
+    }
 }
 
 /// No entity: 0 is the match itself.
@@ -151,6 +161,8 @@ impl History {
                     slot: u32::MAX,
                     start,
                     end: start + 1,
+                    owner,
+                    team,
                     mates_place: 0,
                     owner_since,
                     shape_since,
@@ -300,12 +312,6 @@ impl History {
         }
         let at = self.spans.binary_search_by_key(&id, |span| span.id).ok()?;
         Some((at, &self.spans[at]))
-    }
-
-    /// What `viewer` is to an entity of now, by its first row's owner and team. Rows of one entity have one owner and team.
-    pub(crate) fn known(&self, span: &Span, viewer: Viewer) -> Known {
-        let head = self.frames.back().and_then(|frame| frame.heads.get(span.start));
-        head.map_or_else(Known::default, |head| viewer.knows(head))
     }
 
     fn position(&self, tick: u32) -> Option<usize> {

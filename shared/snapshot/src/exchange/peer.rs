@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use arbiter_schema::StableId;
 
-use super::acked::{Acked, NEVER};
+use super::acked::{Acked, Found, NEVER};
 use super::cache::Cache;
 use super::history::{History, NOBODY, level};
 use super::{Bases, How, REFRESH_TICKS, TickForm, put_step, step_bits};
@@ -109,16 +109,19 @@ pub struct Peer {
     kept: Option<u32>,
     kept_from: u32,
     part: Part,
+    found: Found,
     lanes: [Vec<i32>; 5],
 }
 
 /// A part that is being filled. Entities are put in as they are urgent and told by id, so that an id takes few bits.
 #[derive(Debug, Default)]
 struct Part {
-    /// Encodings of the entities.
+    /// Encodings that are not in the cache any more.
     bodies: BitWriter,
     /// By id.
     told: Vec<Piece>,
+    /// How often each bases are told against.
+    counts: Vec<(Bases, usize)>,
     /// Bits of the part, or a few more.
     bits: usize,
     /// The bases that were put in first: those of the part, unless others turn out to take less.
@@ -132,7 +135,9 @@ struct Piece {
     slot: u32,
     how: How,
     bases: Option<Bases>,
-    body: (usize, usize),
+    /// Where its encoding begins and ends, in the cache, or else among the bodies of the part.
+    body: (u32, u32),
+    is_cached: bool,
 }
 
 /// Ids between two entities of a part; `before` is `None` for the first.
@@ -143,7 +148,10 @@ fn step(before: Option<StableId>, id: StableId) -> u32 {
 impl Part {
     /// Bits that an entity would add, and its place by id.
     fn room_for(&self, id: StableId, how: How, bases: Option<Bases>, body: usize) -> (usize, usize) {
-        let at = self.told.partition_point(|piece| piece.id < id);
+        let at = match self.told.last() {
+            Some(last) if last.id >= id => self.told.partition_point(|piece| piece.id < id),
+            _ => self.told.len(),
+        };
         let before = at.checked_sub(1).map(|at| self.told[at].id);
         // Told against other bases than the first, it names them; the first one names those of the part.
         let head = match bases {
@@ -160,24 +168,44 @@ impl Part {
     }
 
     /// The bases that save most as those of the part: never fewer bits than the first, with which the bits were counted.
-    fn usual(&self) -> Option<Bases> {
-        let mut best = self.first.map(|first| (self.saved_by(first), first));
+    fn usual(&mut self) -> Option<Bases> {
+        let first = self.first?;
+        let counts = &mut self.counts;
+        counts.clear();
+        counts.push((first, 0));
+        let mut last = 0;
         for bases in self.told.iter().filter_map(|piece| piece.bases) {
-            if best.is_none_or(|(_, best)| best != bases) {
-                let saved = self.saved_by(bases);
-                best = best.filter(|(most, _)| *most >= saved).or(Some((saved, bases)));
+            if counts[last].0 != bases {
+                last = counts.iter().position(|(other, _)| *other == bases).unwrap_or_else(|| {
+                    counts.push((bases, 0));
+                    counts.len() - 1
+                });
+            }
+            counts[last].1 += 1;
+        }
+        // Bits that entities save by not naming these bases, each by itself.
+        let saved = |(bases, count): (Bases, usize)| {
+            count * (How::Own.bits() - How::Usual.bits() + bases.bits()) - bases.bits()
+        };
+        let mut best = counts[0];
+        for other in &counts[1..] {
+            if saved(*other) > saved(best) {
+                best = *other;
             }
         }
-        best.map(|(_, bases)| bases)
+        Some(best.0)
     }
 
-    /// Bits that entities save by not naming these bases, each by itself.
-    fn saved_by(&self, bases: Bases) -> usize {
-        let count = self.told.iter().filter(|piece| piece.bases == Some(bases)).count();
-        count * (How::Own.bits() - How::Usual.bits() + bases.bits()) - bases.bits()
+    /// Keeps what the cache is about to forget.
+    fn keep(&mut self, cached: &BitWriter) {
+        for piece in self.told.iter_mut().filter(|piece| piece.is_cached) {
+            let start = self.bodies.len() as u32;
+            cached.copy(piece.body.0 as usize, piece.body.1 as usize, &mut self.bodies);
+            (piece.body, piece.is_cached) = ((start, self.bodies.len() as u32), false);
+        }
     }
 
-    fn write(&mut self, tick: u32, form: TickForm) {
+    fn write(&mut self, tick: u32, form: TickForm, cached: &BitWriter) {
         let usual = self.usual();
         let out = &mut self.out;
         out.clear();
@@ -188,16 +216,23 @@ impl Part {
         }
         let mut before = None;
         for piece in &self.told {
-            out.flag(true);
-            put_step(out, step(before, piece.id));
+            let step = step(before, piece.id);
             before = Some(piece.id);
             let own = piece.bases.filter(|bases| Some(*bases) != usual);
             let how = if own.is_some() { How::Own } else { piece.how };
-            how.write(out);
+            if step == 0 && how == How::Usual {
+                // What almost all begin with: there is one, it has the next id, and is told against the usual bases.
+                out.put(0b001, 3);
+            } else {
+                out.flag(true);
+                put_step(out, step);
+                how.write(out);
+            }
             if let Some(own) = own {
                 own.write(out);
             }
-            self.bodies.copy(piece.body.0, piece.body.1, out);
+            let from = if piece.is_cached { cached } else { &self.bodies };
+            from.copy(piece.body.0 as usize, piece.body.1 as usize, out);
         }
         out.flag(false);
     }
@@ -226,6 +261,7 @@ impl Peer {
             kept: None,
             kept_from: 0,
             part: Part::default(),
+            found: Found::default(),
             lanes: Default::default(),
         }
     }
@@ -276,7 +312,7 @@ impl Peer {
             }
             served += 1;
         }
-        self.close(tick, parts);
+        self.close(tick, cache.bits(), parts);
         served
     }
 
@@ -320,8 +356,8 @@ impl Peer {
         let slot = span.slot as usize;
         let held = self.entries[slot];
         let entry = if held.id == id { held } else { Entry::new(id, tick) };
-        let back = self.leaving_at(id);
-        let known = history.known(span, viewer);
+        let back = if self.leaving.is_empty() { None } else { self.leaving_at(id) };
+        let known = span.known(viewer);
         let level = level(known);
         // It was told to somebody who knew more or less.
         let other = |told: u32| told < span.owner_since && history.known_at(told, id, viewer) != Some(known);
@@ -330,12 +366,17 @@ impl Peer {
         if !always && !entry.again && entry.told != NEVER && recent(entry.told) {
             return true;
         }
-        let bases = entry.acked.bases(tick, span.shape_since[level], self.ladder);
+        let bases = self.found.bases(entry.acked, tick, span.shape_since[level], self.ladder);
         let bases = bases.filter(|bases| !bases.ticks(tick).is_none_or(|ticks| ticks.into_iter().any(other)));
         let key = (known, bases.unwrap_or_default());
         let range = match cache.find(place, key) {
             Some(range) => range,
-            None => self.make(history, cache, (id, place), span.shapes[level], key, bases),
+            None => {
+                if cache.is_full() {
+                    self.part.keep(cache.bits());
+                }
+                self.make(history, cache, (id, place), span.shapes[level], key, bases)
+            }
         };
         if range.0 == range.1 {
             self.leave(id, slot, tick);
@@ -421,7 +462,7 @@ impl Peer {
         // What is back before its leaving was heard of is told of both in one tick, and a part tells of each entity once.
         let is_twice = self.part.told.get(at).is_some_and(|piece| piece.id == id);
         if is_twice || self.part.bits + more > PART_BITS {
-            self.close(tick, parts);
+            self.close(tick, bits, parts);
             (more, at) = self.part.room_for(id, how, bases, body);
         }
         let part = &mut self.part;
@@ -431,20 +472,18 @@ impl Peer {
         if !is_first && parts.bytes.len() + (around + part.bits + more).div_ceil(8) > budget {
             return false;
         }
-        let from = part.bodies.len();
-        bits.copy(start, end, &mut part.bodies);
-        part.told.insert(at, Piece { id, slot, how, bases, body: (from, from + body) });
+        part.told.insert(at, Piece { id, slot, how, bases, body: (start as u32, end as u32), is_cached: true });
         part.bits += more;
         part.first = part.first.or(bases);
         true
     }
 
-    fn close(&mut self, tick: u32, parts: &mut PeerParts) {
+    fn close(&mut self, tick: u32, cached: &BitWriter, parts: &mut PeerParts) {
         let part = &mut self.part;
         if part.told.is_empty() {
             return;
         }
-        part.write(tick, TickForm::of(tick, self.kept));
+        part.write(tick, TickForm::of(tick, self.kept), cached);
         part.out.finish_into(&mut parts.bytes);
         parts.ends.push((self.next_tag, parts.bytes.len()));
         let mut told = self.spare.pop().unwrap_or_default();
