@@ -109,7 +109,7 @@ impl Header {
         if let Some(ack) = self.ack {
             let [low, high] = pack_held(ack.held_us).to_le_bytes();
             to.put(&[newest as u8, low]);
-            flags |= (high & 1) * HELD_BITS[0] | (high >> 1) * HELD_BITS[1];
+            flags |= ((high & 1) * HELD_BITS[0]) | ((high >> 1) * HELD_BITS[1]);
             let missing = !ack.before;
             let (start, length) = (missing.trailing_zeros(), missing.count_ones());
             if missing == 0 {
