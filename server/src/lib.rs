@@ -49,6 +49,7 @@ use arbiter_eventlog::{OpenError, Signer};
 use arbiter_metrics::LogFigures;
 use arbiter_protocol::RefusedReason;
 use arbiter_sim::{BuildError, Map, MatchSettings, Rules, Simulation};
+use arbiter_snapshot::Form;
 use arbiter_transport::{CLIENTS_MAX, Key, NoRandomness, ServerTransport, ServerTransportConfig, TokenHistory};
 use crossbeam::channel::{Receiver, Sender};
 use thiserror::Error;
@@ -181,6 +182,8 @@ pub struct ServerConfig {
     pub interest: InterestSettings,
     /// Kilobits of snapshots a second that a client is sent at most, whatever its link carries.
     pub snapshot_kbit_max: u32,
+    /// The form of what players are sent of each tick.
+    pub snapshot_form: Form,
     /// Spectators that a room lets in, at most [`SPECTATORS_MAX`]; 0 lets nobody watch, and costs nothing.
     pub spectators_max: u16,
     /// How long ago it is what they are shown, at most [`SPECTATOR_DELAY_MAX`].
@@ -256,6 +259,7 @@ impl ServerConfig {
             settings,
             interest: InterestSettings::default(),
             snapshot_kbit_max: SNAPSHOT_KBIT_MAX,
+            snapshot_form: Form::Shared,
             spectators_max: 0,
             spectator_delay: SPECTATOR_DELAY,
             kill_cam: Duration::ZERO,

@@ -26,7 +26,7 @@ pub use session::{Goodbye, GoodbyeReason, Join, Refused, RefusedReason, Target, 
 pub use user_data::{Role, USER_DATA_BYTES, UserData, UserDataError};
 
 /// The version of this protocol. Raised whenever a byte changes its meaning; a server refuses other versions readably.
-pub const PROTOCOL_VERSION: u16 = 4;
+pub const PROTOCOL_VERSION: u16 = 5;
 
 /// The last version that the hash of what is replicated says nothing of: what was built with it must not look like another one.
 const LAST_UNMIXED: u16 = 4;
