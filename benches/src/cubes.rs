@@ -113,6 +113,7 @@ impl Bases {
             states: states.map(|lanes| &lanes[cube * LANES..][..LANES]),
             age,
             gaps,
+            trail: &[],
         }));
     }
 }

@@ -33,6 +33,16 @@ pub enum Sockets {
     Portable,
 }
 
+/// The form of what players are sent of each tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum SnapshotForm {
+    /// Made once for all who hold the same: for rooms of many players.
+    Shared,
+    /// Made for each player: fewer bytes, more work. For rooms of few.
+    Small,
+}
+
 /// What to do with running matches when the server is told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -112,6 +122,9 @@ pub struct Layer {
     /// Kilobits of snapshots a second that a client is sent at most, whatever its link carries, 32 to 100,000 [default: 220]
     #[arg(long, env = "ARBITER_SNAPSHOT_KBIT_MAX", value_name = "KBIT")]
     pub snapshot_kbit_max: Option<u32>,
+    /// Form of what players are sent of each tick: `small` takes fewer bytes and more work for each player [default: shared]
+    #[arg(long, env = "ARBITER_SNAPSHOT_FORM", value_name = "FORM")]
+    pub snapshot_form: Option<SnapshotForm>,
     /// Spectators that a room lets in, 0 to 256; 0 lets nobody watch [default: 0]
     #[arg(long, env = "ARBITER_SPECTATORS_MAX", value_name = "N")]
     pub spectators_max: Option<u16>,
@@ -226,6 +239,8 @@ pub struct Settings {
     pub socket_buffer: u32,
     /// See [`Layer::snapshot_kbit_max`].
     pub snapshot_kbit_max: u32,
+    /// See [`Layer::snapshot_form`].
+    pub snapshot_form: SnapshotForm,
     /// See [`Layer::spectators_max`].
     pub spectators_max: u16,
     /// See [`Layer::spectator_delay_ms`].
@@ -300,6 +315,7 @@ impl Default for Settings {
             sockets: Sockets::Auto,
             socket_buffer: (arbiter_server::SOCKET_BUFFER >> 10) as u32,
             snapshot_kbit_max: arbiter_server::SNAPSHOT_KBIT_MAX,
+            snapshot_form: SnapshotForm::Shared,
             spectators_max: 0,
             spectator_delay_ms: arbiter_server::SPECTATOR_DELAY.as_millis() as u32,
             kill_cam_ms: 0,
@@ -510,6 +526,7 @@ impl Settings {
             sockets,
             socket_buffer,
             snapshot_kbit_max,
+            snapshot_form,
             spectators_max,
             spectator_delay_ms,
             kill_cam_ms,
@@ -556,6 +573,7 @@ impl Settings {
         set(&mut self.sockets, sockets);
         set(&mut self.socket_buffer, socket_buffer);
         set(&mut self.snapshot_kbit_max, snapshot_kbit_max);
+        set(&mut self.snapshot_form, snapshot_form);
         set(&mut self.spectators_max, spectators_max);
         set(&mut self.spectator_delay_ms, spectator_delay_ms);
         set(&mut self.kill_cam_ms, kill_cam_ms);

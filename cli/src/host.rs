@@ -232,6 +232,7 @@ impl Host {
         config.socket_threads = settings.socket_threads;
         config.sockets = settings.sockets.into();
         config.snapshot_kbit_max = settings.snapshot_kbit_max;
+        config.snapshot_form = settings.snapshot_form.into();
         config.spectators_max = settings.spectators_max;
         config.spectator_delay = Duration::from_millis(settings.spectator_delay_ms.into());
         config.kill_cam = Duration::from_millis(settings.kill_cam_ms.into());
@@ -503,6 +504,15 @@ impl Bots {
 impl Drop for Bots {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl From<config::SnapshotForm> for arbiter_snapshot::Form {
+    fn from(form: config::SnapshotForm) -> Self {
+        match form {
+            config::SnapshotForm::Shared => Self::Shared,
+            config::SnapshotForm::Small => Self::Small,
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use arbiter_protocol::{
 };
 use arbiter_schema::{Registry, StableId};
 use arbiter_sim::{Input, Loadout};
-use arbiter_snapshot::{Frame, Receiver, SnapshotError};
+use arbiter_snapshot::{Form, Frame, Receiver, SnapshotError};
 use thiserror::Error;
 
 use crate::clock::ServerClock;
@@ -293,6 +293,7 @@ impl ClientCore {
         }
         self.freezes.pace(Duration::from_secs(1) / u32::from(welcome.tick_rate.max(1)));
         self.receiver.begin(welcome.tick);
+        self.receiver.set_form(if welcome.small_parts { Form::Small } else { Form::Shared });
         self.frames.clear();
         self.kill_cam.number = None;
         self.clock = ServerClock::new(welcome.tick_rate);

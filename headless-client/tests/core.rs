@@ -34,6 +34,7 @@ fn welcome() -> Vec<u8> {
         tick: 0,
         match_id: [0; 16],
         number: 1,
+        small_parts: false,
         map: "arena".into(),
         map_hash: [0; 32],
         rules_hash: [0; 32],

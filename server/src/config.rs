@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arbiter_sim::{Map, MatchSettings, Rules, Simulation};
+use arbiter_snapshot::Form;
 use arbiter_transport::Key;
 
 use crate::agones::Agones;
@@ -100,6 +101,8 @@ pub struct ServerConfig {
     pub interest: InterestSettings,
     /// Kilobits of snapshots a second that a client is sent at most, whatever its link carries.
     pub snapshot_kbit_max: u32,
+    /// The form of what players are sent of each tick.
+    pub snapshot_form: Form,
     /// Spectators that a room lets in, at most [`SPECTATORS_MAX`]; 0 lets nobody watch, and costs nothing.
     pub spectators_max: u16,
     /// How long ago it is what they are shown, at most [`SPECTATOR_DELAY_MAX`].
@@ -175,6 +178,7 @@ impl ServerConfig {
             settings,
             interest: InterestSettings::default(),
             snapshot_kbit_max: SNAPSHOT_KBIT_MAX,
+            snapshot_form: Form::Shared,
             spectators_max: 0,
             spectator_delay: SPECTATOR_DELAY,
             kill_cam: Duration::ZERO,

@@ -127,3 +127,18 @@ fn a_room_keeps_128_ticks_a_second() {
     let tick = server.room_stats(0).expect("a room").tick;
     assert_eq!(tick, 5 * 128, "a match of five seconds has that many ticks");
 }
+
+#[test]
+fn players_are_told_in_the_small_form_where_the_server_is_set_to_it() {
+    let mut config = config();
+    config.snapshot_form = arbiter_snapshot::Form::Small;
+    let server = start(&config);
+    let mut clients = clients(&config, &server, 2);
+    until("both are told of many ticks", &mut clients, |clients| clients.iter().all(|client| client.snapshots > 60));
+    for client in &clients {
+        assert!(client.welcomes.iter().all(|welcome| welcome.small_parts));
+        assert!(client.newest().len() > 2, "nothing is known of the match");
+    }
+    server.stop(OnStop::Abandon);
+    server.join();
+}

@@ -1,5 +1,5 @@
 """Reads snapshots as docs/protocol.md and docs/snapshot-codec.md say, and shares no code with the server: if it reads
-tests/vectors/snapshots.txt, a client that is written from the documents reads what the server sends.
+tests/vectors/snapshots.txt and drifting.txt, a client that is written from the documents reads what the server sends.
 
 python3 tests/reference/snapshot_reader.py      exit code 1 if any line of the vectors is read otherwise
 """
@@ -60,8 +60,8 @@ def over(value, gap, age):
 
 # The file of tables.
 
-SYMBOLS = {"axis": 60, "turn": 60, "lane": 60, "mask": 2, "skip": 60, "rank": 4}
-OTHER_SYMBOLS = {"odd": 2, "wakes": 2, "odd-gap": 60, "wake-gap": 60}
+SYMBOLS = {"axis": 60, "turn": 60, "lane": 60, "mask": 2, "skip": 60, "rank": 4, "glide": 34, "free": 60}
+OTHER_SYMBOLS = {"head": 3, "odd": 2, "wakes": 2, "odd-gap": 60, "wake-gap": 60}
 FITS = {"axis": (272, 3, 8), "turn": (221, 2, 8), "rolled": (100, 4, 20), "contact": (256, 3, 8)}
 
 
@@ -108,7 +108,7 @@ class Tables:
     def __init__(self, data):
         self.lines = data.decode("ascii").splitlines()
         self.at = 1
-        if self.lines[0] != "arbiter-codec 2":
+        if self.lines[0] != "arbiter-codec 3":
             raise SystemExit("the tables have another version")
         self.fits, self.trees = {}, {}
         while self.at < len(self.lines):
@@ -214,13 +214,13 @@ class Bits:
 
 # Groups.
 
-AXES, TURN, LINEAR, HOLD = range(4)
+AXES, TURN, LINEAR, HOLD, DRIFT, SPIN = range(6)
 
 
 class Group:
     def __init__(self, kind, at, lanes):
         self.kind, self.at = kind, at
-        self.lanes = range(at, at + (3, 4, 1, 1)[kind])
+        self.lanes = range(at, at + (3, 4, 1, 1, 3, 4)[kind])
         self.max = min(lanes[self.lanes[-1]]["max"], (1 << 31) - 1)
 
 
@@ -231,8 +231,11 @@ def groups_of(lanes):
         while at + run < len(lanes) and all(lanes[at + run][key] == lanes[at][key] for key in ("of", "field")):
             run += 1
         predictor = lanes[at]["predictor"]
-        if predictor == "linear":
-            kind = AXES if run % 3 == 0 else LINEAR
+        if predictor in ("linear", "drift"):
+            vector = AXES if predictor == "linear" else DRIFT
+            kind = vector if run % 3 == 0 else LINEAR
+        elif predictor == "spin":
+            kind = SPIN if run % 4 == 0 and lanes[at + 3]["max"] <= 65_535 else HOLD
         else:
             kind = TURN if predictor == "rotation" and run % 4 == 0 else HOLD
         groups.append(Group(kind, at, lanes))
@@ -274,19 +277,152 @@ def spin(v, q):
     ]
 
 
+# What drifts and spins.
+
+TRAIL = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32)
+FINE = 256
+FINE_ONE, FINE_HALF = 1 << 24, 11_863_283
+
+
+class Line:
+    """A line through samples, the newest of which is at 0: (ticks before it, three numbers in FINE or None)."""
+
+    def __init__(self, age, samples):
+        self.count, self.time, self.square, self.way, self.time_way = 1, 0, 0, [0] * 3, [0] * 3
+        self.off = 0
+        for gap, way in samples:
+            if way is None or max(map(abs, way)) > (1 << 20) * FINE:
+                self.off = 1 << 10
+                break
+            scale = self.scale()
+            if scale > 0:
+                limit = 8 * (1 << 10) * scale
+                miss = [
+                    clamp(quotient(way[axis] * scale - self.at(-gap, axis), FINE // 8), -limit, limit)
+                    for axis in range(3)
+                ]
+                if 12 * sum(part * part for part in miss) > 64 * 11 * scale * (scale + self.lever(-gap)):
+                    self.off = sum(map(abs, miss)) // (8 * scale)
+                    break
+            self.add(-gap, way)
+        scale = self.scale()
+        self.states = self.count
+        if scale == 0:
+            self.goes, self.spread = [0] * 3, 8 * FINE
+        else:
+            self.goes = [(2 * self.at(age, axis) + scale) // (2 * scale) for axis in range(3)]
+            self.spread = root(quotient(FINE * FINE * self.lever(age), 12 * scale))
+
+    def scale(self):
+        return self.count * self.square - self.time * self.time
+
+    def at(self, time, axis):
+        start = self.square * self.way[axis] - self.time * self.time_way[axis]
+        return start + time * (self.count * self.time_way[axis] - self.time * self.way[axis])
+
+    def lever(self, time):
+        return self.square - 2 * time * self.time + self.count * time * time
+
+    def add(self, time, way):
+        self.count += 1
+        self.time += time
+        self.square += time * time
+        for axis in range(3):
+            self.way[axis] += way[axis]
+            self.time_way[axis] += time * way[axis]
+
+
+def fine_turn_of(lanes, group):
+    out = min(lanes[group.at], 3)
+    step = (FINE_HALF << 20) // max(group.max, 1)
+    parts = [(2 * lane - group.max) * step >> 20 for lane in lanes[group.at + 1 : group.at + 4]]
+    parts.insert(out, root(FINE_ONE * FINE_ONE - sum(part * part for part in parts)))
+    return parts
+
+
+def product(a, b):
+    (ax, ay, az, aw), (bx, by, bz, bw) = a, b
+    return [
+        (aw * bx + ax * bw + ay * bz - az * by) >> 24,
+        (aw * by - ax * bz + ay * bw + az * bx) >> 24,
+        (aw * bz + ax * by - ay * bx + az * bw) >> 24,
+        (aw * bw - ax * bx - ay * by - az * bz) >> 24,
+    ]
+
+
+def powers(square):
+    second = square * square >> 24
+    return square, second, second * square >> 24, second * second >> 24
+
+
+def way_between(newest, old, most):
+    x, y, z, w = product(old, [-newest[0], -newest[1], -newest[2], newest[3]])
+    square = (x * x + y * y + z * z) >> 24
+    if square > FINE_ONE // 4:
+        return None
+    first, second, third, fourth = powers(square)
+    longer = FINE_ONE + first // 6 + 3 * second // 40 + 5 * third // 112 + 35 * fourth // 1_152
+    ways = [(-part if w < 0 else part) * longer >> 24 for part in (x, y, z)]
+    return [quotient(way * most * (FINE // 2), FINE_HALF) for way in ways]
+
+
+def turned(newest, goes, most):
+    limit = (1 << 20) * FINE
+    goes = [quotient(clamp(part, -limit, limit) * FINE_HALF, FINE // 2 * max(most, 1)) for part in goes]
+    square = sum(part * part for part in goes) >> 24
+    if max(map(abs, goes)) > FINE_ONE or square > FINE_ONE:
+        return newest
+    first, second, third, fourth = powers(square)
+    cosine = FINE_ONE - first // 2 + second // 24 - third // 720 + fourth // 40_320
+    shorter = FINE_ONE - first // 6 + second // 120 - third // 5_040 + fourth // 362_880
+    return product([part * shorter >> 24 for part in goes] + [cosine], newest)
+
+
+class Sight:
+    """The guess of a group that drifts or spins: its lanes, in FINE."""
+
+    def __init__(self, change, group):
+        self.group, self.newest = group, change.newest
+        if group.kind == DRIFT:
+            newest = [self.newest[lane] for lane in group.lanes]
+            samples = [
+                (gap, [(state[lane] - newest[axis]) * FINE for axis, lane in enumerate(group.lanes)])
+                for gap, state in change.trail
+            ]
+            self.line = Line(change.age, samples)
+            self.fine = [newest[axis] * FINE + self.line.goes[axis] for axis in range(3)]
+            self.first = group.at
+        else:
+            newest = fine_turn_of(self.newest, group)
+            samples = [(gap, way_between(newest, fine_turn_of(state, group), group.max)) for gap, state in change.trail]
+            self.line = Line(change.age, samples)
+            self.guess = turned(newest, self.line.goes, group.max)
+            self.leave_out(max(range(4), key=lambda at: (abs(self.guess[at]), -at)))
+            self.first = group.at + 1
+
+    def leave_out(self, out):
+        self.out = out
+        same = -1 if self.guess[out] < 0 else 1
+        parts = [same * self.guess[at] for at in range(4) if at != out]
+        self.fine = [(part + FINE_HALF) * self.group.max * FINE // (2 * FINE_HALF) for part in parts]
+
+    def nearest(self, number):
+        return clamp((self.fine[number] + FINE // 2) // FINE, 0, self.group.max)
+
+
 # A change.
 
 
 class Change:
     """Reads the lanes of one entity against three states of it."""
 
-    def __init__(self, tables, bits, groups, states, age, gaps):
+    def __init__(self, tables, bits, groups, states, age, gaps, trail):
         self.tables, self.bits, self.groups = tables, bits, groups
         self.states = self.newest, self.second, self.third = states
-        self.age, self.gaps = age, gaps
+        self.age, self.gaps, self.trail = age, gaps, trail
         self.now = [0] * len(self.newest)
         self.missed = [0, 0, 0]
-        self.place = next((group for group in groups if group.kind == AXES), None)
+        self.place = next((group for group in groups if group.kind in (AXES, DRIFT)), None)
         place = self.place.lanes if self.place else []
         self.went = [self.far(lane) for lane in place] or [0, 0, 0]
         self.moved = clip(sum(abs(self.step(lane)) for lane in place))
@@ -296,6 +432,9 @@ class Change:
         if turn:
             self.look_at_turning(turn)
             self.turned = (clip(self.turn_step), clip(self.turn_reach))
+        firsts = [next((group for group in groups if group.kind == kind), None) for kind in (DRIFT, SPIN)]
+        self.free = [Sight(self, group) for group in firsts if group and self.moves(group)]
+        self.glides = False
 
     def step(self, lane):
         return over(self.newest[lane] - self.second[lane], self.gaps[0], 1)
@@ -322,12 +461,12 @@ class Change:
         self.now[lane] = value
 
     def read(self):
-        odd = self.bits.get(1)
+        odd = self.glide() if self.free else self.bits.get(1)
         if odd and self.symbol("mask", [self.in_motion]) == 0:
             return list(self.newest)
         first = self.place if self.place and self.moves(self.place) else None
         if first:
-            self.read_axes(first)
+            self.read_group(0, first, odd)
         resting, left = 0, 0
         if odd:
             resting = sum(not self.moves(group) for group in self.groups)
@@ -347,6 +486,54 @@ class Change:
                 left = self.skip(number + 1, resting)
         return self.now
 
+    def glide(self):
+        """Whether the change is odd; lanes that are told at once are put."""
+        sides, lines = [], [0] * 6
+        for sight in self.free:
+            line = sight.line
+            at = 0 if sight.group.kind == DRIFT else 3
+            lines[at : at + 3] = [line.spread, line.states, line.off]
+            for number in range(3):
+                near = sight.nearest(number)
+                beside = sight.fine[number] - near * FINE
+                apart = min(max(FINE // 2 - abs(beside), 0) * 32 // max(line.spread, 1), 1 << 10)
+                sides.append((apart, sight, sight.first + number, near, near - 1 if beside < 0 else near + 1))
+        sides.sort(key=lambda side: side[0])
+        apart = ([side[0] for side in sides] + [1 << 10] * 5)[:5]
+        symbol = self.symbol("glide", apart + lines + [self.age])
+        if symbol >= 32:
+            return symbol == 33
+        if symbol >> min(len(sides), 5):
+            raise Refused("a lane on the other side that is not there")
+        for at, (_, sight, lane, near, other) in enumerate(sides):
+            self.put(lane, other if symbol >> at & 1 else near, sight.group)
+        for sight in self.free:
+            if sight.group.kind == SPIN:
+                self.now[sight.group.at] = sight.out
+        self.glides = True
+        return False
+
+    def read_free(self, group, odd):
+        sight = next((sight for sight in self.free if sight.group is group), None)
+        if not (self.glides and sight):
+            sight = sight or Sight(self, group)
+            before, line = [0, 0], sight.line
+            if group.kind == SPIN:
+                guessed = sight.out
+                sight.leave_out(self.bits.get(2) if odd else guessed)
+                self.now[group.at] = sight.out
+            for number in range(3):
+                lane, guess = sight.first + number, sight.nearest(number)
+                features = [
+                    int(group.kind == SPIN), clip(sight.fine[number] - guess * FINE), line.spread, line.states, line.off,
+                    clip(self.age), before[0], before[1], scale(self.all_missed()), clip(guess - self.newest[lane]),
+                ]
+                difference = self.bits.difference(self.tables, "free", features)
+                self.put(lane, guess + difference, group)
+                before = [scale(difference), before[0]]
+        if group is self.place:
+            self.missed = [self.now[sight.first + number] - sight.nearest(number) for number in range(3)]
+
     def skip(self, start, resting):
         skipped = 0
         while True:
@@ -361,6 +548,8 @@ class Change:
             self.read_axes(group)
         elif group.kind == TURN:
             self.read_turn(group, odd)
+        elif group.kind in (DRIFT, SPIN):
+            self.read_free(group, odd)
         else:
             self.read_lane(number, group)
 
@@ -493,6 +682,8 @@ class Entity:
 class Client:
     def __init__(self, tables, components):
         self.tables, self.components = tables, components
+        kinds = [group.kind for lanes in components for group in groups_of([{**lane, "of": 0} for lane in lanes])]
+        self.has_trails = DRIFT in kinds or SPIN in kinds
         self.entities, self.newest, self.kept = {}, 0, None
 
     def told(self, shape):
@@ -529,19 +720,22 @@ class Client:
         return first + ((low - first) & 0xFF)
 
     def read_entities(self, tick, bits):
-        usual = read_bases(bits) if bits.get(1) else None
+        usual = read_bases(bits, self.has_trails) if bits.get(1) else None
         next_id = 0
-        while bits.get(1):
-            entity = next_id + read_step(bits)
+        while True:
+            follows = not bits.get(1)
+            if not follows and bits.get(1):
+                break
+            entity = next_id + (0 if follows else read_step(bits))
             if entity >= 1 << 32:
                 raise Refused("an id beyond 32 bits")
             next_id = entity + 1
-            if not bits.get(1):
+            if follows or not bits.get(1):
                 if usual is None:
                     raise Refused("a change against the bases of a part that has none")
                 yield entity, self.read_change(tick, entity, usual, bits)
             elif not bits.get(1):
-                yield entity, self.read_change(tick, entity, read_bases(bits), bits)
+                yield entity, self.read_change(tick, entity, read_bases(bits, self.has_trails), bits)
             elif not bits.get(1):
                 yield entity, self.read_full(bits)
             else:
@@ -568,7 +762,7 @@ class Client:
         return tuple(shape), lanes
 
     def read_change(self, tick, entity, bases, bits):
-        age, *gaps = bases
+        age, *gaps, trail = bases
         ticks = [tick - age, tick - age - gaps[0], tick - age - gaps[1]]
         if min(ticks) < 0:
             raise Refused("bases before tick 0")
@@ -578,7 +772,16 @@ class Client:
         shapes, states = zip(*(held[base] for base in ticks))
         if len(set(shapes)) > 1:
             raise Refused("states of different shapes")
-        change = Change(self.tables, bits, groups_of(self.told(shapes[0])), states, age, gaps)
+        groups = groups_of(self.told(shapes[0]))
+        behind = []
+        if any(group.kind in (DRIFT, SPIN) for group in groups):
+            behind = [(gap, tick - age - gap) for bit, gap in enumerate(TRAIL) if trail >> bit & 1]
+        if any(base not in held for _, base in behind):
+            raise Refused("a state of the trail that is not held")
+        if any(held[base][0] != shapes[0] for _, base in behind):
+            raise Refused("states of different shapes")
+        trail = [(gap, held[base][1]) for gap, base in behind]
+        change = Change(self.tables, bits, groups, states, age, gaps, trail)
         return shapes[0], change.read()
 
     def keep(self, number, tick, state):
@@ -617,11 +820,13 @@ def knows(known, lane):
     return {"everyone": True, "team": known & 1, "owner": known & 2}[lane["audience"]]
 
 
-def read_bases(bits):
+def read_bases(bits, has_trail):
     age = bits.get(6) + 1
-    if bits.get(1):
-        return age, 1, age
-    return age, bits.get(6), bits.get(6)
+    gaps = (1, age) if bits.get(1) else (bits.get(6), bits.get(6))
+    trail = 0
+    if has_trail:
+        trail = 0xFFFF if bits.get(1) else bits.get(16)
+    return age, *gaps, trail
 
 
 def read_step(bits):
@@ -646,7 +851,7 @@ def component_of(text):
     return lanes
 
 
-def check(vectors, data):
+def check(name, vectors, data):
     tables, components, client = Tables(data), [], None
     wrong, checked = [], 0
     for number, line in enumerate(vectors.splitlines(), 1):
@@ -680,14 +885,17 @@ def check(vectors, data):
             continue
         checked += 1
         if found != rest:
-            wrong.append(f"snapshots.txt:{number}: {what} {rest}\n    read as: {found}")
+            wrong.append(f"{name}:{number}: {what} {rest}\n    read as: {found}")
     return wrong, checked
 
 
 def main():
     data = (ROOT / "assets/codec/tables.txt").read_bytes()
-    vectors = (ROOT / "tests/vectors/snapshots.txt").read_text(encoding="utf-8")
-    wrong, checked = check(vectors, data)
+    wrong, checked = [], 0
+    for name in ("snapshots.txt", "drifting.txt"):
+        vectors = (ROOT / "tests/vectors" / name).read_text(encoding="utf-8")
+        more = check(name, vectors, data)
+        wrong, checked = wrong + more[0], checked + more[1]
     for line in wrong:
         print(line)
     print(f"{checked} lines, {len(wrong)} wrong")

@@ -1,7 +1,9 @@
 //! Training of the snapshot codec's tables: the walks that write a packet are walked with a `Recorder` in place of a writer,
 //! so that what is trained is what is coded. The fits and the small tier learn from a trace of bodies that push each other, the
-//! trees of the shared form from matches as well.
+//! trees of the shared form from matches as well; those of what drifts from bodies that do, in both forms: all else has no tree
+//! of its own in the small form of parts, and is told there by those of the shared form.
 
+mod drift;
 mod fit;
 mod game;
 mod tree;
@@ -69,7 +71,7 @@ fn record(trace: &Trace, tables: &Tables, tier: Tier, samples: bool) -> Recorder
         let (held, mut now) = (Held { plan: &plan, pasts: &pasts }, trace.frame(frame).to_vec());
         let walked = match tier {
             Tier::Shared => shared(&mut recorder, tables, &held, &mut scratch, true, &mut now),
-            Tier::Small => small(&mut recorder, tables, &held, Some(0), &mut scratch, true, &mut now),
+            Tier::Small | Tier::Near => small(&mut recorder, tables, &held, Some(0), &mut scratch, true, &mut now),
         };
         walked.expect("a recorder does not fail");
     }
@@ -92,30 +94,62 @@ pub fn train(trace: &Trace) -> String {
         eprintln!("fitted {fits:?}");
     }
     let mut trees = String::new();
-    for (tier, tier_name) in Tier::ALL {
+    for tier in [Tier::Shared, Tier::Small] {
         let tables = read(&text);
         let mut recorder = record(trace, &tables, tier, true);
         if tier == Tier::Shared {
             game::walk(&tables, &mut recorder);
         }
-        for (model, samples) in recorder.samples.unwrap_or_default().iter().enumerate() {
+        recorder.grow(tier, &mut trees);
+    }
+    more(&(text + &trees))
+}
+
+/// The text of a file with its trees of what drifts and those of the small form of parts trained anew: they need no trace.
+pub fn more(text: &str) -> String {
+    let learned = |line: &&str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        matches!(words[..], ["tree", "near", _] | ["tree", _, "glide" | "free"])
+    };
+    let (mut kept, mut keeps) = (String::new(), true);
+    for line in text.lines() {
+        if line.starts_with("fit") || line.starts_with("tree") {
+            keeps = !learned(&line);
+        }
+        if keeps {
+            kept += line;
+            kept.push('\n');
+        }
+    }
+    let tables = read(&kept);
+    let mut trees = String::new();
+    for tier in [Tier::Shared, Tier::Near] {
+        let mut recorder = Recorder::new(true);
+        drift::walk(&tables, &mut recorder, tier);
+        recorder.grow(tier, &mut trees);
+    }
+    kept + &trees
+}
+
+impl Recorder {
+    /// Appends a tree for each model that something was told with.
+    fn grow(self, tier: Tier, trees: &mut String) {
+        let tier_name = Tier::ALL[tier as usize].1;
+        for (model, samples) in self.samples.unwrap_or_default().iter().enumerate() {
             let (_, name, symbols) = Model::ALL[model];
             if samples.is_empty() {
                 continue;
             }
-            let leaves = if symbols <= 4 {
-                LEAVES_OF_FLAGS
-            } else if tier == Tier::Shared {
-                LEAVES_SHARED
-            } else {
-                LEAVES
+            let leaves = match tier {
+                _ if symbols <= 4 => LEAVES_OF_FLAGS,
+                Tier::Small => LEAVES,
+                Tier::Shared | Tier::Near => LEAVES_SHARED,
             };
             writeln!(trees, "tree {tier_name} {name}").expect("text grows");
-            let bits = tree::grow(samples, symbols as usize, leaves, &mut trees);
+            let bits = tree::grow(samples, symbols as usize, leaves, trees);
             eprintln!("{tier_name} {name}: {} symbols, {:.2} bits each", samples.len(), bits / samples.len() as f64);
         }
     }
-    text + &trees
 }
 
 fn read(text: &str) -> Tables {

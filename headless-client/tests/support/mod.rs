@@ -140,6 +140,7 @@ impl Match {
                 tick: self.simulation.tick(),
                 match_id: [0; 16],
                 number: 0,
+                small_parts: false,
                 map: "hall".into(),
                 map_hash: [7; 32],
                 rules_hash: [0; 32],

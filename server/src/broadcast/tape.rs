@@ -260,6 +260,7 @@ mod tests {
             tick: 0,
             match_id: [number; 16],
             number,
+            small_parts: false,
             map: String::new(),
             map_hash: [0; 32],
             rules_hash: [0; 32],

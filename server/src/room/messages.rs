@@ -9,6 +9,7 @@ use arbiter_schema::StableId;
 use arbiter_sim::modes::MatchState;
 use arbiter_sim::simulation::MatchSetup;
 use arbiter_sim::{DomainEvent, LeaveReason};
+use arbiter_snapshot::Form;
 use arbiter_transport::ClientId;
 
 use super::{Entering, Room};
@@ -92,6 +93,8 @@ impl Room {
             tick,
             match_id: self.match_id,
             number: self.match_number(),
+            // Who watches is told what was encoded once for all of them.
+            small_parts: slot != Welcome::SPECTATOR && self.shared.config.snapshot_form == Form::Small,
             map: self.simulation.map().name.clone(),
             map_hash: self.simulation.map().hash,
             rules_hash: self.simulation.rules().hash(),

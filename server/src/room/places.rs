@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use arbiter_protocol::{Goodbye, GoodbyeReason, Refused, RefusedReason, ServerMessage};
 use arbiter_sim::LeaveReason;
-use arbiter_snapshot::Peer;
 
 use super::{Arrival, Entering, Phase, Room, Seat};
 use crate::buffer::InputBuffer;
@@ -55,7 +54,7 @@ impl Room {
             entering: Entering::Joining,
             inputs: InputBuffer::new(self.simulation.settings().tick_rate),
             conduct: Conduct::default(),
-            peer: Peer::new(self.ladder()),
+            peer: self.new_peer(),
             restarted: None,
             view_lag: None,
             newest: None,

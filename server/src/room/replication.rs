@@ -9,7 +9,7 @@ use arbiter_protocol::{Datagram, SnapshotHeader};
 use arbiter_schema::StableId;
 use arbiter_sim::index::Identity;
 use arbiter_sim::simulation::View;
-use arbiter_snapshot::{Cache, History, PeerParts, Viewer, Wish};
+use arbiter_snapshot::{Cache, History, Peer, PeerParts, Viewer, Wish};
 
 use super::{Entering, Room, Seat, messages};
 use crate::Shared;
@@ -66,6 +66,13 @@ struct Moment<'a> {
 impl Room {
     pub(super) fn ladder(&self) -> u32 {
         if self.shared.config.settings.players_max > SMALL_ROOM { 2 } else { 1 }
+    }
+
+    /// Of a player who holds nothing.
+    pub(super) fn new_peer(&self) -> Peer {
+        let mut peer = Peer::new(self.ladder());
+        peer.set_form(self.shared.config.snapshot_form);
+        peer
     }
 
     /// Number of the match in this room, or of its recovery, as it goes on the wire.

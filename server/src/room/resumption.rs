@@ -6,7 +6,6 @@ use std::time::Instant;
 use arbiter_schema::StableId;
 use arbiter_sim::players::Player;
 use arbiter_sim::{Loadout, Simulation};
-use arbiter_snapshot::Peer;
 use arbiter_transport::ClientId;
 
 use super::recovery::Then;
@@ -46,7 +45,7 @@ impl Room {
     fn keep_places_of(&mut self, holders: &[(u16, u64)]) {
         let (now, rate) = (Instant::now(), self.simulation.settings().tick_rate);
         for (slot, player) in holders.iter().copied().filter(|(_, player)| *player != 0) {
-            let ladder = self.ladder();
+            let peer = self.new_peer();
             let Some(seat) = self.seats.get_mut(usize::from(slot)) else { continue };
             *seat = Some(Seat {
                 client: NOBODY,
@@ -55,7 +54,7 @@ impl Room {
                 entering: Entering::In(StableId::NONE),
                 inputs: InputBuffer::new(rate),
                 conduct: Conduct::default(),
-                peer: Peer::new(ladder),
+                peer,
                 restarted: None,
                 view_lag: None,
                 newest: None,

@@ -101,6 +101,7 @@ impl Scripted {
             tick: self.tick,
             match_id: [0; 16],
             number: 0,
+            small_parts: false,
             map: String::new(),
             map_hash: [0; 32],
             rules_hash: [0; 32],

@@ -15,7 +15,7 @@ use arbiter_schema::Registry;
 use arbiter_server::{Server, ServerConfig, ServerHandle, SocketKind};
 use arbiter_sim::map::{Shape, Solid, Spawn, Volume};
 use arbiter_sim::{Map, MatchSettings, Rules, Simulation};
-use arbiter_snapshot::{Frame, Receiver};
+use arbiter_snapshot::{Form, Frame, Receiver};
 use arbiter_transport::{
     Body, ClientConnection, ClientEvent, DisconnectReason, Key, SendError, UDP_BYTES_MAX, USER_DATA_BYTES, mint_token,
 };
@@ -192,6 +192,7 @@ impl Client {
             match ServerMessage::decode(&bytes).expect("a message") {
                 ServerMessage::Welcome(welcome) => {
                     self.receiver.begin(welcome.tick);
+                    self.receiver.set_form(if welcome.small_parts { Form::Small } else { Form::Shared });
                     self.newest = Frame::default();
                     self.tick = welcome.tick + 4;
                     self.welcomes.push(welcome);

@@ -131,6 +131,8 @@ pub struct Welcome {
     pub match_id: [u8; 16],
     /// Number of the match in its room, modulo 4: snapshots of other matches have another one.
     pub number: u8,
+    /// Whether parts of snapshots come in the small form; those of kill cams never do.
+    pub small_parts: bool,
     /// Name of the map.
     pub map: String,
     /// Hash of the map's content.
@@ -144,6 +146,9 @@ pub struct Welcome {
     /// Number of slots.
     pub players_max: u16,
 }
+
+/// Beside the number of a match: parts come in the small form.
+const SMALL_PARTS: u8 = 1 << 2;
 
 impl Welcome {
     /// The slot of whoever watches: none.
@@ -160,7 +165,7 @@ impl Welcome {
         to.u16(self.tick_rate);
         to.u32(self.tick);
         to.bytes(&self.match_id);
-        to.u8(self.number);
+        to.u8(self.number | if self.small_parts { SMALL_PARTS } else { 0 });
         to.text(&self.map, NAME_BYTES_MAX);
         to.bytes(&self.map_hash);
         to.bytes(&self.rules_hash);
@@ -170,13 +175,14 @@ impl Welcome {
     }
 
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, ProtocolError> {
-        let welcome = Self {
+        let mut welcome = Self {
             slot: from.u16()?,
             player: StableId(from.u32()?),
             tick_rate: from.u16()?,
             tick: from.u32()?,
             match_id: from.array()?,
             number: from.u8()?,
+            small_parts: false,
             map: from.text("map name", NAME_BYTES_MAX)?,
             map_hash: from.array()?,
             rules_hash: from.array()?,
@@ -187,6 +193,8 @@ impl Welcome {
         if !(1..=1_000).contains(&welcome.tick_rate) {
             return Err(ProtocolError::Invalid { what: "tick rate", value: u64::from(welcome.tick_rate) });
         }
+        welcome.small_parts = welcome.number & SMALL_PARTS != 0;
+        welcome.number &= !SMALL_PARTS;
         if welcome.number > 3 {
             return Err(ProtocolError::Invalid { what: "number of a match", value: u64::from(welcome.number) });
         }

@@ -21,6 +21,7 @@ fn server_messages() -> Vec<ServerMessage> {
         tick_rate: 60,
         tick: 12_345,
         number: 3,
+        small_parts: true,
         match_id: [3; 16],
         map: "arena".into(),
         map_hash: [4; 32],

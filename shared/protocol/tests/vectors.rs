@@ -153,11 +153,12 @@ fn say_server(message: &ServerMessage) -> String {
 }
 
 fn say_welcome(welcome: &Welcome) -> String {
-    let Welcome { slot, player, tick_rate, tick, number, map, mode, teams, players_max, .. } = welcome;
+    let Welcome { slot, player, tick_rate, tick, number, small_parts, map, mode, teams, players_max, .. } = welcome;
+    let form = if *small_parts { " small parts" } else { "" };
     let (match_id, map_hash) = (hex(&welcome.match_id), hex(&welcome.map_hash));
     let rules_hash = hex(&welcome.rules_hash);
     format!(
-        "welcome slot {slot} player {} rate {tick_rate} tick {tick} match {match_id} number {number} map {map:?} map_hash {map_hash} \
+        "welcome slot {slot} player {} rate {tick_rate} tick {tick} match {match_id} number {number}{form} map {map:?} map_hash {map_hash} \
          rules_hash {rules_hash} mode {mode:?} teams {teams} slots {players_max}",
         player.0
     )

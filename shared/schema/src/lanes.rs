@@ -27,6 +27,11 @@ pub enum Predictor {
     /// Four lanes of a unit quaternion as its smallest three: which of x, y, z, w is left out as the largest, its sign made
     /// positive, and the other three, each from -1/√2 to 1/√2. It goes on turning as it did.
     Rotation,
+    /// Three lanes of a place that nothing pushes for most of the time: it goes on in a straight line, which is laid through
+    /// many known states, so that their rounding does not show. For what flies or drifts, not for what is steered.
+    Drift,
+    /// As `Rotation`, of what turns about one axis at one rate for most of the time, by many known states.
+    Spin,
 }
 
 /// What is replicated of a field: range and precision per leaf, predictor and audience.

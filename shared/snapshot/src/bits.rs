@@ -4,6 +4,40 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfBits;
 
+/// Where numbers of so many bits go to: a stream of bits, or a range coder.
+pub(crate) trait Put {
+    /// The low `bits` bits of `value`, at most 32.
+    fn put(&mut self, value: u32, bits: u32);
+
+    /// One bit.
+    fn flag(&mut self, set: bool) {
+        self.put(u32::from(set), 1);
+    }
+}
+
+/// Where they come from.
+pub(crate) trait Get {
+    /// The next `bits` bits, at most 32.
+    fn get(&mut self, bits: u32) -> Result<u32, OutOfBits>;
+
+    /// One bit.
+    fn flag(&mut self) -> Result<bool, OutOfBits> {
+        Ok(self.get(1)? != 0)
+    }
+}
+
+impl Put for BitWriter {
+    fn put(&mut self, value: u32, bits: u32) {
+        Self::put(self, value, bits);
+    }
+}
+
+impl Get for BitReader<'_> {
+    fn get(&mut self, bits: u32) -> Result<u32, OutOfBits> {
+        Self::get(self, bits)
+    }
+}
+
 /// Appends bits.
 #[derive(Debug, Clone, Default)]
 pub struct BitWriter {

@@ -80,6 +80,7 @@ fn pasts(states: &[Vec<i32>], ages: [usize; 3]) -> Vec<Past<'_>> {
         states: ages.map(|age| &at(age)[entity * LANES..][..LANES]),
         age: newest as i64,
         gaps: [(near - newest) as i64, (far - newest) as i64],
+        trail: &[],
     };
     (0..states[0].len() / LANES).map(past).collect()
 }

@@ -1,5 +1,6 @@
 //! Contract: what `tests/vectors/snapshots.txt` says a server has is written as the parts that stand there, and these are read
-//! as the state that stands there, so that whoever writes another client can check it against the same file.
+//! as the state that stands there, so that whoever writes another client can check it against the same file. The same for
+//! `drifting.txt`. `ARBITER_WRITE_VECTORS=1` writes what is sent, and what the client has then, into both files anew.
 
 use arbiter_schema::{Audience, ComponentDesc, Predictor, Registry, Spec, StableId, describe};
 use arbiter_snapshot::codec::Tables;
@@ -10,6 +11,7 @@ mod lines;
 use lines::{bytes, hex};
 
 const SNAPSHOTS: &str = include_str!("../../../tests/vectors/snapshots.txt");
+const DRIFTING: &str = include_str!("../../../tests/vectors/drifting.txt");
 
 const fn spec(max: f32, audience: Audience) -> Spec {
     predicted(max, Predictor::Hold, audience)
@@ -75,6 +77,25 @@ describe! {
         pub aim: u16 => predicted(65_535.0, Predictor::Linear, Audience::Team),
         /// A lane that stays, for the owner.
         pub rounds: u8 => spec(30.0, Audience::Owner),
+    }
+}
+
+describe! {
+    /// What nothing pushes.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Stone {
+        /// A place.
+        pub at: [i32; 3] => predicted(6_400.0, Predictor::Drift, Audience::Everyone),
+        /// A rotation.
+        pub turn: [u16; 4] => predicted(2_047.0, Predictor::Spin, Audience::Everyone),
+        /// A lane that stays.
+        pub size: u8 => spec(100.0, Audience::Everyone),
+    }
+    /// A place alone.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Spark {
+        /// A place.
+        pub at: [i32; 3] => predicted(6_400.0, Predictor::Drift, Audience::Everyone),
     }
 }
 
@@ -168,6 +189,15 @@ fn words(text: &str) -> Vec<&str> {
 }
 
 #[test]
+fn what_drifts_is_written_and_read_as_the_vectors_say() {
+    let mut registry = Registry::default();
+    registry.add::<Stone>();
+    registry.add::<Spark>();
+    let counts = check(&registry, "drifting.txt", DRIFTING);
+    assert!(counts.0 >= 60 && counts.1 >= 3, "{counts:?}");
+}
+
+#[test]
 fn snapshots_are_written_and_read_as_the_vectors_say() {
     let mut registry = Registry::default();
     registry.add::<Place>();
@@ -176,17 +206,45 @@ fn snapshots_are_written_and_read_as_the_vectors_say() {
     registry.add::<Pocket>();
     registry.add::<Stance>();
     registry.add::<Body>();
+    let counts = check(&registry, "snapshots.txt", SNAPSHOTS);
+    assert!(counts.0 >= 25 && counts.1 >= 15, "{counts:?}");
+}
+
+/// Checks a file of vectors, or writes it; how many parts there are, and how many that are refused.
+fn check(registry: &Registry, name: &str, file: &str) -> (usize, usize) {
+    let writes = std::env::var_os("ARBITER_WRITE_VECTORS").is_some();
+    let mut renewed: Vec<String> = Vec::new();
     let mut components = registry.components().iter();
-    let mut client = Client::new(&registry, Viewer { slot: None, team: 0 });
+    let mut client = Client::new(registry, Viewer { slot: None, team: 0 });
     let mut counts = (0, 0);
-    for line in lines::lines(SNAPSHOTS) {
+    for line in lines::lines(file) {
         let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
+        if writes {
+            let is = match what {
+                "tables" => format!("{:016x}", Tables::frozen_hash()),
+                "part" | "unheard" => {
+                    client.write();
+                    let (_, written) = client.written.remove(0);
+                    if what == "part" {
+                        client.receive(&bytes(&written));
+                    }
+                    written
+                }
+                "state" => client.state().trim().to_owned(),
+                _ => rest.to_owned(),
+            };
+            renewed.push(format!("{what} {is}").trim().to_owned());
+            if matches!(what, "tables" | "part" | "unheard" | "state") {
+                counts.0 += usize::from(what == "part");
+                continue;
+            }
+        }
         match (what, &words(rest)[..]) {
             ("tables", _) => assert_eq!(format!("{:016x}", Tables::frozen_hash()), rest, "other tables: write it anew"),
             ("component", _) => assert_eq!(components.next().map(described).as_deref(), Some(rest)),
             ("viewer", [slot, team]) => {
                 let viewer = Viewer { slot: number(slot), team: number(team).expect("a team") };
-                client = Client::new(&registry, viewer);
+                client = Client::new(registry, viewer);
             }
             ("tick", [tick]) => {
                 assert!(client.written.is_empty(), "more parts are written: {:?}", client.written);
@@ -240,5 +298,15 @@ fn snapshots_are_written_and_read_as_the_vectors_say() {
         }
     }
     assert_eq!(components.next(), None, "a component that the file does not describe");
-    assert!(counts.0 >= 25 && counts.1 >= 15, "{counts:?}");
+    if writes {
+        let mut renewed = renewed.into_iter();
+        let anew = file.lines().map(|line| {
+            let is_kept = lines::lines(line).next().is_none();
+            if is_kept { line.to_owned() } else { renewed.next().unwrap_or_default() }
+        });
+        let text = anew.collect::<Vec<String>>().join("\n") + "\n";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/").to_owned() + name;
+        std::fs::write(path, text).expect("the vectors can be written");
+    }
+    counts
 }

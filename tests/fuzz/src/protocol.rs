@@ -82,6 +82,7 @@ fn examples() -> Vec<Example> {
         tick_rate: 60,
         tick: 900,
         number: 1,
+        small_parts: true,
         match_id: [5; 16],
         map: "arena".into(),
         map_hash: [1; 32],

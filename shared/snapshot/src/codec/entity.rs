@@ -1,5 +1,7 @@
 //! One entity: which symbols tell it, in which order, and what both ends know when each is coded.
 
+use super::drift::{FINE, Sight};
+use super::glide::{self, Glide};
 use super::numbers::{SYMBOLS, Turn, difference, normal, scale};
 use super::plan::{Group, Kind, Plan};
 use super::predict::{Past, Turning, axis_inputs, lane_of, turn_of};
@@ -21,6 +23,8 @@ pub struct Around {
     pub driver_way: i32,
     /// How many that were told are near.
     pub crowd: i32,
+    /// Whether guesses follow what neighbours missed theirs by, as among bodies that lie upon each other.
+    pub pushes: bool,
 }
 
 /// What telling an entity taught of it.
@@ -84,6 +88,10 @@ pub struct Subject<'a> {
     place: Option<[AxisGuess; 3]>,
     /// The guess of the rotation, by where its place had missed its guess.
     turn: Option<([i64; 3], TurnGuess)>,
+    /// The guesses of what drifts and of what spins.
+    sights: [Option<Sight>; 2],
+    /// Whether these were told at once.
+    glides: bool,
 }
 
 /// Where an axis was guessed to be: with neighbours, without, and how far it goes.
@@ -105,7 +113,7 @@ impl<'a> Subject<'a> {
     pub fn new(tables: &'a Tables, plan: &'a Plan, past: &'a Past<'a>) -> Self {
         let groups = plan.groups.iter().take(NOTED).enumerate();
         let moving = groups.fold(0, |moving, (at, group)| moving | u64::from(past.moves(group.lanes())) << at);
-        Self { tables, plan, past, moving, motion: None, place: None, turn: None }
+        Self { tables, plan, past, moving, motion: None, place: None, turn: None, sights: [None; 2], glides: false }
     }
 
     /// Whether any group was in motion at the states that are held.
@@ -130,6 +138,28 @@ impl<'a> Subject<'a> {
     fn turns(&self) -> impl Iterator<Item = &'a Group> {
         let groups = self.plan.groups.iter().enumerate();
         groups.filter(|(number, group)| group.kind == Kind::Turn && self.moves(*number)).map(|(_, group)| group)
+    }
+
+    /// The guess of a group that drifts or spins.
+    fn sight(&mut self, number: usize) -> Sight {
+        let group = &self.plan.groups[number];
+        let slot = self.plan.free.iter().position(|free| *free == Some(number));
+        if let Some(sight) = slot.and_then(|slot| self.sights[slot]) {
+            return sight;
+        }
+        let of = if group.kind == Kind::Spin { Sight::spin } else { Sight::drift };
+        let sight = of(self.past, group);
+        if let Some(slot) = slot {
+            self.sights[slot] = Some(sight);
+        }
+        sight
+    }
+
+    /// By how much a place that drifts missed its guess.
+    fn drift_missed(&mut self, number: usize, now: &[i32]) -> [i64; 3] {
+        let group = &self.plan.groups[number];
+        let fine = self.sight(number).fine;
+        [0, 1, 2].map(|at| i64::from(now[group.at + at]) - glide::nearest(fine[at], group.max))
     }
 
     #[inline]
@@ -165,20 +195,33 @@ impl<'a> Subject<'a> {
     /// Whether an entity in motion has to be told group by group: something else moves than did, or it stopped altogether, or
     /// another component of its rotation is the largest than the one that was guessed.
     pub fn odd(&mut self, around: &Around, now: &[i32]) -> bool {
+        now == self.past.states[0] || self.surprises(around, now)
+    }
+
+    fn surprises(&mut self, around: &Around, now: &[i32]) -> bool {
         let (plan, past) = (self.plan, self.past);
-        if now == past.states[0] || self.resting(0).any(|number| !self.stays(number, now)) {
+        if self.resting(0).any(|number| !self.stays(number, now)) {
             return true;
+        }
+        for (number, group) in plan.groups.iter().enumerate().filter(|(_, group)| group.kind == Kind::Spin) {
+            if self.moves(number) && (now[group.at] as usize).min(3) != self.sight(number).left_out {
+                return true;
+            }
         }
         let Some(turn) = self.turns().next() else { return false };
         // As the walk does it: where the place missed its guess is known before anything else is guessed.
         let mut missed = [0; 3];
         if let Some(number) = plan.place_group().filter(|number| self.moves(*number)) {
             let group = &plan.groups[number];
-            let guesses = [0, 1, 2].map(|axis| axis_guess(self.tables, past, group, axis, around));
-            for (axis, missed) in missed.iter_mut().enumerate() {
-                *missed = i64::from(now[group.at + axis]) - guesses[axis].1;
+            if group.kind == Kind::Drift {
+                missed = self.drift_missed(number, now);
+            } else {
+                let guesses = [0, 1, 2].map(|axis| axis_guess(self.tables, past, group, axis, around));
+                for (axis, missed) in missed.iter_mut().enumerate() {
+                    *missed = i64::from(now[group.at + axis]) - guesses[axis].1;
+                }
+                self.place = Some(guesses);
             }
-            self.place = Some(guesses);
         }
         let largest = order(&self.turn_guess(turn, missed).guess)[0];
         self.turns().any(|group| (now[group.at] as usize).min(3) != largest)
@@ -191,7 +234,7 @@ fn axis_guess(tables: &Tables, past: &Past<'_>, group: &Group, axis: usize, arou
     let goes = tables.fit(Fit::Axis, key, &inputs);
     let alone = (past.newest(lane) + goes).clamp(0, group.max);
     let (key, inputs) = contact_inputs(around, axis);
-    let pushed = if around.crowd > 0 { tables.fit(Fit::Contact, key, &inputs) } else { 0 };
+    let pushed = if around.pushes && around.crowd > 0 { tables.fit(Fit::Contact, key, &inputs) } else { 0 };
     ((alone + pushed).clamp(0, group.max), alone, goes)
 }
 
@@ -211,6 +254,42 @@ fn order(turn: &Turn) -> [usize; 4] {
 }
 
 impl Subject<'_> {
+    /// Tells or reads the entity, with what says how: the form that stands by itself. `writes` says whether `now` is given.
+    pub fn change<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        around: &Around,
+        writes: bool,
+        now: &mut [i32],
+    ) -> Result<Told, Damaged> {
+        let free = self.plan.free.map(|number| number.filter(|number| self.moves(*number)));
+        if free == [None; 2] {
+            let odd = writes && (!self.active() || self.odd(around, now));
+            let odd = coder.raw(u32::from(odd), 1)? != 0;
+            return self.tell(coder, around, odd, now);
+        }
+        let sights = free.map(|number| number.map(|number| (self.plan.groups[number], self.sight(number))));
+        let glide = Glide::new(sights, self.past.age, [around.distances[0], around.amount[0], around.amount[1]]);
+        let mut symbol = glide::ODD;
+        if writes && !self.surprises(around, now) {
+            let is_still = now == self.past.states[0];
+            symbol = glide.pattern(now).unwrap_or(if is_still { glide::ODD } else { glide::OFF });
+        }
+        symbol = coder.symbol(Model::Glide, glide.features(), symbol)?;
+        if symbol < glide::OFF {
+            glide.put(symbol, now)?;
+            self.glides = true;
+            for (group, sight) in sights.iter().flatten() {
+                if group.kind == Kind::Spin {
+                    now[group.at] = sight.left_out as i32;
+                }
+                let first = glide::first_lane(group);
+                (first..first + 3).try_for_each(|lane| put(now, lane, i64::from(now[lane]), group.max))?;
+            }
+        }
+        self.tell(coder, around, symbol == glide::ODD, now)
+    }
+
     /// Tells or reads the entity: a writer finds its lanes in `now`, a reader puts them there. `odd` as both ends know it by
     /// now.
     pub fn tell<C: Coder>(
@@ -299,8 +378,60 @@ impl Subject<'_> {
         match group.kind {
             Kind::Axes => self.axes(coder, group, around, now, told),
             Kind::Turn => self.turn(coder, group, around, odd, now, told),
+            Kind::Drift | Kind::Spin => self.free(coder, around, number, odd, now, told),
             Kind::Linear | Kind::Hold => lane(coder, self.plan, self.past, number, told, now),
         }
+    }
+
+    /// A place that drifts, or a rotation that spins.
+    fn free<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        around: &Around,
+        number: usize,
+        odd: bool,
+        now: &mut [i32],
+        told: &mut Told,
+    ) -> Result<(), Damaged> {
+        let (group, spins) = (self.plan.groups[number], self.plan.groups[number].kind == Kind::Spin);
+        let mut sight = self.sight(number);
+        let was_told = self.glides && self.plan.free.contains(&Some(number));
+        if !was_told {
+            if spins {
+                let left_out =
+                    if odd { coder.raw(now[group.at].clamp(0, 3) as u32, 2)? } else { sight.left_out as u32 };
+                sight.leaving_out(left_out as usize, self.past, &group);
+                now[group.at] = left_out as i32;
+            }
+            let mut before = [0; 2];
+            for (at, fine) in sight.fine.iter().enumerate() {
+                let lane = glide::first_lane(&group) + at;
+                let guess = glide::nearest(*fine, group.max);
+                let features = [
+                    i32::from(spins),
+                    clip(fine - guess * FINE),
+                    sight.line.spread,
+                    sight.line.states,
+                    sight.line.off,
+                    clip(self.past.age),
+                    before[0],
+                    before[1],
+                    scale(sum(told.missed)),
+                    clip(guess - self.past.newest(lane)),
+                    around.distances[0],
+                    around.amount[0],
+                    around.amount[1],
+                ];
+                let read = difference(coder, Model::Free, &features, i64::from(now[lane]) - guess)?;
+                put(now, lane, guess + read, group.max)?;
+                before = [scale(read), before[0]];
+                told.turned = told.turned.saturating_add(if spins { clip(read.abs()) } else { 0 });
+            }
+        }
+        if self.plan.place == Some(group.at) {
+            told.missed = self.drift_missed(number, now);
+        }
+        Ok(())
     }
 
     fn axes<C: Coder>(
@@ -352,7 +483,7 @@ impl Subject<'_> {
             if C::OBSERVES {
                 let (key, inputs) = axis_inputs(past, lane, axis == 1);
                 coder.observe(Fit::Axis, key, &inputs, i64::from(now[lane]) - past.newest(lane));
-                if around.crowd > 0 {
+                if around.pushes && around.crowd > 0 {
                     let (key, inputs) = contact_inputs(around, axis);
                     coder.observe(Fit::Contact, key, &inputs, missed);
                 }

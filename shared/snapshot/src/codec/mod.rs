@@ -12,10 +12,14 @@
 //! `docs/snapshot-codec.md` describes the first form bit by bit, for whoever writes another client. On the wire it codes one
 //! entity at a time, with an `odd` flag in front of each: see [`exchange`](crate::exchange).
 //!
-//! Next: [`predict`] for the guesses, [`entity`] for the order of symbols, [`packet`] for a whole packet, [`tables`] for the
+//! Next: [`predict`] for the guesses, [`drift`] and [`glide`] for those of what nothing pushes, [`entity`] for the order of symbols, [`packet`] for a whole packet, [`tables`] for the
 //! file.
 
+pub mod drift;
 pub mod entity;
+pub mod glide;
+pub mod near;
+pub mod neighbours;
 pub mod numbers;
 pub mod packet;
 pub mod plan;

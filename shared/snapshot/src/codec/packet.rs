@@ -3,18 +3,16 @@
 //! Entities in motion are told as a matter of course; what is told by name is who among them does not go on as expected, and
 //! who of those at rest changes.
 
-use super::entity::{Around, Subject, Told};
-use super::numbers::{difference, root};
+use super::entity::{Around, Subject};
+use super::neighbours::{Neighbours, place_of, square};
+use super::numbers::difference;
 use super::plan::Plan;
 use super::predict::Past;
 use super::prefix::{PrefixReader, PrefixWriter};
 use super::range::{RangeReader, RangeWriter};
-use super::tables::{Model, Tables};
+use super::tables::{Model, Tables, Tier};
 use super::{Coder, Damaged};
 use crate::bits::{BitReader, BitWriter};
-
-/// Nearer than this many lane steps, two entities may touch.
-const NEAR: i32 = 260;
 
 /// What a packet is coded against.
 #[derive(Debug, Clone, Copy)]
@@ -31,14 +29,8 @@ pub struct Scratch {
     order: Vec<u32>,
     moving: usize,
     odd: Vec<u32>,
-    told: Vec<Neighbour>,
+    told: Neighbours,
     lanes: Vec<i32>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Neighbour {
-    place: [i32; 3],
-    told: Told,
 }
 
 impl Scratch {
@@ -57,17 +49,6 @@ impl Scratch {
         self.order.extend((0..count).filter(|at| !moves(at)));
         self.told.clear();
     }
-}
-
-fn place_of(lanes: &[i32], at: usize) -> [i32; 3] {
-    [lanes[at], lanes[at + 1], lanes[at + 2]]
-}
-
-/// Beyond this far apart, how far makes no difference.
-const APART_MAX: u32 = 1 << 30;
-
-fn square(a: [i32; 3], b: [i32; 3]) -> i64 {
-    a.iter().zip(b).map(|(a, b)| i64::from(a.abs_diff(b).min(APART_MAX)).pow(2)).sum()
 }
 
 /// Writes the shared form: `now` holds the lanes of all entities.
@@ -174,7 +155,7 @@ pub fn encode_small(
     let mut lanes = core::mem::take(&mut scratch.lanes);
     lanes.clear();
     lanes.extend_from_slice(now);
-    let mut writer = RangeWriter::new(tables, to);
+    let mut writer = RangeWriter::new(tables, Tier::Small, to);
     // A writer cannot fail.
     let _ = small(&mut writer, tables, held, driver, scratch, true, &mut lanes);
     writer.finish();
@@ -190,7 +171,7 @@ pub fn decode_small(
     scratch: &mut Scratch,
     now: &mut [i32],
 ) -> Result<(), Damaged> {
-    small(&mut RangeReader::new(tables, bytes), tables, held, driver, scratch, false, now)
+    small(&mut RangeReader::new(tables, Tier::Small, bytes), tables, held, driver, scratch, false, now)
 }
 
 /// The walk over the small tier's form, for training too; `writes` says whether `now` is given.
@@ -205,12 +186,12 @@ pub fn small<C: Coder>(
 ) -> Result<(), Damaged> {
     let (plan, size) = (held.plan, held.plan.lanes);
     scratch.sort(held, driver);
-    let mut driven = None;
     for at in 0..scratch.order.len() {
         let index = scratch.order[at] as usize;
         let past = &held.pasts[index];
         let now = &mut now[index * size..][..size];
-        let around = plan.place.map_or_else(Around::default, |place| around(scratch, &driven, past.states[0], place));
+        let mut around = plan.place.map_or_else(Around::default, |place| scratch.told.around(past.states[0], place));
+        around.pushes = true;
         let mut subject = Subject::new(tables, plan, past);
         let named = if at < scratch.moving {
             let known = writes && subject.odd(&around, now);
@@ -240,45 +221,8 @@ pub fn small<C: Coder>(
         };
         let told = subject.tell(coder, &around, named, now)?;
         if let Some(place) = plan.place {
-            let neighbour = Neighbour { place: place_of(now, place), told };
-            if driver == Some(index) {
-                driven = Some((neighbour, place_of(past.states[0], place)));
-            }
-            scratch.told.push(neighbour);
+            scratch.told.add(past.states[0], now, place, &told, driver == Some(index));
         }
     }
     Ok(())
-}
-
-fn around(scratch: &Scratch, driven: &Option<(Neighbour, [i32; 3])>, lanes: &[i32], place: usize) -> Around {
-    let here = place_of(lanes, place);
-    let mut around = Around::default();
-    let mut nearest = [(i64::MAX, 0); 2];
-    for (at, other) in scratch.told.iter().enumerate() {
-        let apart = square(here, other.place);
-        around.crowd += i32::from(apart < i64::from(NEAR).pow(2));
-        if apart < nearest[0].0 {
-            nearest = [(apart, at), nearest[0]];
-        } else if apart < nearest[1].0 {
-            nearest[1] = (apart, at);
-        }
-    }
-    let distance = |square: i64| root(square).min(1 << 20) as i32;
-    let amount = |told: &Told| told.missed.iter().map(|part| part.abs()).sum::<i64>().min(1 << 20) as i32;
-    for (number, (apart, at)) in nearest.into_iter().enumerate() {
-        around.distances[number] = distance(apart);
-        if let Some(other) = scratch.told.get(at).filter(|_| apart < i64::MAX) {
-            around.missed[number] = other.told.missed;
-            if number == 0 {
-                around.amount = [amount(&other.told), other.told.turned];
-            }
-        }
-    }
-    if let Some((driver, before)) = driven {
-        around.distances[2] = distance(square(here, driver.place));
-        around.missed[2] = driver.told.missed;
-        around.driver_amount = amount(&driver.told);
-        around.driver_way = around.distances[2] - distance(square(here, *before));
-    }
-    around
 }

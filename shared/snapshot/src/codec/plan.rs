@@ -13,6 +13,10 @@ pub enum Kind {
     Linear,
     /// One lane that stays as it was.
     Hold,
+    /// As `Axes`, of what nothing pushes for most of the time.
+    Drift,
+    /// As `Turn`, of the same.
+    Spin,
 }
 
 /// A group of lanes.
@@ -30,7 +34,7 @@ impl Group {
     /// Its lanes.
     #[inline]
     pub fn lanes(&self) -> core::ops::Range<usize> {
-        self.at..self.at + [3, 4, 1, 1][self.kind as usize]
+        self.at..self.at + [3, 4, 1, 1, 3, 4][self.kind as usize]
     }
 }
 
@@ -41,9 +45,14 @@ pub struct Plan {
     pub groups: Vec<Group>,
     /// Number of lanes.
     pub lanes: usize,
-    /// First lane of the first vector: where the entity is.
+    /// First lane of the first vector that goes on or drifts: where the entity is.
     pub place: Option<usize>,
+    /// Numbers of the first group that drifts, and of the first that spins.
+    pub free: [Option<usize>; 2],
 }
+
+/// Largest lane of a group that spins: no more tell its components apart in the fixed point that it is guessed in.
+const SPIN_MAX: u32 = 65_535;
 
 impl Plan {
     /// From the lanes of one component.
@@ -63,8 +72,10 @@ impl Plan {
                 let kind = match lane.predictor {
                     Predictor::Linear if run.is_multiple_of(3) => Kind::Axes,
                     Predictor::Rotation if run.is_multiple_of(4) => Kind::Turn,
-                    Predictor::Linear => Kind::Linear,
-                    Predictor::Hold | Predictor::Rotation => Kind::Hold,
+                    Predictor::Drift if run.is_multiple_of(3) => Kind::Drift,
+                    Predictor::Spin if run.is_multiple_of(4) && lanes[at + 3].max <= SPIN_MAX => Kind::Spin,
+                    Predictor::Linear | Predictor::Drift => Kind::Linear,
+                    Predictor::Hold | Predictor::Rotation | Predictor::Spin => Kind::Hold,
                 };
                 let mut group = Group { kind, at: start + at, max: 0 };
                 at = group.lanes().end - start;
@@ -73,11 +84,18 @@ impl Plan {
             }
             start += lanes.len();
         }
-        let place = groups.iter().find(|group| group.kind == Kind::Axes).map(|group| group.at);
-        Self { groups, lanes: start, place }
+        let place = groups.iter().find(|group| matches!(group.kind, Kind::Axes | Kind::Drift)).map(|group| group.at);
+        let free = [Kind::Drift, Kind::Spin].map(|kind| groups.iter().position(|group| group.kind == kind));
+        Self { groups, lanes: start, place, free }
     }
+
+    /// Whether anything of it is guessed by more than three states.
+    pub fn has_trail(&self) -> bool {
+        self.free.iter().any(Option::is_some)
+    }
+
     /// The group that says where the entity is.
     pub fn place_group(&self) -> Option<usize> {
-        self.groups.iter().position(|group| self.place == Some(group.at) && group.kind == Kind::Axes)
+        self.groups.iter().position(|group| self.place == Some(group.at))
     }
 }

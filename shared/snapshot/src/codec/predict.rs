@@ -1,5 +1,6 @@
 //! What both ends can guess of a lane from states that both hold.
 
+use super::drift::Older;
 use super::numbers::{HALF_ROOT, ONE, Turn, dot, normal, quotient, root, scale, spin};
 use super::plan::Group;
 use super::tables::{Fit, Tables};
@@ -14,6 +15,8 @@ pub struct Past<'a> {
     pub age: i64,
     /// Ticks from the second and from the third to the newest; 0 if they are the newest.
     pub gaps: [i64; 2],
+    /// States of before the newest, newest first, of which there may be none; for what drifts or spins.
+    pub trail: &'a [Older<'a>],
 }
 
 /// `value` over `gap` ticks as it would be over `age`, rounded; 0 without a gap.

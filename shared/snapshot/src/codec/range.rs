@@ -4,6 +4,7 @@
 
 use super::tables::{Model, TOTAL, Tables, Tier};
 use super::{Coder, Damaged};
+use crate::bits::{Get, OutOfBits, Put};
 
 const TOTAL_BITS: u32 = TOTAL.trailing_zeros();
 
@@ -14,6 +15,7 @@ const LEAST: u32 = 1 << 24;
 #[derive(Debug)]
 pub struct RangeWriter<'a> {
     tables: &'a Tables,
+    tier: Tier,
     to: &'a mut Vec<u8>,
     start: usize,
     low: u32,
@@ -21,10 +23,15 @@ pub struct RangeWriter<'a> {
 }
 
 impl<'a> RangeWriter<'a> {
-    /// Appends to `to`.
-    pub fn new(tables: &'a Tables, to: &'a mut Vec<u8>) -> Self {
+    /// Appends to `to`, by the trees of `tier`.
+    pub fn new(tables: &'a Tables, tier: Tier, to: &'a mut Vec<u8>) -> Self {
         let start = to.len();
-        Self { tables, to, start, low: 0, range: u32::MAX }
+        Self { tables, tier, to, start, low: 0, range: u32::MAX }
+    }
+
+    /// Bytes so far, and those that ending the stream may take.
+    pub fn bytes_max(&self) -> usize {
+        self.to.len() - self.start + 4
     }
 
     #[inline]
@@ -74,7 +81,7 @@ impl<'a> RangeWriter<'a> {
 impl Coder for RangeWriter<'_> {
     #[inline]
     fn symbol(&mut self, model: Model, features: &[i32], symbol: u32) -> Result<u32, Damaged> {
-        let starts = &self.tables.leaf(Tier::Small, model, features).starts;
+        let starts = &self.tables.leaf(self.tier, model, features).starts;
         let start = u32::from(starts[symbol as usize]);
         self.narrow(start, u32::from(starts[symbol as usize + 1]) - start, TOTAL_BITS);
         Ok(symbol)
@@ -96,6 +103,7 @@ impl Coder for RangeWriter<'_> {
 #[derive(Debug)]
 pub struct RangeReader<'a> {
     tables: &'a Tables,
+    tier: Tier,
     rest: core::slice::Iter<'a, u8>,
     /// Bytes that were taken beyond the end: an honest stream needs a few.
     missing: u32,
@@ -104,11 +112,16 @@ pub struct RangeReader<'a> {
 }
 
 impl<'a> RangeReader<'a> {
-    /// Reads `bytes`, all of which belong to the stream.
-    pub fn new(tables: &'a Tables, bytes: &'a [u8]) -> Self {
-        let mut reader = Self { tables, rest: bytes.iter(), missing: 0, code: 0, range: u32::MAX };
+    /// Reads `bytes`, all of which belong to the stream, by the trees of `tier`.
+    pub fn new(tables: &'a Tables, tier: Tier, bytes: &'a [u8]) -> Self {
+        let mut reader = Self { tables, tier, rest: bytes.iter(), missing: 0, code: 0, range: u32::MAX };
         (0..4).for_each(|_| reader.code = reader.code << 8 | reader.byte());
         reader
+    }
+
+    /// Whether all bytes were taken.
+    pub fn is_done(&self) -> bool {
+        self.rest.len() == 0
     }
 
     #[inline]
@@ -141,7 +154,7 @@ const MISSING_MAX: u32 = 64;
 impl Coder for RangeReader<'_> {
     #[inline]
     fn symbol(&mut self, model: Model, features: &[i32], _symbol: u32) -> Result<u32, Damaged> {
-        let starts = &self.tables.leaf(Tier::Small, model, features).starts;
+        let starts = &self.tables.leaf(self.tier, model, features).starts;
         let step = self.range >> TOTAL_BITS;
         let share = (self.code / step).min(TOTAL - 1) as u16;
         let symbol = starts.partition_point(|start| *start <= share) - 1;
@@ -160,5 +173,18 @@ impl Coder for RangeReader<'_> {
             value = value << bits | part;
         }
         Ok(value)
+    }
+}
+
+impl Put for RangeWriter<'_> {
+    fn put(&mut self, value: u32, bits: u32) {
+        // A writer cannot fail.
+        let _ = self.raw(value, bits);
+    }
+}
+
+impl Get for RangeReader<'_> {
+    fn get(&mut self, bits: u32) -> Result<u32, OutOfBits> {
+        self.raw(0, bits).map_err(|_| OutOfBits)
     }
 }

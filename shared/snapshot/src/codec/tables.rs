@@ -18,7 +18,7 @@ use super::numbers::SYMBOLS;
 use super::prefix::Code;
 
 /// The version of the frozen tables. Two ends with different ones do not understand each other: part of the protocol hash.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Frequencies of a leaf add up to this.
 pub const TOTAL: u32 = 1 << 14;
@@ -78,11 +78,17 @@ pub enum Model {
     OddGap,
     /// Entities at rest up to the next one that changes.
     WakeGap,
+    /// Which lanes of what drifts and spins the guess rounds the wrong way, or that they are told one by one.
+    Glide,
+    /// The difference of a lane of what drifts or spins.
+    Free,
+    /// In front of each entity of a part: 0 the next id against the part's bases, 1 another one, 2 none.
+    Head,
 }
 
 impl Model {
     /// All of them: name, symbols.
-    pub const ALL: [(Self, &'static str, u32); 10] = [
+    pub const ALL: [(Self, &'static str, u32); 13] = [
         (Self::Axis, "axis", SYMBOLS),
         (Self::Turn, "turn", SYMBOLS),
         (Self::Lane, "lane", SYMBOLS),
@@ -93,21 +99,26 @@ impl Model {
         (Self::Wakes, "wakes", 2),
         (Self::OddGap, "odd-gap", SYMBOLS),
         (Self::WakeGap, "wake-gap", SYMBOLS),
+        (Self::Glide, "glide", super::glide::SYMBOLS),
+        (Self::Free, "free", SYMBOLS),
+        (Self::Head, "head", 3),
     ];
 }
 
-/// Which of the two forms.
+/// Which of the forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
     /// Prefix codes from the entity alone.
     Shared,
-    /// A range coder that sees neighbours.
+    /// A range coder that sees neighbours, for whole packets.
     Small,
+    /// The same for parts of a snapshot; what it has no tree for is told by those of the shared form.
+    Near,
 }
 
 impl Tier {
-    /// Both, with their names.
-    pub const ALL: [(Self, &'static str); 2] = [(Self::Shared, "shared"), (Self::Small, "small")];
+    /// All, with their names.
+    pub const ALL: [(Self, &'static str); 3] = [(Self::Shared, "shared"), (Self::Small, "small"), (Self::Near, "near")];
 }
 
 /// Why a file of tables was refused.
@@ -174,7 +185,7 @@ impl Tree {
 #[derive(Debug, Clone)]
 pub struct Tables {
     fits: [Vec<i32>; 4],
-    trees: [[Tree; 10]; 2],
+    trees: [[Tree; 13]; 3],
 }
 
 impl Default for Tables {
@@ -187,7 +198,7 @@ impl Default for Tables {
             nodes: vec![Node::leaf(0)],
             leaves: vec![Leaf::new(&vec![1; symbols as usize])],
         });
-        Self { fits, trees: [trees.clone(), trees] }
+        Self { fits, trees: [trees.clone(), trees.clone(), trees] }
     }
 }
 
@@ -211,6 +222,7 @@ impl Tables {
     /// From the text of a file; what it does not name stays untrained.
     pub fn read(text: &str) -> Result<Self, BadTables> {
         let mut tables = Self::default();
+        let mut near = [false; Model::ALL.len()];
         let mut lines = Lines { lines: text.lines().enumerate().peekable(), line: 0 };
         let head = lines.next("arbiter-codec and the version of this program")?;
         if head.strip_prefix("arbiter-codec ") != Some(&VERSION.to_string()) {
@@ -238,9 +250,14 @@ impl Tables {
                     let tier = Tier::ALL.iter().find(|it| it.1 == tier).ok_or_else(|| lines.bad("a known tier"))?;
                     let model = Model::ALL.iter().find(|it| it.1 == name).ok_or_else(|| lines.bad("a known model"))?;
                     tables.trees[tier.0 as usize][model.0 as usize] = lines.tree(model.2)?;
+                    near[model.0 as usize] |= tier.0 == Tier::Near;
                 }
                 _ => return Err(lines.bad("fit or tree")),
             }
+        }
+        let [shared, _, parts] = &mut tables.trees;
+        for (at, _) in near.iter().enumerate().filter(|(_, has)| !**has) {
+            parts[at] = shared[at].clone();
         }
         Ok(tables)
     }

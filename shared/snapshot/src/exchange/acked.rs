@@ -1,6 +1,7 @@
 //! Which ticks of an entity a client provably holds, and which of them the next one is told against.
 
 use super::{AGE_MAX, Bases};
+use crate::codec::drift::TRAIL;
 
 /// Ticks that were acknowledged: the newest, and which of the 64 before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +106,20 @@ impl Acked {
             }
             far = at;
         }
-        Some(Bases([age as u8, (newest - near) as u8, (newest - far) as u8]))
+        Some(Bases([age as u8, (newest - near) as u8, (newest - far) as u8], None))
+    }
+
+    /// Which ticks of the trail of `bases` are held, of those from `since` on, lowest bit first.
+    pub(crate) fn trail(self, tick: u32, bases: Bases, since: u32, ladder: u32) -> u16 {
+        let (Some(newest), Some(of)) = (self.newest(), tick.checked_sub(u32::from(bases.0[0]))) else { return 0 };
+        let since = since.max(tick.saturating_sub(AGE_MAX));
+        let held = |at: u32| {
+            let back = newest.checked_sub(at + 1);
+            back.is_some_and(|back| self.before().checked_shr(back).unwrap_or(0) & 1 != 0)
+        };
+        let is_in = |gap: u8| {
+            of.checked_sub(u32::from(gap)).is_some_and(|at| at >= since && at.is_multiple_of(ladder) && held(at))
+        };
+        (0..).zip(TRAIL).fold(0, |trail, (bit, gap)| trail | u16::from(is_in(gap)) << bit)
     }
 }

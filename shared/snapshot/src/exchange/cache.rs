@@ -11,8 +11,9 @@ const BITS_MAX: usize = 64 << 20;
 pub(crate) type Key = (Known, Bases);
 
 /// A key as one number, which is quicker to look for.
-fn number((known, Bases([age, near, far])): Key) -> u32 {
-    u32::from_le_bytes([age, near, far, known.bits() as u8])
+fn number((known, Bases([age, near, far], trail)): Key) -> u64 {
+    let [low, high] = trail.unwrap_or(0).to_le_bytes();
+    u64::from_le_bytes([age, near, far, known.bits() as u8, low, high, trail.is_some().into(), 0])
 }
 
 /// Shared encodings of one tick.
@@ -21,7 +22,7 @@ pub struct Cache {
     tick: Option<u32>,
     /// By the entity's place in the tick: the number of each key, and where its bits begin and end; an empty range if nothing
     /// may be known.
-    places: Vec<Vec<(u32, u32, u32)>>,
+    places: Vec<Vec<(u64, u32, u32)>>,
     bits: BitWriter,
     hits: u64,
     misses: u64,

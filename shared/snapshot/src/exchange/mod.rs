@@ -18,8 +18,10 @@ mod history;
 mod peer;
 mod receive;
 mod shape;
+mod small;
 
-use crate::bits::{BitReader, BitWriter, OutOfBits};
+use crate::bits::{Get, OutOfBits, Put};
+use crate::codec::drift::TRAIL;
 
 pub use cache::Cache;
 pub use history::History;
@@ -69,7 +71,7 @@ impl TickForm {
         if kept.is_some_and(|kept| tick.abs_diff(kept) <= AGE_MAX) { Self::Near } else { Self::Far }
     }
 
-    pub(crate) fn write(self, to: &mut BitWriter, tick: u32) {
+    pub(crate) fn write(self, to: &mut impl Put, tick: u32) {
         to.flag(self == Self::Far);
         let bits = self.bits() as u32 - 1;
         to.put(tick & ((1 << bits) - 1), bits);
@@ -77,7 +79,7 @@ impl TickForm {
 
     /// The form and the tick, for whoever kept a part of `kept` last and knows that `newest` is about now. Without anything
     /// that was kept, a tick of the near form is a guess.
-    pub(crate) fn read(from: &mut BitReader<'_>, kept: Option<u32>, newest: u32) -> Result<(Self, u32), OutOfBits> {
+    pub(crate) fn read(from: &mut impl Get, kept: Option<u32>, newest: u32) -> Result<(Self, u32), OutOfBits> {
         if from.flag()? {
             let low = from.get(16)?;
             // The one of its ticks that is nearest to the newest.
@@ -89,6 +91,17 @@ impl TickForm {
         let ahead = low.wrapping_sub(first) & 0xFF;
         Ok((Self::Near, first.saturating_add(ahead)))
     }
+}
+
+/// The form of the parts for one client, which it is told when it joins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// Prefix codes, shared by all clients that hold the same.
+    #[default]
+    Shared,
+    /// A range coder over each part, which sees what was told of neighbours and of what the client drives: fewer bytes, and all of the
+    /// work for each client. For servers with few players.
+    Small,
 }
 
 /// How an entity is told.
@@ -109,12 +122,16 @@ impl How {
         [1, 2, 3, 3][self as usize]
     }
 
-    pub(crate) fn write(self, to: &mut BitWriter) {
-        let (code, bits) = [(0, 1), (0b01, 2), (0b011, 3), (0b111, 3)][self as usize];
-        to.put(code, bits);
+    pub(crate) fn write(self, to: &mut impl Put) {
+        // Bit by bit, as it is read: a range coder does not put several into one number.
+        let ones = self as usize;
+        (0..ones).for_each(|_| to.flag(true));
+        if ones < 3 {
+            to.flag(false);
+        }
     }
 
-    pub(crate) fn read(from: &mut BitReader<'_>) -> Result<Self, OutOfBits> {
+    pub(crate) fn read(from: &mut impl Get) -> Result<Self, OutOfBits> {
         for how in [Self::Usual, Self::Own, Self::Full] {
             if !from.flag()? {
                 return Ok(how);
@@ -139,7 +156,7 @@ pub(crate) fn step_bits(step: u32) -> usize {
     STEPS.len() + 32
 }
 
-pub(crate) fn put_step(to: &mut BitWriter, step: u32) {
+pub(crate) fn put_step(to: &mut impl Put, step: u32) {
     let mut from = 0;
     for bits in STEPS {
         if step - from < 1 << bits {
@@ -152,7 +169,7 @@ pub(crate) fn put_step(to: &mut BitWriter, step: u32) {
     to.put(step, 32);
 }
 
-pub(crate) fn get_step(from: &mut BitReader<'_>) -> Result<u32, OutOfBits> {
+pub(crate) fn get_step(from: &mut impl Get) -> Result<u32, OutOfBits> {
     let mut first = 0;
     for bits in STEPS {
         if !from.flag()? {
@@ -164,9 +181,14 @@ pub(crate) fn get_step(from: &mut BitReader<'_>) -> Result<u32, OutOfBits> {
 }
 
 /// The three ticks that an entity is told against: age of the newest from 1 to [`AGE_MAX`], then gaps from it to the others,
-/// below [`AGE_MAX`].
+/// below [`AGE_MAX`]. Where a component of the game drifts or spins, also which ticks of the trail behind the newest are looked
+/// at, lowest bit first; otherwise none are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Hash)]
-pub(crate) struct Bases(pub [u8; 3]);
+pub(crate) struct Bases(pub [u8; 3], pub Option<u16>);
+
+/// All of a trail.
+const TRAIL_FULL: u16 = u16::MAX;
+const _: () = assert!(TRAIL.len() == u16::BITS as usize, "a bit for each tick of the trail");
 
 /// Bits of an age or a gap.
 const GAP_BITS: u32 = AGE_MAX.ilog2();
@@ -188,10 +210,11 @@ impl Bases {
     /// How many bits it takes.
     pub(crate) fn bits(self) -> usize {
         let gap = GAP_BITS as usize;
-        gap + 1 + if self.is_plain() { 0 } else { 2 * gap }
+        let trail = self.1.map_or(0, |trail| 1 + if trail == TRAIL_FULL { 0 } else { TRAIL.len() });
+        gap + 1 + if self.is_plain() { 0 } else { 2 * gap } + trail
     }
 
-    pub(crate) fn write(self, to: &mut BitWriter) {
+    pub(crate) fn write(self, to: &mut impl Put) {
         let [age, near, far] = self.0.map(u32::from);
         to.put(age - 1, GAP_BITS);
         to.flag(self.is_plain());
@@ -199,21 +222,37 @@ impl Bases {
             to.put(near, GAP_BITS);
             to.put(far, GAP_BITS);
         }
+        if let Some(trail) = self.1 {
+            to.flag(trail == TRAIL_FULL);
+            if trail != TRAIL_FULL {
+                to.put(u32::from(trail), u16::BITS);
+            }
+        }
     }
 
-    pub(crate) fn read(from: &mut BitReader<'_>) -> Result<Self, OutOfBits> {
+    pub(crate) fn read(from: &mut impl Get, has_trail: bool) -> Result<Self, OutOfBits> {
         let age = from.get(GAP_BITS)? as u8 + 1;
-        if from.flag()? {
-            return Ok(Self([age, 1, age]));
-        }
-        let (near, far) = (from.get(GAP_BITS)? as u8, from.get(GAP_BITS)? as u8);
-        Ok(Self([age, near, far]))
+        let gaps =
+            if from.flag()? { [age, 1, age] } else { [age, from.get(GAP_BITS)? as u8, from.get(GAP_BITS)? as u8] };
+        let trail = match has_trail {
+            false => None,
+            true if from.flag()? => Some(TRAIL_FULL),
+            true => Some(from.get(u16::BITS)? as u16),
+        };
+        Ok(Self(gaps, trail))
+    }
+
+    /// The gaps of the trail, with their places in it.
+    pub(crate) fn trail(self) -> impl Iterator<Item = (usize, u8)> {
+        let trail = self.1.unwrap_or(0);
+        TRAIL.into_iter().enumerate().filter(move |(bit, _)| trail >> bit & 1 != 0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bits::{BitReader, BitWriter};
 
     #[test]
     fn a_near_tick_is_read_wherever_the_client_may_be() {

@@ -1,5 +1,6 @@
 //! One client, as the server knows it: what it provably holds of each entity, and what is under way to it.
 
+use core::ops::Range;
 use std::collections::VecDeque;
 
 use arbiter_schema::StableId;
@@ -7,9 +8,11 @@ use arbiter_schema::StableId;
 use super::acked::{Acked, Found, NEVER};
 use super::cache::Cache;
 use super::history::{History, NOBODY, level};
-use super::{Bases, How, REFRESH_TICKS, TickForm, put_step, step_bits};
+use super::small::Writer;
+use super::{Bases, Form, How, REFRESH_TICKS, TickForm, put_step, step_bits};
 use crate::PART_BYTES_MAX;
 use crate::bits::BitWriter;
+use crate::codec::drift::{Older, TRAIL};
 use crate::codec::entity::{Around, Subject};
 use crate::codec::prefix::PrefixWriter;
 use crate::codec::{Past, Tables};
@@ -18,8 +21,13 @@ use crate::layout::{Known, Viewer};
 /// Parts that may be under way: beyond it the oldest counts as lost. Transport has no more payloads in flight.
 const FLIGHTS_MAX: usize = 512;
 
-/// Bits of a part behind its tick; two are kept for whether it has bases, and for the end.
-const PART_BITS: usize = PART_BYTES_MAX * 8 - TickForm::BITS_MAX - 2;
+/// Bits of a part behind its tick but for whether it has bases, and for the end.
+const PART_BITS: usize = PART_BYTES_MAX * 8 - TickForm::BITS_MAX - 1 - END_BITS;
+
+/// Bits of the end of a part; in front of the next id that is told against the bases of the part; and of any other.
+const END_BITS: usize = 2;
+const FOLLOWS_BITS: usize = 1;
+const OTHER_BITS: usize = 2;
 
 /// The parts of one tick for one client, each with the tag that [`Peer::delivered`] and [`Peer::lost`] name it by.
 #[derive(Debug, Default)]
@@ -87,6 +95,18 @@ struct Flight {
     told: Vec<(StableId, u32)>,
 }
 
+/// Most bytes of the head of an entity and of the end of a part in the small form.
+const HEAD_BYTES_MAX: usize = 24;
+
+/// An entity that is told.
+struct Told {
+    id: StableId,
+    slot: u32,
+    how: How,
+    bases: Option<Bases>,
+    source: Option<(usize, Known, u32)>,
+}
+
 /// In place of a slot: what was told is that it left sight.
 const GONE: u32 = u32::MAX;
 
@@ -110,7 +130,16 @@ pub struct Peer {
     kept_from: u32,
     part: Part,
     found: Found,
+    form: Form,
+    writer: Writer,
+    scratch: Scratch,
+}
+
+/// Lanes of an entity, now and at other ticks.
+#[derive(Debug, Default)]
+struct Scratch {
     lanes: [Vec<i32>; 5],
+    trail: [Vec<i32>; TRAIL.len()],
 }
 
 /// A part that is being filled. Entities are put in as they are urgent and told by id, so that an id takes few bits.
@@ -138,6 +167,16 @@ struct Piece {
     /// Where its encoding begins and ends, in the cache, or else among the bodies of the part.
     body: (u32, u32),
     is_cached: bool,
+    /// Its place in the tick, what may be known of it, and its shape; nothing of what is gone.
+    source: Option<(usize, Known, u32)>,
+}
+
+impl Piece {
+    /// How it is told in a part with these bases.
+    fn how(&self, usual: Option<Bases>) -> (How, Option<Bases>) {
+        let own = self.bases.filter(|bases| Some(*bases) != usual);
+        (if own.is_some() { How::Own } else { self.how }, own)
+    }
 }
 
 /// Ids between two entities of a part; `before` is `None` for the first.
@@ -153,18 +192,25 @@ impl Part {
             _ => self.told.len(),
         };
         let before = at.checked_sub(1).map(|at| self.told[at].id);
-        // Told against other bases than the first, it names them; the first one names those of the part.
-        let head = match bases {
-            None => how.bits(),
-            Some(bases) if self.first.is_none() => How::Usual.bits() + bases.bits(),
-            Some(bases) if self.first == Some(bases) => How::Usual.bits(),
-            Some(bases) => How::Own.bits() + bases.bits(),
-        };
-        let mut bits = 1 + step_bits(step(before, id)) + head + body;
+        // The first one that has bases names those of the part.
+        let usual = bases.filter(|_| self.first.is_none()).map_or(0, Bases::bits);
+        let mut bits = usual + body + self.head_bits(before, id, how, bases);
         if let Some(next) = self.told.get(at) {
-            bits = (bits + step_bits(step(Some(id), next.id))).saturating_sub(step_bits(step(before, next.id)));
+            let head = |before| self.head_bits(before, next.id, next.how, next.bases);
+            bits = (bits + head(Some(id))).saturating_sub(head(before));
         }
         (bits, at)
+    }
+
+    /// Bits in front of an entity that is told behind another, in a part with the bases that were put in first.
+    fn head_bits(&self, before: Option<StableId>, id: StableId, how: How, bases: Option<Bases>) -> usize {
+        let step = step(before, id);
+        let own = bases.filter(|bases| self.first.is_some_and(|first| first != *bases));
+        if step == 0 && how == How::Usual && own.is_none() {
+            return FOLLOWS_BITS;
+        }
+        let how = own.map_or(how.bits(), |own| How::Own.bits() + own.bits());
+        OTHER_BITS + step_bits(step) + how
     }
 
     /// The bases that save most as those of the part: never fewer bits than the first, with which the bits were counted.
@@ -173,20 +219,23 @@ impl Part {
         let counts = &mut self.counts;
         counts.clear();
         counts.push((first, 0));
-        let mut last = 0;
-        for bases in self.told.iter().filter_map(|piece| piece.bases) {
+        let (mut last, mut before) = (0, None);
+        for piece in &self.told {
+            let follows = step(before, piece.id) == 0;
+            before = Some(piece.id);
+            let Some(bases) = piece.bases else { continue };
             if counts[last].0 != bases {
                 last = counts.iter().position(|(other, _)| *other == bases).unwrap_or_else(|| {
                     counts.push((bases, 0));
                     counts.len() - 1
                 });
             }
-            counts[last].1 += 1;
+            // Bits that it saves by not naming these bases.
+            let head = OTHER_BITS + step_bits(0) + How::Usual.bits() - FOLLOWS_BITS;
+            let named = How::Own.bits() - How::Usual.bits() + bases.bits();
+            counts[last].1 += named + if follows { head } else { 0 };
         }
-        // Bits that entities save by not naming these bases, each by itself.
-        let saved = |(bases, count): (Bases, usize)| {
-            count * (How::Own.bits() - How::Usual.bits() + bases.bits()) - bases.bits()
-        };
+        let saved = |(bases, bits): (Bases, usize)| bits - bases.bits();
         let mut best = counts[0];
         for other in &counts[1..] {
             if saved(*other) > saved(best) {
@@ -216,25 +265,23 @@ impl Part {
         }
         let mut before = None;
         for piece in &self.told {
+            let (how, own) = piece.how(usual);
             let step = step(before, piece.id);
             before = Some(piece.id);
-            let own = piece.bases.filter(|bases| Some(*bases) != usual);
-            let how = if own.is_some() { How::Own } else { piece.how };
-            if step == 0 && how == How::Usual {
-                // What almost all begin with: there is one, it has the next id, and is told against the usual bases.
-                out.put(0b001, 3);
-            } else {
-                out.flag(true);
+            let follows = step == 0 && how == How::Usual;
+            out.flag(!follows);
+            if !follows {
+                out.flag(false);
                 put_step(out, step);
                 how.write(out);
-            }
-            if let Some(own) = own {
-                own.write(out);
+                if let Some(own) = own {
+                    own.write(out);
+                }
             }
             let from = if piece.is_cached { cached } else { &self.bodies };
             from.copy(piece.body.0 as usize, piece.body.1 as usize, out);
         }
-        out.flag(false);
+        out.put(0b11, END_BITS as u32);
     }
 
     fn clear(&mut self) {
@@ -262,8 +309,15 @@ impl Peer {
             kept_from: 0,
             part: Part::default(),
             found: Found::default(),
-            lanes: Default::default(),
+            form: Form::Shared,
+            writer: Writer::default(),
+            scratch: Scratch::default(),
         }
+    }
+
+    /// The form of its parts: the other end must [know it](super::Receiver::set_form).
+    pub fn set_form(&mut self, form: Form) {
+        self.form = form;
     }
 
     /// Tells the tick that `history` [finished](History::finish) last: who is gone from sight, then what is wanted, until the
@@ -298,7 +352,8 @@ impl Peer {
         for at in 0..self.leaving.len() {
             let Leaving { id, again, .. } = self.leaving[at];
             if again {
-                if !self.put((id, GONE), How::Gone, None, (cache.bits(), (0, 0)), tick, budget_bytes, parts) {
+                let gone = Told { id, slot: GONE, how: How::Gone, bases: None, source: None };
+                if !self.put(history, gone, (cache.bits(), (0, 0)), budget_bytes, parts) {
                     break;
                 }
                 self.leaving[at].again = false;
@@ -312,7 +367,7 @@ impl Peer {
             }
             served += 1;
         }
-        self.close(tick, cache.bits(), parts);
+        self.close(history, cache.bits(), parts);
         served
     }
 
@@ -367,7 +422,14 @@ impl Peer {
             return true;
         }
         let bases = self.found.bases(entry.acked, tick, span.shape_since[level], self.ladder);
-        let bases = bases.filter(|bases| !bases.ticks(tick).is_none_or(|ticks| ticks.into_iter().any(other)));
+        let mut bases = bases.filter(|bases| !bases.ticks(tick).is_none_or(|ticks| ticks.into_iter().any(other)));
+        if let Some(bases) = bases.as_mut().filter(|_| history.shapes.has_trails()) {
+            let trail = entry.acked.trail(tick, *bases, span.shape_since[level], self.ladder);
+            bases.1 = Some(trail);
+            let newest = tick - u32::from(bases.0[0]);
+            let of_others = bases.trail().filter(|(_, gap)| other(newest - u32::from(*gap)));
+            bases.1 = Some(of_others.fold(trail, |trail, (bit, _)| trail & !(1 << bit)));
+        }
         let key = (known, bases.unwrap_or_default());
         let range = match cache.find(place, key) {
             Some(range) => range,
@@ -387,7 +449,9 @@ impl Peer {
             return true;
         }
         let how = if bases.is_some() { How::Usual } else { How::Full };
-        if !self.put((id, span.slot), how, bases, (cache.bits(), range), tick, budget, parts) {
+        let source = span.shapes[level].map(|shape| (place, known, shape));
+        let told = Told { id, slot: span.slot, how, bases, source };
+        if !self.put(history, told, (cache.bits(), range), budget, parts) {
             return false;
         }
         if let Some(back) = back {
@@ -408,52 +472,31 @@ impl Peer {
         bases: Option<Bases>,
     ) -> (usize, usize) {
         let (Some(shape), Some(tick)) = (shape, history.tick()) else { return cache.make(place, key, |_| {}) };
-        let entity_at = (id, place);
-        let [now, scratch @ ..] = &mut self.lanes;
-        let [first, second, third, fourth] = scratch;
-        let told = history.told(tick, entity_at, key.0, fourth);
-        now.clear();
-        now.extend_from_slice(told);
-        // In full there are no bases.
-        let ticks = bases.and_then(|bases| bases.ticks(tick)).unwrap_or([tick; 3]);
-        let states = [
-            history.told(ticks[0], entity_at, key.0, first),
-            history.told(ticks[1], entity_at, key.0, second),
-            history.told(ticks[2], entity_at, key.0, third),
-        ];
-        debug_assert!(states.iter().all(|state| state.len() == now.len()), "a base of another shape");
         let shapes = &history.shapes;
-        cache.make(place, key, |to| match bases {
-            Some(bases) => {
-                let [age, near, far] = bases.0.map(i64::from);
-                let past = Past { states, age, gaps: [near, far] };
-                let (plan, tables, nobody) = (shapes.get(shape).1, Tables::frozen(), Around::default());
-                // What rests is told only if it changes, or to say once more that it rests.
-                let mut subject = Subject::new(tables, plan, &past);
-                let odd = !subject.active() || subject.odd(&nobody, now);
-                to.flag(odd);
-                // A writer cannot fail.
-                let _ = subject.tell(&mut PrefixWriter { tables, to }, &nobody, odd, now);
-            }
-            None => {
-                shapes.write(to, shape);
-                for (lane, width) in now.iter().zip(shapes.get(shape).2) {
-                    to.put(*lane as u32, *width);
+        let source = (place, key.0, shape);
+        self.scratch.with(history, (id, tick), source, bases, |past, now| {
+            cache.make(place, key, |to| match past {
+                Some(past) => {
+                    let (plan, tables) = (shapes.get(shape).1, Tables::frozen());
+                    // What rests is told only if it changes, or to say once more that it rests. A writer cannot fail.
+                    let mut subject = Subject::new(tables, plan, past);
+                    let _ = subject.change(&mut PrefixWriter { tables, to }, &Around::default(), true, now);
                 }
-            }
+                None => {
+                    shapes.write(to, shape);
+                    now.iter().zip(shapes.get(shape).2).for_each(|(lane, width)| to.put(*lane as u32, *width));
+                }
+            })
         })
     }
 
     /// Puts what was encoded into the part, or into the next one; false if the budget does not carry it. An entity is told
     /// once in a tick.
-    #[allow(clippy::too_many_arguments, reason = "as encode")]
     fn put(
         &mut self,
-        (id, slot): (StableId, u32),
-        how: How,
-        bases: Option<Bases>,
+        history: &History,
+        Told { id, slot, how, bases, source }: Told,
         (bits, (start, end)): (&BitWriter, (usize, usize)),
-        tick: u32,
         budget: usize,
         parts: &mut PeerParts,
     ) -> bool {
@@ -462,33 +505,80 @@ impl Peer {
         // What is back before its leaving was heard of is told of both in one tick, and a part tells of each entity once.
         let is_twice = self.part.told.get(at).is_some_and(|piece| piece.id == id);
         if is_twice || self.part.bits + more > PART_BITS {
-            self.close(tick, bits, parts);
+            self.close(history, bits, parts);
             (more, at) = self.part.room_for(id, how, bases, body);
         }
         let part = &mut self.part;
         // The first always leaves: one that is larger than every budget would wait for ever, and all behind it.
         let is_first = parts.bytes.is_empty() && part.told.is_empty();
-        let around = TickForm::of(tick, self.kept).bits() + 2;
+        let around = TickForm::of(self.last_tick, self.kept).bits() + 1 + END_BITS;
         if !is_first && parts.bytes.len() + (around + part.bits + more).div_ceil(8) > budget {
             return false;
         }
-        part.told.insert(at, Piece { id, slot, how, bases, body: (start as u32, end as u32), is_cached: true });
+        let body = (start as u32, end as u32);
+        part.told.insert(at, Piece { id, slot, how, bases, body, is_cached: true, source });
         part.bits += more;
         part.first = part.first.or(bases);
         true
     }
 
-    fn close(&mut self, tick: u32, cached: &BitWriter, parts: &mut PeerParts) {
-        let part = &mut self.part;
-        if part.told.is_empty() {
-            return;
+    fn close(&mut self, history: &History, cached: &BitWriter, parts: &mut PeerParts) {
+        let Some(tick) = history.tick().filter(|_| !self.part.told.is_empty()) else { return };
+        match self.form {
+            Form::Shared => {
+                self.part.write(tick, TickForm::of(tick, self.kept), cached);
+                self.part.out.finish_into(&mut parts.bytes);
+                self.sent(tick, 0..self.part.told.len(), parts);
+            }
+            Form::Small => self.close_small(history, tick, parts),
         }
-        part.write(tick, TickForm::of(tick, self.kept), cached);
-        part.out.finish_into(&mut parts.bytes);
+        self.part.clear();
+    }
+
+    /// Writes what was put together once more, as few bytes: in one part, or in several if that should take more.
+    fn close_small(&mut self, history: &History, tick: u32, parts: &mut PeerParts) {
+        let (usual, shapes) = (self.part.usual(), &history.shapes);
+        let mut from = 0;
+        while from < self.part.told.len() {
+            let start = parts.bytes.len();
+            let form = TickForm::of(tick, self.kept);
+            let mut stream = self.writer.begin(&mut parts.bytes, (form, tick), usual);
+            let mut to = from;
+            let mut before = None;
+            for piece in &self.part.told[from..] {
+                // What takes more than half as much again as in the other form does not come.
+                let bytes = (piece.body.1 - piece.body.0) as usize * 3 / 16 + HEAD_BYTES_MAX;
+                if to > from && stream.bytes_max() + bytes > PART_BYTES_MAX {
+                    break;
+                }
+                let (how, own) = piece.how(usual);
+                stream.head(step(before, piece.id), how, own);
+                before = Some(piece.id);
+                to += 1;
+                let Some((place, known, shape)) = piece.source else { continue };
+                let entity = (piece.id, tick);
+                self.scratch.with(history, entity, (place, known, shape), piece.bases, |past, now| match past {
+                    Some(past) => stream.change(shapes.get(shape).1, past, known.owner, now),
+                    None => stream.full(shapes, shape, now),
+                });
+            }
+            stream.finish();
+            let is_part = (1..=PART_BYTES_MAX).contains(&(parts.bytes.len() - start));
+            if is_part {
+                self.sent(tick, from..to, parts);
+            } else {
+                parts.bytes.truncate(start);
+                parts.too_large += 1;
+            }
+            from = to;
+        }
+    }
+
+    /// Notes that a part with some of what was put together is on its way.
+    fn sent(&mut self, tick: u32, told_at: Range<usize>, parts: &mut PeerParts) {
         parts.ends.push((self.next_tag, parts.bytes.len()));
         let mut told = self.spare.pop().unwrap_or_default();
-        told.extend(part.told.iter().map(|piece| (piece.id, piece.slot)));
-        part.clear();
+        told.extend(self.part.told[told_at].iter().map(|piece| (piece.id, piece.slot)));
         if self.flights.len() == FLIGHTS_MAX
             && let Some(oldest) = self.flights.front().map(|flight| flight.tag)
         {
@@ -565,6 +655,43 @@ impl Peer {
     /// What the client was told of an entity, unless that left, or its slot went to another.
     fn entry(&mut self, id: StableId, slot: u32) -> Option<&mut Entry> {
         self.entries.get_mut(slot as usize).filter(|entry| entry.id == id)
+    }
+}
+
+impl Scratch {
+    /// Calls back with the lanes of an entity at a tick, and with the past that bases name.
+    fn with<R>(
+        &mut self,
+        history: &History,
+        (id, tick): (StableId, u32),
+        (place, known, shape): (usize, Known, u32),
+        bases: Option<Bases>,
+        call: impl FnOnce(Option<&Past<'_>>, &mut Vec<i32>) -> R,
+    ) -> R {
+        let entity_at = (id, place);
+        let [now, first, second, third, fourth] = &mut self.lanes;
+        let told = history.told(tick, entity_at, known, fourth);
+        now.clear();
+        now.extend_from_slice(told);
+        let Some((bases, ticks)) = bases.and_then(|bases| Some((bases, bases.ticks(tick)?))) else {
+            return call(None, now);
+        };
+        let states = [
+            history.told(ticks[0], entity_at, known, first),
+            history.told(ticks[1], entity_at, known, second),
+            history.told(ticks[2], entity_at, known, third),
+        ];
+        debug_assert!(states.iter().all(|state| state.len() == now.len()), "a base of another shape");
+        let (mut older, mut count) = ([Older { gap: 0, lanes: &[] }; TRAIL.len()], 0);
+        if history.shapes.get(shape).1.has_trail() {
+            for ((_, gap), scratch) in bases.trail().zip(&mut self.trail) {
+                let lanes = history.told(ticks[0] - u32::from(gap), entity_at, known, scratch);
+                older[count] = Older { gap: i64::from(gap), lanes };
+                count += 1;
+            }
+        }
+        let [age, near, far] = bases.0.map(i64::from);
+        call(Some(&Past { states, age, gaps: [near, far], trail: &older[..count] }), now)
     }
 }
 

@@ -6,12 +6,15 @@ use arbiter_schema::{Registry, StableId};
 use thiserror::Error;
 
 use super::shape::{Shape, Shapes};
-use super::{Bases, ENTITIES_MAX, How, KEEP_TICKS, TickForm, get_step};
+use super::{Bases, ENTITIES_MAX, Form, How, KEEP_TICKS, TickForm, get_step};
 use crate::PART_BYTES_MAX;
-use crate::bits::{BitReader, OutOfBits};
+use crate::bits::{BitReader, Get, OutOfBits};
+use crate::codec::drift::{Older, TRAIL};
 use crate::codec::entity::{Around, Subject};
+use crate::codec::near::{Context, Head as Before};
 use crate::codec::prefix::PrefixReader;
-use crate::codec::{Past, Tables};
+use crate::codec::range::RangeReader;
+use crate::codec::{Damaged, Past, Plan, Tables, Tier};
 use crate::frame::{Frame, Head};
 
 /// Why a part was refused.
@@ -109,13 +112,103 @@ pub struct Receiver {
     kept: Option<u32>,
     lanes: usize,
     read: Vec<(StableId, Option<State>)>,
+    form: Form,
+    context: Context,
+}
+
+/// A part in one of the forms.
+trait Stream: Get {
+    /// What stands in front of the next entity.
+    fn head(&mut self, context: &mut Context) -> Result<Before, Damaged>;
+
+    /// Reads an entity that is told against its past; whether the client owns it.
+    fn change(
+        &mut self,
+        context: &mut Context,
+        plan: &Plan,
+        past: &Past<'_>,
+        is_owned: bool,
+        lanes: &mut [i32],
+    ) -> Result<(), Damaged>;
+
+    /// Whether it ends where the entities do.
+    fn is_done(&self) -> bool;
+}
+
+impl Stream for PrefixReader<'_> {
+    fn head(&mut self, _context: &mut Context) -> Result<Before, Damaged> {
+        let mut flag = || self.from.flag().map_err(|_| Damaged);
+        Ok(if !flag()? {
+            Before::Follows
+        } else if !flag()? {
+            Before::Other
+        } else {
+            Before::End
+        })
+    }
+
+    fn change(
+        &mut self,
+        _context: &mut Context,
+        plan: &Plan,
+        past: &Past<'_>,
+        _is_owned: bool,
+        lanes: &mut [i32],
+    ) -> Result<(), Damaged> {
+        Subject::new(self.tables, plan, past).change(self, &Around::default(), false, lanes).map(|_| ())
+    }
+
+    fn is_done(&self) -> bool {
+        self.from.remaining() < 8
+    }
+}
+
+impl Get for PrefixReader<'_> {
+    fn get(&mut self, bits: u32) -> Result<u32, OutOfBits> {
+        self.from.get(bits)
+    }
+}
+
+impl Stream for RangeReader<'_> {
+    fn head(&mut self, context: &mut Context) -> Result<Before, Damaged> {
+        context.head(self, Before::End)
+    }
+
+    fn change(
+        &mut self,
+        context: &mut Context,
+        plan: &Plan,
+        past: &Past<'_>,
+        is_owned: bool,
+        lanes: &mut [i32],
+    ) -> Result<(), Damaged> {
+        context.change(self, Tables::frozen(), plan, past, is_owned, false, lanes)
+    }
+
+    fn is_done(&self) -> bool {
+        Self::is_done(self)
+    }
 }
 
 impl Receiver {
     /// For the components of `registry`, which must be the server's.
     pub fn new(registry: &Registry) -> Self {
         let shapes = Shapes::new(registry);
-        Self { shapes, entities: BTreeMap::new(), newest: 0, kept: None, lanes: 0, read: Vec::new() }
+        Self {
+            shapes,
+            entities: BTreeMap::new(),
+            newest: 0,
+            kept: None,
+            lanes: 0,
+            read: Vec::new(),
+            form: Form::Shared,
+            context: Context::default(),
+        }
+    }
+
+    /// The form of the parts that come from now on, as the server said.
+    pub fn set_form(&mut self, form: Form) {
+        self.form = form;
     }
 
     /// Forgets everything: what follows is told from about `tick` on, as in another match.
@@ -176,12 +269,20 @@ impl Receiver {
 
     /// Takes a part. Errors leave everything as it was.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<u32, SnapshotError> {
-        let size = |_| SnapshotError::Size(bytes.len());
-        if bytes.len() > PART_BYTES_MAX {
-            return Err(size(OutOfBits));
+        let (length, tables) = (bytes.len(), Tables::frozen());
+        if length > PART_BYTES_MAX {
+            return Err(SnapshotError::Size(length));
         }
-        let mut from = BitReader::new(bytes);
-        let (form, tick) = TickForm::read(&mut from, self.kept, self.newest).map_err(size)?;
+        match self.form {
+            Form::Shared => self.take(length, &mut PrefixReader { tables, from: BitReader::new(bytes) }),
+            Form::Small => self.take(length, &mut RangeReader::new(tables, Tier::Near, bytes)),
+        }
+    }
+
+    /// Takes a part of so many bytes.
+    fn take(&mut self, length: usize, from: &mut impl Stream) -> Result<u32, SnapshotError> {
+        let tick = TickForm::read(from, self.kept, self.newest);
+        let (form, tick) = tick.map_err(|OutOfBits| SnapshotError::Size(length))?;
         if form == TickForm::Near && self.kept.is_none() {
             return Err(SnapshotError::Unplaced { tick });
         }
@@ -201,23 +302,36 @@ impl Receiver {
         Ok(tick)
     }
 
-    fn read_all(&mut self, tick: u32, mut from: BitReader<'_>) -> Result<(), Fault> {
+    fn read_all(&mut self, tick: u32, from: &mut impl Stream) -> Result<(), Fault> {
+        let mut context = core::mem::take(&mut self.context);
+        context.clear();
+        let read = self.read_entities(tick, from, &mut context);
+        self.context = context;
+        read
+    }
+
+    fn read_entities(&mut self, tick: u32, from: &mut impl Stream, context: &mut Context) -> Result<(), Fault> {
         let short = |_| "a part ends inside an entity";
-        let usual = if from.flag().map_err(short)? { Some(Bases::read(&mut from).map_err(short)?) } else { None };
+        let has_trails = self.shapes.has_trails();
+        let has_usual = from.flag().map_err(short)?;
+        let usual = if has_usual { Some(Bases::read(from, has_trails).map_err(short)?) } else { None };
         let (mut next_id, mut lanes) = (Some(0_u32), self.lanes);
-        while from.flag().map_err(short)? {
-            let step = get_step(&mut from).map_err(short)?;
+        loop {
+            let (step, how) = match from.head(context).map_err(|_| "a part without an end")? {
+                Before::Follows => (0, How::Usual),
+                Before::Other => (get_step(from).map_err(short)?, How::read(from).map_err(short)?),
+                Before::End => break,
+            };
             let id = next_id.and_then(|next| next.checked_add(step)).ok_or("an id that does not exist")?;
             next_id = id.checked_add(1);
             let id = StableId(id);
-            let how = How::read(&mut from).map_err(short)?;
             let state = match how {
                 How::Gone => None,
-                How::Full => Some(self.read_full(tick, &mut from)?),
-                How::Usual => Some(self.read_change(tick, id, usual.ok_or("no bases")?, &mut from)?),
+                How::Full => Some(self.read_full(tick, from)?),
+                How::Usual => Some(self.read_change(tick, id, usual.ok_or("no bases")?, from, context)?),
                 How::Own => {
-                    let bases = Bases::read(&mut from).map_err(short)?;
-                    Some(self.read_change(tick, id, bases, &mut from)?)
+                    let bases = Bases::read(from, has_trails).map_err(short)?;
+                    Some(self.read_change(tick, id, bases, from, context)?)
                 }
             };
             lanes += state.as_ref().map_or(0, |state| state.lanes.len());
@@ -226,14 +340,14 @@ impl Receiver {
             }
             self.read.push((id, state));
         }
-        if from.remaining() >= 8 { Err("bytes are left behind the stream".into()) } else { Ok(()) }
+        if from.is_done() { Ok(()) } else { Err("bytes are left behind the stream".into()) }
     }
 
-    fn read_full(&mut self, tick: u32, from: &mut BitReader<'_>) -> Result<State, &'static str> {
+    fn read_full(&mut self, tick: u32, from: &mut impl Stream) -> Result<State, &'static str> {
         let shape = self.shapes.read(from).map_err(|_| "a part ends inside a shape")?;
         let shape = shape.ok_or("components that cannot be told")?;
         let (components, _, widths) = self.shapes.get(shape);
-        let mut lanes = Vec::with_capacity(widths.len().min(from.remaining()));
+        let mut lanes = Vec::with_capacity(widths.len());
         for (component, known) in components {
             for lane in self.shapes.layout().lanes(*component).iter().filter(|lane| known.knows(lane.audience)) {
                 let value = from.get(lane.width).map_err(|_| "a part ends inside a lane")?;
@@ -246,7 +360,14 @@ impl Receiver {
         Ok(State { tick, shape, lanes })
     }
 
-    fn read_change(&self, tick: u32, id: StableId, bases: Bases, from: &mut BitReader<'_>) -> Result<State, Fault> {
+    fn read_change(
+        &self,
+        tick: u32,
+        id: StableId,
+        bases: Bases,
+        from: &mut impl Stream,
+        context: &mut Context,
+    ) -> Result<State, Fault> {
         let ticks = bases.ticks(tick).ok_or("bases before the match")?;
         let held = self.entities.get(&id).ok_or(Fault::NotHeld(id))?;
         let find = |tick: u32| held.states.get(held.older(tick)).filter(|state| state.tick == tick);
@@ -255,15 +376,20 @@ impl Receiver {
             return Err("bases of different shapes".into());
         }
         let gaps = [i64::from(bases.0[1]), i64::from(bases.0[2])];
-        let past = Past { states: [&newest.lanes, &near.lanes, &far.lanes], age: i64::from(bases.0[0]), gaps };
-        let odd = from.flag().map_err(|_| "a part ends inside an entity")?;
-        let (plan, tables, mut lanes) =
-            (self.shapes.get(newest.shape).1, Tables::frozen(), vec![0; newest.lanes.len()]);
-        let mut reader = PrefixReader { tables, from: from.clone() };
-        Subject::new(tables, plan, &past)
-            .tell(&mut reader, &Around::default(), odd, &mut lanes)
-            .map_err(|_| "a malformed change")?;
-        *from = reader.from;
+        let ((shape, plan, _), mut lanes) = (self.shapes.get(newest.shape), vec![0; newest.lanes.len()]);
+        let (mut older, mut count) = ([Older { gap: 0, lanes: &[] }; TRAIL.len()], 0);
+        for (_, gap) in bases.trail().filter(|_| plan.has_trail()) {
+            let state = newest.tick.checked_sub(u32::from(gap)).and_then(find).ok_or(Fault::NotHeld(id))?;
+            if state.shape != newest.shape {
+                return Err("bases of different shapes".into());
+            }
+            older[count] = Older { gap: i64::from(gap), lanes: &state.lanes };
+            count += 1;
+        }
+        let states = [&newest.lanes[..], &near.lanes, &far.lanes];
+        let past = Past { states, age: i64::from(bases.0[0]), gaps, trail: &older[..count] };
+        let is_owned = shape.iter().any(|(_, known)| known.owner);
+        from.change(context, plan, &past, is_owned, &mut lanes).map_err(|_| "a malformed change")?;
         Ok(State { tick, shape: newest.shape, lanes })
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arbiter_schema::{ComponentDesc, ComponentId, Registry};
 
-use crate::bits::{BitReader, BitWriter, OutOfBits};
+use crate::bits::{Get, OutOfBits, Put};
 use crate::codec::Plan;
 use crate::layout::{Known, Layout};
 
@@ -24,13 +24,20 @@ pub struct Shapes {
     components: Vec<ComponentDesc>,
     numbers: BTreeMap<Shape, u32>,
     shapes: Vec<(Shape, Plan, Vec<u32>)>,
+    has_trails: bool,
 }
 
 impl Shapes {
     /// For the components of `registry`.
     pub fn new(registry: &Registry) -> Self {
         let components = registry.components().to_vec();
-        Self { layout: Layout::new(registry), components, numbers: BTreeMap::new(), shapes: Vec::new() }
+        let has_trails = components.iter().any(|it| Plan::new(&it.lanes).has_trail());
+        Self { layout: Layout::new(registry), components, numbers: BTreeMap::new(), shapes: Vec::new(), has_trails }
+    }
+
+    /// Whether anything is told against a trail of states.
+    pub(crate) fn has_trails(&self) -> bool {
+        self.has_trails
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -66,7 +73,7 @@ impl Shapes {
         (shape, plan, widths)
     }
 
-    pub(crate) fn write(&self, to: &mut BitWriter, number: u32) {
+    pub(crate) fn write(&self, to: &mut impl Put, number: u32) {
         let (shape, ..) = self.get(number);
         to.put(shape.len() as u32, 6);
         for (component, known) in shape {
@@ -76,7 +83,7 @@ impl Shapes {
     }
 
     /// Reads a shape: components ascend, and something may be known of each.
-    pub(crate) fn read(&mut self, from: &mut BitReader<'_>) -> Result<Option<u32>, OutOfBits> {
+    pub(crate) fn read(&mut self, from: &mut impl Get) -> Result<Option<u32>, OutOfBits> {
         let mut shape = Shape::new();
         for _ in 0..from.get(6)? {
             let component = from.get(self.layout.component_bits())? as ComponentId;
