@@ -184,7 +184,7 @@ fn spans() {
         costs[1].push(spans_for(|| {
             let format = tracing_subscriber::fmt::layer().json().with_writer(std::io::sink);
             let plain = tracing_subscriber::registry().with(format.with_filter(EnvFilter::new(FILTER)));
-            (Dispatch::new(plain), None)
+            (Dispatch::new(plain), None::<()>)
         }));
     }
     let [ours, plain] = costs.map(|mut costs| median(&mut costs));
