@@ -174,3 +174,43 @@ impl<'a> BitReader<'a> {
         self.bytes.len() * 8 - self.at
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a writer holds, bit by bit.
+    fn bits_of(writer: &BitWriter) -> Vec<bool> {
+        let mut bytes = Vec::new();
+        writer.finish_into(&mut bytes);
+        assert_eq!(bytes.len(), writer.len().div_ceil(8));
+        let mut reader = BitReader::new(&bytes);
+        (0..writer.len()).map(|_| reader.flag().expect("as many as were written")).collect()
+    }
+
+    #[test]
+    fn any_run_of_bits_can_be_copied_behind_any_other() {
+        let (mut from, mut expected, mut state) = (BitWriter::default(), Vec::new(), 7_u64);
+        let mut next = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        for _ in 0..40 {
+            let bits = next(33) as u32;
+            let value = next(1 << bits) as u32;
+            from.put(value, bits);
+            expected.extend((0..bits).map(|bit| value >> bit & 1 != 0));
+            assert_eq!(bits_of(&from), expected);
+            for _ in 0..20 {
+                let end = next(expected.len() as u64 + 1) as usize;
+                let start = next(end as u64 + 1) as usize;
+                let (mut to, before) = (BitWriter::default(), next(33) as u32);
+                to.put(0, before);
+                from.copy(start, end, &mut to);
+                let whole = bits_of(&to);
+                assert!(whole[..before as usize].iter().all(|bit| !bit));
+                assert_eq!(whole[before as usize..], expected[start..end], "{start} to {end}");
+            }
+        }
+    }
+}

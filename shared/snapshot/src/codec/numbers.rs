@@ -72,7 +72,13 @@ pub fn difference<C: Coder>(coder: &mut C, model: Model, features: &[i32], value
 #[inline]
 pub fn root(value: i64) -> i64 {
     // Exact, and the same everywhere: a double holds such values, and the nearest root of one is never the next whole number.
-    if (0..1 << 50).contains(&value) { (value as f64).sqrt() as i64 } else { value.max(0).isqrt() }
+    if (0..1 << 50).contains(&value) { (value as f64).sqrt() as i64 } else { slow_root(value) }
+}
+
+/// Apart from the rest, so that that is small enough to stand where it is called.
+#[cold]
+fn slow_root(value: i64) -> i64 {
+    value.max(0).isqrt()
 }
 
 /// `a / b` of a divisor above 0, rounded towards 0. Whole numbers of 64 bits take a processor several times as long to divide.
@@ -81,7 +87,12 @@ pub fn quotient(a: i64, b: i64) -> i64 {
     // Exact, and the same everywhere: doubles hold both, and the nearest one of a quotient is never the next whole number,
     // which lies at least 1/b above it, while doubles of its size are less than 2^-52 of it apart.
     const HELD: u64 = 1 << 51;
-    if a.unsigned_abs() < HELD && b.unsigned_abs() < HELD { (a as f64 / b as f64) as i64 } else { a / b }
+    if a.unsigned_abs() < HELD && b.unsigned_abs() < HELD { (a as f64 / b as f64) as i64 } else { slow_quotient(a, b) }
+}
+
+#[cold]
+fn slow_quotient(a: i64, b: i64) -> i64 {
+    a / b
 }
 
 /// Four components of a rotation in fixed point, x, y, z, w.
@@ -97,7 +108,14 @@ pub fn dot(a: &Turn, b: &Turn) -> i64 {
 #[inline]
 pub fn normal(turn: Turn) -> Turn {
     let length = root(turn.iter().map(|part| part * part).sum());
-    if length == 0 { [0, 0, 0, ONE] } else { turn.map(|part| quotient(part * ONE, length)) }
+    if length == 0 {
+        return [0, 0, 0, ONE];
+    }
+    let mut normal = turn;
+    for part in &mut normal {
+        *part = quotient(*part * ONE, length);
+    }
+    normal
 }
 
 /// The product of a vector, as a rotation without a scalar part, and a rotation.

@@ -138,10 +138,15 @@ impl Turning {
             (tangent, apart * group.max / (2 * HALF_ROOT))
         };
         let ((near, step), (far, reach)) = (tangent(1), tangent(2));
+        let (mut near_parts, mut far_parts) = (near, far);
+        for at in 0..4 {
+            near_parts[at] = over(near[at], past.gaps[0], past.age);
+            far_parts[at] = over(far[at], past.gaps[1], past.age);
+        }
         Self {
             newest,
-            near: near.map(|part| over(part, past.gaps[0], past.age)),
-            far: far.map(|part| over(part, past.gaps[1], past.age)),
+            near: near_parts,
+            far: far_parts,
             step: over(step, past.gaps[0], 1),
             reach: over(reach, past.gaps[1], past.age),
         }

@@ -16,13 +16,34 @@ fn number((known, Bases([age, near, far], trail)): Key) -> u64 {
     u64::from_le_bytes([age, near, far, known.bits() as u8, low, high, trail.is_some().into(), 0])
 }
 
+/// Encodings of an entity that stand in place: the clients of a room hold a few different states, and entities that are told
+/// one after the other are found beside each other.
+const IN_PLACE: usize = 8;
+
+/// In place of a key: no base is so old.
+const NONE: u64 = u64::MAX;
+
+/// Encodings of one entity: keys, and where the bits of each begin and end; an empty range if nothing may be known.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    keys: [u64; IN_PLACE],
+    ranges: [(u32, u32); IN_PLACE],
+}
+
+impl Place {
+    const EMPTY: Self = Self { keys: [NONE; IN_PLACE], ranges: [(0, 0); IN_PLACE] };
+}
+
 /// Shared encodings of one tick.
 #[derive(Debug, Default)]
 pub struct Cache {
     tick: Option<u32>,
-    /// By the entity's place in the tick: the number of each key, and where its bits begin and end; an empty range if nothing
-    /// may be known.
-    places: Vec<Vec<(u64, u32, u32)>>,
+    /// By the entity's place in the tick.
+    places: Vec<Place>,
+    /// By place: those for which there was no room there.
+    more: Vec<Vec<(u64, (u32, u32))>>,
+    /// Where the key that was asked for last stood at its place. Keys come in the same order at most places.
+    hint: usize,
     bits: BitWriter,
     hits: u64,
     misses: u64,
@@ -33,12 +54,18 @@ impl Cache {
     pub(crate) fn begin(&mut self, tick: u32, count: usize) {
         if self.tick != Some(tick) {
             self.tick = Some(tick);
-            self.places.iter_mut().for_each(Vec::clear);
-            self.bits.clear();
+            self.forget();
         }
         if self.places.len() < count {
-            self.places.resize_with(count, Vec::new);
+            self.places.resize(count, Place::EMPTY);
+            self.more.resize_with(count, Vec::new);
         }
+    }
+
+    fn forget(&mut self) {
+        self.places.fill(Place::EMPTY);
+        self.more.iter_mut().for_each(Vec::clear);
+        self.bits.clear();
     }
 
     /// How often an encoding was there already, and how often it had to be made.
@@ -48,10 +75,21 @@ impl Cache {
 
     /// Where the encoding of `key` is, of the entity at `place`.
     pub(crate) fn find(&mut self, place: usize, key: Key) -> Option<(usize, usize)> {
-        let key = number(key);
-        let found = self.places[place].iter().find(|(held, ..)| *held == key);
-        self.hits += u64::from(found.is_some());
-        found.map(|(_, start, end)| (*start as usize, *end as usize))
+        let (key, encodings) = (number(key), &self.places[place]);
+        if encodings.keys[self.hint] != key {
+            if let Some(at) = encodings.keys.iter().position(|held| *held == key) {
+                self.hint = at;
+            } else {
+                let found = self.more[place].iter().find(|(held, _)| *held == key).map(|(_, range)| *range);
+                return Some(self.hit(found?));
+            }
+        }
+        Some(self.hit(encodings.ranges[self.hint]))
+    }
+
+    fn hit(&mut self, (start, end): (u32, u32)) -> (usize, usize) {
+        self.hits += 1;
+        (start as usize, end as usize)
     }
 
     /// Whether there is no room for another one: what ranges lead to is gone when the next one is made.
@@ -63,13 +101,16 @@ impl Cache {
     pub(crate) fn make(&mut self, place: usize, key: Key, make: impl FnOnce(&mut BitWriter)) -> (usize, usize) {
         self.misses += 1;
         if self.is_full() {
-            self.places.iter_mut().for_each(Vec::clear);
-            self.bits.clear();
+            self.forget();
         }
         let start = self.bits.len();
         make(&mut self.bits);
         let end = self.bits.len();
-        self.places[place].push((number(key), start as u32, end as u32));
+        let (key, range, encodings) = (number(key), (start as u32, end as u32), &mut self.places[place]);
+        match encodings.keys.iter().position(|held| *held == NONE) {
+            Some(at) => (encodings.keys[at], encodings.ranges[at]) = (key, range),
+            None => self.more[place].push((key, range)),
+        }
         (start, end)
     }
 

@@ -707,3 +707,34 @@ impl Entry {
         self.valid_from = tick;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_cache_forgets_is_written_all_the_same() {
+        let mut cached = BitWriter::default();
+        cached.put(0x2A5, 11);
+        cached.put(0x1_5555, 17);
+        let bases = Bases([3, 1, 3]);
+        let piece = |id, body| {
+            let (id, slot, how) = (StableId(id), id, How::Usual);
+            Piece { id, slot, how, bases: Some(bases), body, is_cached: true }
+        };
+        let part = || {
+            let told = vec![piece(4, (11, 28)), piece(9, (0, 11))];
+            Part { told, first: Some(bases), ..Part::default() }
+        };
+        let (mut kept, mut plain) = (part(), part());
+        plain.write(50, TickForm::Far, &cached);
+        kept.keep(&cached);
+        kept.write(50, TickForm::Far, &BitWriter::default());
+        let written = [plain, kept].map(|part| {
+            let mut bytes = Vec::new();
+            part.out.finish_into(&mut bytes);
+            bytes
+        });
+        assert_eq!(written[0], written[1]);
+    }
+}
