@@ -6,9 +6,10 @@ use arbiter_schema::StableId;
 use arbiter_sim::collide::MoverState;
 use arbiter_sim::effects::Afflictions;
 use arbiter_sim::modes::{MatchState, Phase};
-use arbiter_sim::players::{Controls, Life};
+use arbiter_sim::players::{Controls, Life, PoseHistory, PoseSample};
 use arbiter_sim::rules::{Act, Behaviour, Flight, Rules};
 use arbiter_sim::simulation::View;
+use arbiter_sim::weapons::{Pull, Pulls};
 use arbiter_sim::{Cause, Cue, Simulation};
 use glam::Vec3;
 
@@ -40,6 +41,10 @@ pub struct TickTruth {
     substituted: Vec<StableId>,
     /// Who stood where.
     places: Vec<(StableId, Vec3)>,
+    /// The same as lag compensation has it.
+    poses: Vec<(StableId, PoseSample)>,
+    /// Triggers that players pulled.
+    pulls: Vec<Pull>,
     /// Whom the match put into the world, when last.
     spawned: Vec<(StableId, u32)>,
     /// Effects that others gave: on whom, which with how many stacks, until when.
@@ -91,6 +96,8 @@ impl TickTruth {
             }
         }
         self.places.extend(view.get::<MoverState>(id).map(|state| (id, state.position)));
+        let pose = view.get::<PoseHistory>(id).and_then(|history| history.at(tick, 0, tick));
+        self.poses.extend(pose.map(|pose| (id, pose)));
         if view.get::<Controls>(id).is_some_and(|controls| controls.substituted) {
             self.substituted.push(id);
         }
@@ -111,6 +118,21 @@ impl TickTruth {
         if pushes(rules, *cause) {
             if by == target { self.blown.push(*target) } else { self.knocked.push(*target) }
         }
+    }
+
+    /// The pull of a player's weapon.
+    pub fn pull(&self, by: StableId, weapon: u8) -> Option<&Pull> {
+        self.pulls.iter().find(|pull| pull.source.id == by && pull.weapon == weapon)
+    }
+
+    /// Whether a player's input was not there in time.
+    pub fn lacks_input(&self, id: StableId) -> bool {
+        self.substituted.contains(&id)
+    }
+
+    /// A player as lag compensation has them.
+    pub fn pose(&self, id: StableId) -> Option<&PoseSample> {
+        self.poses.iter().find(|pose| pose.0 == id).map(|pose| &pose.1)
     }
 
     fn place(&self, id: StableId) -> Option<Vec3> {
@@ -134,6 +156,7 @@ impl Truth {
         for cue in simulation.cues() {
             now.note_cue(simulation.rules(), cue);
         }
+        now.pulls.extend(view.resource::<Pulls>().into_iter().flat_map(|pulls| &pulls.0));
         self.ticks.insert(tick, now);
     }
 
