@@ -316,6 +316,8 @@ impl WorldReader {
             velocity: first.velocity.lerp(second.velocity, share),
             yaw: first.yaw + turn * share,
             pitch: first.pitch + (second.pitch - first.pitch) * share,
+            // Shots are judged by how one stood then, which changes in a tick and not on the way to it.
+            crouching: first.crouching,
             ..second
         })
     }

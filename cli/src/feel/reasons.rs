@@ -27,6 +27,8 @@ pub enum Reason {
     LateInput,
     /// One shortly before was not there in time, and so there was no shot.
     EarlierLate,
+    /// Somebody else had just stunned the shooter, or done something else to them.
+    Afflicted,
     /// The server's weapon did not fire for another reason.
     NoShot,
     /// The target was shown longer ago than the rules rewind.
@@ -52,6 +54,7 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Self::LateInput => "late_input",
             Self::EarlierLate => "earlier_late",
+            Self::Afflicted => "afflicted",
             Self::NoShot => "no_shot",
             Self::Clamped => "clamped",
             Self::Dead => "dead",
@@ -94,7 +97,11 @@ impl Case<'_> {
         }
         let Some(pull) = truth.tick(shot.tick).and_then(|now| now.pull(*player, shot.weapon)) else {
             let before = shot.tick.saturating_sub(BEFORE_TICKS)..shot.tick;
-            return if before.into_iter().any(lacks) { Reason::EarlierLate } else { Reason::NoShot };
+            return match () {
+                () if before.clone().any(lacks) => Reason::EarlierLate,
+                () if truth.afflicted(*player, before) => Reason::Afflicted,
+                () => Reason::NoShot,
+            };
         };
         let shown = shot.shown.iter().find(|shown| shown.body.id == self.target);
         match (pull.seen, shown) {

@@ -66,6 +66,10 @@ pub fn play(it: &Match<'_>, stop: &Stop) -> Result<(BotsReport, Truth)> {
             }
             stage.send(now);
             truth.note(stage.simulation());
+            // The next match counts its ticks from the start again.
+            if stage.simulation().ended().is_some() {
+                break;
+            }
         }
         for (to, bytes) in stage.datagrams().iter() {
             bots.send(now, to, bytes);

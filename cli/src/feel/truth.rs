@@ -1,5 +1,6 @@
 //! What the server decided, tick by tick: whom a shot hit, and what moved a player that this player could not foresee.
 
+use core::ops::Range;
 use std::collections::BTreeMap;
 
 use arbiter_schema::StableId;
@@ -177,6 +178,12 @@ impl Truth {
             Some((earlier, self.ticks.get(&tick)?))
         });
         passed.map(|(earlier, now)| in_tick(player, earlier, now)).min().unwrap_or(Followed::Else)
+    }
+
+    /// Whether somebody else gave a player an effect in one of these ticks.
+    pub fn afflicted(&self, player: StableId, ticks: Range<u32>) -> bool {
+        let mut pairs = ticks.filter_map(|tick| Some((self.ticks.get(&tick)?, self.ticks.get(&(tick + 1))?)));
+        pairs.any(|(before, now)| now.given.iter().any(|given| given.0 == player && !before.given.contains(given)))
     }
 
     /// Inputs that were not there in time, all players' together.
