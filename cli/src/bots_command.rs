@@ -72,6 +72,10 @@ pub struct BotsArgs {
     /// over that one link alone
     #[arg(long, value_name = "WHAT")]
     pub report: Option<Report>,
+    /// Plays the report of feel over real sockets and in real time, and tells what clients cost; left out, time is simulated, and
+    /// the same seed tells the same figures on any machine
+    #[arg(long, requires = "report")]
+    pub real_time: bool,
 }
 
 /// What `arbiter bots --report` can tell.

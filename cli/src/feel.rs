@@ -1,7 +1,10 @@
 //! `arbiter bots --report feel`: bots play over bad links on a server in this process, and what each saw on its screen is
-//! compared with what the server decided.
+//! compared with what the server decided. Time is simulated, so that the same seed tells the same on any machine; `--real-time` plays
+//! over real sockets instead.
 
 mod judge;
+mod reasons;
+mod stage;
 mod truth;
 
 use std::process::ExitCode;
@@ -36,6 +39,9 @@ const LOSS: Loss = Loss { good: 0.0, bad: 0.7, turns_bad: 0.0098, turns_good: 0.
 const JITTER: Duration = Duration::from_millis(2);
 /// Ticks a second of the match.
 const TICK_RATE: u16 = 60;
+/// What a correction says was not as predicted.
+const WATCHED_NAMES: [&str; WATCHED + 1] =
+    ["movement", "mobility", "weapons", "abilities", "effects", "life", "a prop near by"];
 
 /// From an input to the moment in which another player's screen shows its tick, the mean over all pairs.
 fn to_another_screen(logs: &[FeelLog], tick_s: f64) -> Option<f64> {
@@ -91,34 +97,59 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
 
 fn play_one(args: &BotsArgs, play: &Play, seed: u64, round_trip_ms: u64, stop: &Stop) -> Result<()> {
     let settings = MatchSettings { tick_rate: TICK_RATE, players_max: args.count, ..MatchSettings::default() };
+    let link =
+        Profile { delay: Duration::from_millis(round_trip_ms) / 2, jitter: JITTER, loss: LOSS, ..Profile::default() };
+    if args.real_time {
+        return play_in_real_time(args, play, seed, (round_trip_ms, link, settings), stop);
+    }
+    let duration = Duration::from_secs(args.duration.unwrap_or(report::SECONDS).into());
+    let (report, truth) = stage::play(&stage::Match { play, settings, seed, link, duration }, stop)?;
+    tell_all(play, round_trip_ms, &report, &truth);
+    Ok(())
+}
+
+fn play_in_real_time(
+    args: &BotsArgs,
+    play: &Play,
+    seed: u64,
+    (round_trip_ms, link, settings): (u64, Profile, MatchSettings),
+    stop: &Stop,
+) -> Result<()> {
     let Observed { host, bots, truth } = report::observe(args, play, settings, seed, Truth::note)?;
     let before = resident();
-    let config = BotsConfig {
-        link: Profile {
-            delay: Duration::from_millis(round_trip_ms) / 2,
-            jitter: JITTER,
-            loss: LOSS,
-            ..Profile::default()
-        },
-        feel: true,
-        ..bots
-    };
+    let config = BotsConfig { link, feel: true, ..bots };
     let report = run_until_told(&config, stop)?;
     let memory = resident() - before;
     // The server's last tick needs the truth once more, so that it must have ended before it is judged.
     host.close(Duration::from_secs(1), stop);
     let truth = truth.lock().unwrap_or_else(PoisonError::into_inner);
-    let shots = judge::shots(&play.rules, &truth, &report.feel);
-    let moves = judge::moves(&truth, &report.feel);
-    tell(round_trip_ms, &report, &shots, memory);
+    tell_all(play, round_trip_ms, &report, &truth);
+    tell_cost(round_trip_ms, &report, memory);
+    Ok(())
+}
+
+fn tell_all(play: &Play, round_trip_ms: u64, report: &BotsReport, truth: &Truth) {
+    let shots = judge::shots(&play.rules, TICK_RATE, truth, &report.feel);
+    let moves = judge::moves(truth, &report.feel);
+    tell(round_trip_ms, report, &shots);
     tell_moves(round_trip_ms, &report.feel, &moves, truth.substituted());
     for failure in &report.failed {
         eprintln!("{failure}");
     }
-    Ok(())
 }
 
-fn tell(round_trip_ms: u64, report: &BotsReport, shots: &Shots, memory: f64) {
+/// What clients cost, and whether the machine had time for them.
+fn tell_cost(round_trip_ms: u64, report: &BotsReport, memory: f64) {
+    let name = |what: &str| format!("rtt{round_trip_ms}.{what}");
+    let minutes = minutes(&report.feel);
+    let hitches = report.feel.iter().map(|log| log.hitches as f64).sum::<f64>();
+    // Where this is not next to nothing the figures are those of a machine that was too busy.
+    figure(&name("hitches"), hitches / minutes, "per_player_minute");
+    figure(&name("client.cpu"), report.cpu.as_secs_f64() * 100.0 / (minutes * 60.0).max(1.0), "percent_of_core");
+    figure(&name("client.memory"), memory / 1e6 / report.feel.len().max(1) as f64, "MB");
+}
+
+fn tell(round_trip_ms: u64, report: &BotsReport, shots: &Shots) {
     let name = |what: &str| format!("rtt{round_trip_ms}.{what}");
     let logs = &report.feel;
     let minutes = minutes(logs);
@@ -129,6 +160,9 @@ fn tell(round_trip_ms: u64, report: &BotsReport, shots: &Shots, memory: f64) {
         shots.shown, shots.left_out, shots.decided, shots.missed, shots.unshown
     );
     figure(&name("confirmed"), percent(shots.confirmed, shots.shown - shots.left_out), "percent");
+    for (reason, count) in &shots.reasons {
+        figure(&name(&format!("unconfirmed.{reason}")), percent(*count, shots.shown - shots.left_out), "percent");
+    }
     figure(&name("left_out"), f64::from(shots.left_out), "hits");
     figure(&name("false_hits"), percent(shots.missed + shots.unshown, shots.decided), "percent");
     figure(&name("again"), sum(&|log| log.predicted.again as f64) / minutes, "per_player_minute");
@@ -144,11 +178,6 @@ fn tell(round_trip_ms: u64, report: &BotsReport, shots: &Shots, memory: f64) {
     }
     figure(&name("view_delay"), sum(&|log| log.delay_ticks) / logs.len().max(1) as f64, "ticks");
     figure(&name("freezes"), sum(&|log| log.freezes as f64) / minutes * 60.0, "per_player_hour");
-    // Where this is not next to nothing the figures are those of a machine that was too busy.
-    figure(&name("hitches"), sum(&|log| log.hitches as f64) / minutes, "per_player_minute");
-    let seconds = minutes * 60.0;
-    figure(&name("client.cpu"), report.cpu.as_secs_f64() * 100.0 / seconds.max(1.0), "percent_of_core");
-    figure(&name("client.memory"), memory / 1e6 / logs.len().max(1) as f64, "MB");
 }
 
 /// What moved one's own hero on the screen beside one's own input; `docs/decisions/prediction.md` says what counts.
@@ -168,13 +197,14 @@ fn tell_moves(round_trip_ms: u64, logs: &[FeelLog], moves: &Moves, substituted: 
     ] {
         figure(&name(&format!("corrections.{what}")), rate(moves.after(followed).count.into()), "per_player_minute");
     }
+    for ((followed, wrong), count) in &moves.wrong {
+        println!("  {count} moves behind {followed:?} where {} was not as predicted", WATCHED_NAMES[*wrong]);
+    }
     let pushed = moves.after(Followed::OthersDeed);
     figure(&name("pushed"), rate(pushed.count.into()), "per_player_minute");
     figure(&name("pushed.mean"), pushed.mean(), "m");
     let wrong: Vec<u64> = (0..=WATCHED).map(|at| logs.iter().map(|log| log.predicted.wrong[at]).sum()).collect();
-    println!(
-        "first not as predicted (movement, mobility, weapons, abilities, effects, life, a prop near by): {wrong:?}"
-    );
+    println!("first not as predicted ({}): {wrong:?}", WATCHED_NAMES.join(", "));
     figure(&name("substituted"), rate(substituted as f64), "per_player_minute");
 }
 

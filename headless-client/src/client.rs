@@ -119,6 +119,17 @@ pub struct Counts {
     pub malformed: u64,
 }
 
+impl Counts {
+    /// Adds what another client has counted.
+    pub fn add(&mut self, other: Self) {
+        self.snapshots += other.snapshots;
+        self.snapshot_bytes += other.snapshot_bytes;
+        self.inputs += other.inputs;
+        self.late_inputs += other.late_inputs;
+        self.malformed += other.malformed;
+    }
+}
+
 impl ClientCore {
     /// A client for a server with these components that wishes to play as `loadout` says.
     pub fn new(registry: &Registry, loadout: Loadout) -> Self {

@@ -6,6 +6,7 @@
 
 pub mod feel;
 mod line;
+pub mod memory;
 mod seat;
 pub mod spectator;
 
@@ -353,16 +354,11 @@ fn report(seats: &[Seat]) -> BotsReport {
     let mut round_trips = Vec::new();
     let mut failed: BTreeMap<String, Vec<u16>> = BTreeMap::new();
     for seat in seats {
-        let counts = seat.bot.client.counts();
         report.played += u32::from(seat.played);
         if let Some(end) = seat.end() {
             *report.ends.entry(end).or_default() += 1;
         }
-        report.counts.snapshots += counts.snapshots;
-        report.counts.snapshot_bytes += counts.snapshot_bytes;
-        report.counts.inputs += counts.inputs;
-        report.counts.late_inputs += counts.late_inputs;
-        report.counts.malformed += counts.malformed;
+        report.counts.add(seat.bot.client.counts());
         let (down, up) = seat.bytes();
         report.bytes_down += down;
         report.bytes_up += up;

@@ -2,7 +2,7 @@
 
 use arbiter_schema::StableId;
 use arbiter_sim::hitbox::{PlayerBody, distance_to_segment, hit_body};
-use arbiter_sim::prediction::Prediction;
+use arbiter_sim::prediction::{Prediction, ShownPlayer};
 use arbiter_sim::rules::Behaviour;
 use arbiter_sim::time::SimRng;
 use arbiter_sim::weapons::Pull;
@@ -29,11 +29,23 @@ pub struct Shot {
     pub hit: ArrayVec<StableId, TARGETS_MAX>,
     /// Players that it hit or did not clearly miss.
     pub near: ArrayVec<StableId, TARGETS_MAX>,
+    /// What was pulled.
+    pub pull: Pull,
+    /// Those that it hit, as they were shown.
+    pub shown: Vec<ShownPlayer>,
 }
 
 /// What a pull of the last step met.
 pub fn shot_of(tick: u32, pull: &Pull, prediction: &Prediction) -> Shot {
-    let mut shot = Shot { tick, weapon: pull.weapon, fresh: pull.fresh, hit: ArrayVec::new(), near: ArrayVec::new() };
+    let mut shot = Shot {
+        tick,
+        weapon: pull.weapon,
+        fresh: pull.fresh,
+        hit: ArrayVec::new(),
+        near: ArrayVec::new(),
+        pull: *pull,
+        shown: Vec::new(),
+    };
     let add = |list: &mut ArrayVec<StableId, TARGETS_MAX>, id| {
         if !list.contains(&id) {
             let _ = list.try_push(id);
@@ -47,6 +59,8 @@ pub fn shot_of(tick: u32, pull: &Pull, prediction: &Prediction) -> Shot {
             add(&mut shot.near, hit.target);
         }
     }
+    let hit = |shown: &&ShownPlayer| shot.hit.contains(&shown.body.id);
+    shot.shown = prediction.shown_players().iter().filter(hit).copied().collect();
     for body in &bodies {
         if passes_near(pull, body, prediction) {
             add(&mut shot.near, body.id);

@@ -252,7 +252,11 @@ impl WorldReader {
             let entity = Entity::PLACEHOLDER;
             let body = PlayerBody { id: other.id, entity, owner, team: other.team, now, shown: true };
             let stands = if oldest > view.view_ticks { self.place_at(client, other.id, oldest) } else { None };
-            shown.players.push(ShownPlayer { body, stands: stands.unwrap_or(other.position) });
+            let drawn = client.around_entity(other.id, view.view_ticks).map_or((0, 0), |(before, after, _)| {
+                let told = |frame: &Frame| frame.entity(other.id).next().map_or(frame.tick(), |row| row.tick);
+                (told(before), told(after))
+            });
+            shown.players.push(ShownPlayer { body, stands: stands.unwrap_or(other.position), drawn });
         }
         for row in before.rows().filter(|row| row.id.is_some() && Some(row.component) == self.identity) {
             let identity = Identity { id: row.id, ..Identity::from_lanes(row.lanes) };
@@ -312,6 +316,8 @@ impl WorldReader {
             velocity: first.velocity.lerp(second.velocity, share),
             yaw: first.yaw + turn * share,
             pitch: first.pitch + (second.pitch - first.pitch) * share,
+            // Shots are judged by how one stood then, which changes in a tick and not on the way to it.
+            crouching: first.crouching,
             ..second
         })
     }

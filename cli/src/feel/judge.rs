@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arbiter_headless_client::prediction::SNAP;
+use arbiter_headless_client::prediction::{Correction, SNAP};
 use arbiter_headless_client::runner::feel::FeelLog;
 use arbiter_headless_client::shots::Shot;
 use arbiter_schema::StableId;
 use arbiter_sim::rules::{Behaviour, Rules};
 
+use super::reasons::{Case, Reasons};
 use super::truth::{Followed, Truth};
 
 /// A shot whose input was late, or one that a late input made possible, is decided so many ticks beside the one that showed it
@@ -29,6 +30,8 @@ pub struct Shots {
     pub missed: u32,
     /// Of those, where the shooter's screen showed no shot.
     pub unshown: u32,
+    /// Why those were not confirmed that were not.
+    pub reasons: Reasons,
 }
 
 /// Whether what this weapon hits is decided in the tick of the trigger.
@@ -39,10 +42,11 @@ fn is_instant(rules: &Rules, weapon: u8) -> bool {
 }
 
 /// Judges every shot of weapons that hit at once.
-pub fn shots(rules: &Rules, truth: &Truth, logs: &[FeelLog]) -> Shots {
+pub fn shots(rules: &Rules, tick_rate: u16, truth: &Truth, logs: &[FeelLog]) -> Shots {
     let mut judged = Shots::default();
+    let rewind_ticks = rules.combat.rewind_max_ms * u32::from(tick_rate) / 1_000;
     for log in logs {
-        judge_shown(rules, truth, log, &mut judged);
+        judge_shown(rules, rewind_ticks, truth, log, &mut judged);
         judge_decided(rules, truth, log, &mut judged);
     }
     judged
@@ -61,7 +65,7 @@ fn confirmed_beside(truth: &Truth, log: &FeelLog, shot: &Shot, target: StableId)
     hits.any(|tick| !shows(tick))
 }
 
-fn judge_shown(rules: &Rules, truth: &Truth, log: &FeelLog, judged: &mut Shots) {
+fn judge_shown(rules: &Rules, rewind_ticks: u32, truth: &Truth, log: &FeelLog, judged: &mut Shots) {
     for shot in log.shots.iter().filter(|shot| is_instant(rules, shot.weapon) && shot.fresh) {
         let before = shot.tick.checked_sub(1).and_then(|tick| truth.tick(tick));
         let (Some(now), Some(before)) = (truth.tick(shot.tick), before) else { continue };
@@ -74,6 +78,9 @@ fn judge_shown(rules: &Rules, truth: &Truth, log: &FeelLog, judged: &mut Shots) 
                 || !now.living.contains(target)
             {
                 judged.left_out += 1;
+            } else {
+                let case = Case { rules, rewind_ticks, truth, player: log.player, shot, target: *target };
+                *judged.reasons.entry(case.reason()).or_default() += 1;
             }
         }
     }
@@ -105,6 +112,8 @@ fn judge_decided(rules: &Rules, truth: &Truth, log: &FeelLog, judged: &mut Shots
 pub struct Moves {
     /// By what they followed: how many, metres of all, metres of the largest.
     pub by: BTreeMap<Followed, Sum>,
+    /// The same, with what was not as predicted as [`Correction::wrong`]: how many.
+    pub wrong: BTreeMap<(Followed, usize), u32>,
 }
 
 /// Many moves.
@@ -153,7 +162,9 @@ pub fn moves(truth: &Truth, logs: &[FeelLog]) -> Moves {
             if followed == Followed::OthersDeed && correction.metres > SNAP {
                 continue;
             }
-            let metres = f64::from(correction.metres);
+            let &Correction { metres, wrong, .. } = correction;
+            let metres = f64::from(metres);
+            *moves.wrong.entry((followed, wrong)).or_default() += 1;
             let sum = moves.by.entry(followed).or_default();
             *sum = sum.add(Sum { count: 1, metres, max: metres });
         }

@@ -1,14 +1,16 @@
 //! What the server decided, tick by tick: whom a shot hit, and what moved a player that this player could not foresee.
 
+use core::ops::Range;
 use std::collections::BTreeMap;
 
 use arbiter_schema::StableId;
 use arbiter_sim::collide::MoverState;
 use arbiter_sim::effects::Afflictions;
 use arbiter_sim::modes::{MatchState, Phase};
-use arbiter_sim::players::{Controls, Life};
+use arbiter_sim::players::{Controls, Life, PoseHistory, PoseSample};
 use arbiter_sim::rules::{Act, Behaviour, Flight, Rules};
 use arbiter_sim::simulation::View;
+use arbiter_sim::weapons::{Pull, Pulls};
 use arbiter_sim::{Cause, Cue, Simulation};
 use glam::Vec3;
 
@@ -40,6 +42,10 @@ pub struct TickTruth {
     substituted: Vec<StableId>,
     /// Who stood where.
     places: Vec<(StableId, Vec3)>,
+    /// The same as lag compensation has it.
+    poses: Vec<(StableId, PoseSample)>,
+    /// Triggers that players pulled.
+    pulls: Vec<Pull>,
     /// Whom the match put into the world, when last.
     spawned: Vec<(StableId, u32)>,
     /// Effects that others gave: on whom, which with how many stacks, until when.
@@ -91,6 +97,8 @@ impl TickTruth {
             }
         }
         self.places.extend(view.get::<MoverState>(id).map(|state| (id, state.position)));
+        let pose = view.get::<PoseHistory>(id).and_then(|history| history.at(tick, 0, tick));
+        self.poses.extend(pose.map(|pose| (id, pose)));
         if view.get::<Controls>(id).is_some_and(|controls| controls.substituted) {
             self.substituted.push(id);
         }
@@ -111,6 +119,21 @@ impl TickTruth {
         if pushes(rules, *cause) {
             if by == target { self.blown.push(*target) } else { self.knocked.push(*target) }
         }
+    }
+
+    /// The pull of a player's weapon.
+    pub fn pull(&self, by: StableId, weapon: u8) -> Option<&Pull> {
+        self.pulls.iter().find(|pull| pull.source.id == by && pull.weapon == weapon)
+    }
+
+    /// Whether a player's input was not there in time.
+    pub fn lacks_input(&self, id: StableId) -> bool {
+        self.substituted.contains(&id)
+    }
+
+    /// A player as lag compensation has them.
+    pub fn pose(&self, id: StableId) -> Option<&PoseSample> {
+        self.poses.iter().find(|pose| pose.0 == id).map(|pose| &pose.1)
     }
 
     fn place(&self, id: StableId) -> Option<Vec3> {
@@ -134,6 +157,7 @@ impl Truth {
         for cue in simulation.cues() {
             now.note_cue(simulation.rules(), cue);
         }
+        now.pulls.extend(view.resource::<Pulls>().into_iter().flat_map(|pulls| &pulls.0));
         self.ticks.insert(tick, now);
     }
 
@@ -154,6 +178,12 @@ impl Truth {
             Some((earlier, self.ticks.get(&tick)?))
         });
         passed.map(|(earlier, now)| in_tick(player, earlier, now)).min().unwrap_or(Followed::Else)
+    }
+
+    /// Whether somebody else gave a player an effect in one of these ticks.
+    pub fn afflicted(&self, player: StableId, ticks: Range<u32>) -> bool {
+        let mut pairs = ticks.filter_map(|tick| Some((self.ticks.get(&tick)?, self.ticks.get(&(tick + 1))?)));
+        pairs.any(|(before, now)| now.given.iter().any(|given| given.0 == player && !before.given.contains(given)))
     }
 
     /// Inputs that were not there in time, all players' together.

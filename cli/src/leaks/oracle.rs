@@ -1,6 +1,6 @@
 //! A judge of interest management that shares nothing with it: it moves players with the simulation's own mover in every
-//! direction for as long as the horizon lasts, and looks along a dense set of rays from wherever their eyes came to be to
-//! whatever of the others came to be there. Slow, simple, and right but for what is seen through a crack between two rays.
+//! direction for as long as the horizon lasts, and along ways at random, and looks along a dense set of rays from wherever their eyes
+//! came to be to whatever of the others came to be there. Slow, simple, and right but for what is seen through a crack between two rays.
 
 use arbiter_schema::StableId;
 use arbiter_sim::abilities::Kit;
@@ -11,6 +11,7 @@ use arbiter_sim::movement::{Mobility, params};
 use arbiter_sim::physics::Solids;
 use arbiter_sim::players::{Life, Player, Tuning};
 use arbiter_sim::rules::{Act, Rules};
+use arbiter_sim::time::SimRng;
 use arbiter_sim::{Simulation, View};
 use arrayvec::ArrayVec;
 use glam::Vec3;
@@ -24,6 +25,12 @@ const HEIGHTS: [f32; 4] = [0.25, 0.8, 1.25, 1.75];
 /// Metres from the axis to the arms.
 const ARMS: f32 = 0.36;
 
+/// Ways that players are sent along at random besides, with turns, jumps and dashes at any moment.
+const WANDERINGS: usize = 40;
+
+/// Lines that are tried at random between all places that they came to: most of what a crack between the others lets through.
+const LINES: u32 = 8_000;
+
 /// One place that a player can come to.
 #[derive(Debug, Clone, Copy)]
 struct Stand {
@@ -35,6 +42,8 @@ struct Stand {
 #[derive(Debug, Default)]
 pub struct Reach {
     stands: Vec<Stand>,
+    /// Where the wanderings came to, of every tick.
+    wandered: Vec<Stand>,
 }
 
 /// See the module.
@@ -93,7 +102,46 @@ impl Oracle {
                 self.go(state, &numbers, along * speed, false, false, Some((along * speed, seconds)), &mut reach);
             }
         }
+        let mut rng = SimRng::seeded(u64::from(simulation.tick()) << 32 | u64::from(id.0));
+        for _ in 0..WANDERINGS {
+            self.wander(state, &numbers, (speed, dash), &mut rng, &mut reach);
+        }
         reach
+    }
+
+    /// Moves a player at random until the horizon and notes where they are in every tick.
+    fn wander(
+        &self,
+        state: &MoverState,
+        numbers: &MoverParams,
+        (walk, dash): (f32, Option<(f32, f32)>),
+        rng: &mut SimRng,
+        reach: &mut Reach,
+    ) {
+        let world = World { statics: &self.statics, dynamics: &self.nothing };
+        let mut state = *state;
+        let steps = (self.horizon_s / self.dt).ceil() as usize;
+        let mut any_step = || (rng.unit() * steps as f32) as usize;
+        let (turns, jumps, dashes) = (any_step(), any_step(), any_step());
+        let (jump, crouch, use_dash) = (rng.unit() < 0.5, rng.unit() < 0.25, rng.unit() < 0.5);
+        let mut along = any_way(rng);
+        for step in 0..steps {
+            if step == turns {
+                along = any_way(rng);
+            }
+            let forced =
+                dash.filter(|(_, seconds)| use_dash && step >= dashes && ((step - dashes) as f32) * self.dt < *seconds);
+            let wish = MoverWish {
+                velocity: along * walk,
+                jump: jump && step == jumps,
+                crouch,
+                displacement: Vec3::ZERO,
+                forced: forced.map(|(speed, _)| along * speed),
+            };
+            let mut pushes: ArrayVec<Push, 16> = ArrayVec::new();
+            move_character(&world, numbers, &mut state, &wish, self.dt, &mut pushes);
+            reach.wandered.push(Stand { feet: state.position, crouched: state.crouched });
+        }
     }
 
     /// Moves a player until the horizon and notes where they are in its middle and at its end.
@@ -124,17 +172,33 @@ impl Oracle {
 
     /// Whether anyone at one of `from` can see any part of somebody at one of `to`.
     pub fn could_see(&mut self, rules: &Rules, from: &Reach, to: &Reach) -> bool {
+        self.clear_line(rules, from, to).is_some()
+    }
+
+    /// A line along which anyone at one of `from` can see a part of somebody at one of `to`.
+    pub fn clear_line(&mut self, rules: &Rules, from: &Reach, to: &Reach) -> Option<(Vec3, Vec3)> {
         let movement = &rules.movement;
         for eye in &from.stands {
             let height = if eye.crouched { movement.crouch_height } else { movement.height };
             let eyes = eye.feet + Vec3::Y * (height - movement.eye_below_top);
             for body in &to.stands {
-                if self.sees_body(eyes, body) {
-                    return true;
+                if let Some(seen) = self.seen_of(eyes, body) {
+                    return Some((eyes, seen));
                 }
             }
         }
-        false
+        let mut rng = SimRng::seeded(u64::from(LINES));
+        let mut any = |stands: &[Stand]| stands.get((rng.unit() * stands.len() as f32) as usize).copied();
+        for line in 0..LINES {
+            let (Some(eye), Some(body)) = (any(&from.wandered), any(&to.wandered)) else { break };
+            let height = if eye.crouched { movement.crouch_height } else { movement.height };
+            let eyes = eye.feet + Vec3::Y * (height - movement.eye_below_top);
+            let part = parts(eyes, &body)[line as usize % PARTS];
+            if self.sees(eyes, part) {
+                return Some((eyes, part));
+            }
+        }
+        None
     }
 
     /// Whether somebody is in sight where both are now.
@@ -146,12 +210,30 @@ impl Oracle {
     }
 
     fn sees_body(&mut self, eyes: Vec3, body: &Stand) -> bool {
-        let towards = (body.feet - eyes).with_y(0.0).normalize_or(Vec3::X);
-        let aside = Vec3::new(-towards.z, 0.0, towards.x) * ARMS;
-        let squash = if body.crouched { 2.0 / 3.0 } else { 1.0 };
-        HEIGHTS.into_iter().any(|height| self.sees(eyes, body.feet + Vec3::Y * (height * squash)))
-            || [aside, -aside].into_iter().any(|arm| self.sees(eyes, body.feet + Vec3::Y * (1.2 * squash) + arm))
+        self.seen_of(eyes, body).is_some()
     }
+
+    fn seen_of(&mut self, eyes: Vec3, body: &Stand) -> Option<Vec3> {
+        parts(eyes, body).into_iter().find(|part| self.sees(eyes, *part))
+    }
+}
+
+/// Points of a body that are looked at.
+const PARTS: usize = HEIGHTS.len() + 2;
+
+fn parts(eyes: Vec3, body: &Stand) -> [Vec3; PARTS] {
+    let towards = (body.feet - eyes).with_y(0.0).normalize_or(Vec3::X);
+    let aside = Vec3::new(-towards.z, 0.0, towards.x) * ARMS;
+    let squash = if body.crouched { 2.0 / 3.0 } else { 1.0 };
+    let [low, waist, chest, head] = HEIGHTS.map(|height| body.feet + Vec3::Y * (height * squash));
+    let arms = body.feet + Vec3::Y * (1.2 * squash);
+    [low, waist, chest, head, arms + aside, arms - aside]
+}
+
+/// Any direction, at any speed up to 1, mostly near it.
+fn any_way(rng: &mut SimRng) -> Vec3 {
+    let (sin, cos) = libm::sincosf(rng.unit() * core::f32::consts::TAU);
+    Vec3::new(cos, 0.0, sin) * rng.unit().sqrt().sqrt()
 }
 
 fn walk(rules: &Rules, view: View<'_>, id: StableId) -> f32 {

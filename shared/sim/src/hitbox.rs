@@ -61,7 +61,7 @@ impl ViewTime {
 }
 
 /// One player who may be hit.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlayerBody {
     /// Who.
     pub id: StableId,
@@ -347,12 +347,14 @@ pub(crate) fn note_fallen_wall(mut world: DeferredWorld<'_>, context: HookContex
 }
 
 /// A player as a client shows them to its own shots.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ShownPlayer {
     /// Who, and where they are shown.
     pub body: PlayerBody,
     /// Where they are in one's way: as shown, but never further back than the rules rewind.
     pub stands: Vec3,
+    /// Ticks of the two states between which they are drawn; one and the same if nothing newer is known.
+    pub drawn: (u32, u32),
 }
 
 /// What a client shows of the others. Only where one player is predicted: see [`crate::prediction`].

@@ -276,7 +276,12 @@ impl Prediction {
 
     /// The others as they were shown to the last step.
     pub fn bodies(&self) -> impl Iterator<Item = PlayerBody> + '_ {
-        self.simulation.world.resource::<Shown>().players.iter().map(|player| player.body)
+        self.shown_players().iter().map(|player| player.body)
+    }
+
+    /// The same with how they were drawn.
+    pub fn shown_players(&self) -> &[ShownPlayer] {
+        &self.simulation.world.resource::<Shown>().players
     }
 
     /// What one saw and heard of one's own in the last step.

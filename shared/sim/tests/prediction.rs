@@ -208,7 +208,7 @@ fn one_is_pushed_by_others_where_one_sees_them() {
         let input = Input { move_right: 60, view_tick, ..Input::default() };
         let now = PoseSample { position, alive: true, ..PoseSample::default() };
         let body = PlayerBody { id: other, entity: Entity::PLACEHOLDER, owner: 2, team: 2, now, shown: true };
-        pair.prediction.shown().players = vec![ShownPlayer { body, stands: position }];
+        pair.prediction.shown().players = vec![ShownPlayer { body, stands: position, drawn: (0, 0) }];
         pair.server.step(&[
             Command::Input { slot: 0, input, substituted: false },
             Command::Input { slot: 1, input: walk, substituted: false },
