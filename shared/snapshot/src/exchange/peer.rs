@@ -717,10 +717,10 @@ mod tests {
         let mut cached = BitWriter::default();
         cached.put(0x2A5, 11);
         cached.put(0x1_5555, 17);
-        let bases = Bases([3, 1, 3]);
+        let bases = Bases([3, 1, 3], None);
         let piece = |id, body| {
             let (id, slot, how) = (StableId(id), id, How::Usual);
-            Piece { id, slot, how, bases: Some(bases), body, is_cached: true }
+            Piece { id, slot, how, bases: Some(bases), body, is_cached: true, source: None }
         };
         let part = || {
             let told = vec![piece(4, (11, 28)), piece(9, (0, 11))];
