@@ -54,12 +54,14 @@ struct Motion {
 
 impl Motion {
     fn new(plan: &Plan, past: &Past<'_>) -> Self {
-        let lanes = |at: usize| [at, at + 1, at + 2];
-        let (mut step, mut far) = (0, [0; 3]);
+        let (mut step, mut far) = ([0; 3], [0; 3]);
         if let Some(place) = plan.place {
-            step = clip(sum(lanes(place).map(|lane| past.step(lane))));
-            far = lanes(place).map(|lane| past.far(lane));
+            for axis in 0..3 {
+                step[axis] = past.step(place + axis);
+                far[axis] = past.far(place + axis);
+            }
         }
+        let step = clip(sum(step));
         let turn = plan.groups.iter().find(|group| group.kind == Kind::Turn);
         Self { step, far, turning: turn.map(|group| Turning::new(past, group)) }
     }
@@ -216,9 +218,10 @@ impl<'a> Subject<'a> {
             if group.kind == Kind::Drift {
                 missed = self.drift_missed(number, now);
             } else {
-                let guesses = [0, 1, 2].map(|axis| axis_guess(self.tables, past, group, axis, around));
-                for (axis, missed) in missed.iter_mut().enumerate() {
-                    *missed = i64::from(now[group.at + axis]) - guesses[axis].1;
+                let mut guesses = [AxisGuess::default(); 3];
+                for (axis, guess) in guesses.iter_mut().enumerate() {
+                    *guess = axis_guess(self.tables, past, group, axis, around);
+                    missed[axis] = i64::from(now[group.at + axis]) - guess.1;
                 }
                 self.place = Some(guesses);
             }
@@ -249,7 +252,14 @@ fn contact_inputs(around: &Around, axis: usize) -> (usize, [i64; 3]) {
 /// The components by size, largest first.
 fn order(turn: &Turn) -> [usize; 4] {
     let mut order = [0, 1, 2, 3];
-    order.sort_by_key(|at| core::cmp::Reverse(turn[*at].abs()));
+    // By insertion: for four a sort of any length costs several times as much.
+    for next in 1..4 {
+        for at in (1..=next).rev() {
+            if turn[order[at]].abs() > turn[order[at - 1]].abs() {
+                order.swap(at, at - 1);
+            }
+        }
+    }
     order
 }
 
@@ -444,7 +454,10 @@ impl Subject<'_> {
     ) -> Result<(), Damaged> {
         let (tables, plan, past, motion) = (self.tables, self.plan, self.past, self.motion());
         let known = self.place.filter(|_| plan.place == Some(group.at));
-        let far = [0, 1, 2].map(|axis| past.far(group.at + axis));
+        let mut far = [0; 3];
+        for (axis, far) in far.iter_mut().enumerate() {
+            *far = past.far(group.at + axis);
+        }
         let mut before = [0; 2];
         // Up first: what falls or lands tells most of what the others do.
         for axis in [1, 0, 2] {
