@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use arbiter_schema::{Registry, StableId};
-use arbiter_snapshot::{Cache, Frame, History, Layout, PART_BYTES_MAX, Peer, PeerParts, Receiver, Viewer, Wish};
+use arbiter_snapshot::{Cache, Form, Frame, History, Layout, PART_BYTES_MAX, Peer, PeerParts, Receiver, Viewer, Wish};
 
 use crate::{Example, Script, Target, Writer, simulation};
 
@@ -20,30 +20,37 @@ pub const SNAPSHOT: Target = Target {
     bytes_max: 16_384,
     allocated_max: 64 << 20,
     run: |bytes| {
-        let (registry, layout) = &*REGISTRY;
-        let (mut receiver, mut script, mut frame) = (Receiver::new(registry), Script(bytes), Frame::default());
-        for _ in 0..256 {
-            if script.0.is_empty() {
-                break;
-            }
-            let Ok(tick) = receiver.receive(script.bytes(PART_BYTES_MAX + 1)) else { continue };
-            receiver.frame(tick, &mut frame);
-            let mut last: Option<(StableId, u16)> = None;
-            for row in frame.rows() {
-                assert!(last.is_none_or(|last| last < (row.id, row.component)), "rows ascend");
-                last = Some((row.id, row.component));
-                assert!(row.tick <= tick, "nothing is newer than its frame");
-                let lanes = layout.lanes(row.component);
-                assert_eq!(row.lanes.len(), lanes.len());
-                for (value, lane) in row.lanes.iter().zip(lanes) {
-                    assert!(u32::try_from(*value).is_ok_and(|value| value <= lane.max), "a lane within its range");
-                    assert!(row.known.knows(lane.audience) || *value == 0, "what is not known is 0");
-                }
-            }
-        }
+        // The same bytes in either form.
+        take(bytes, Form::Shared);
+        take(bytes, Form::Small);
     },
     examples,
 };
+
+fn take(bytes: &[u8], form: Form) {
+    let (registry, layout) = &*REGISTRY;
+    let (mut receiver, mut script, mut frame) = (Receiver::new(registry), Script(bytes), Frame::default());
+    receiver.set_form(form);
+    for _ in 0..256 {
+        if script.0.is_empty() {
+            break;
+        }
+        let Ok(tick) = receiver.receive(script.bytes(PART_BYTES_MAX + 1)) else { continue };
+        receiver.frame(tick, &mut frame);
+        let mut last: Option<(StableId, u16)> = None;
+        for row in frame.rows() {
+            assert!(last.is_none_or(|last| last < (row.id, row.component)), "rows ascend");
+            last = Some((row.id, row.component));
+            assert!(row.tick <= tick, "nothing is newer than its frame");
+            let lanes = layout.lanes(row.component);
+            assert_eq!(row.lanes.len(), lanes.len());
+            for (value, lane) in row.lanes.iter().zip(lanes) {
+                assert!(u32::try_from(*value).is_ok_and(|value| value <= lane.max), "a lane within its range");
+                assert!(row.known.knows(lane.audience) || *value == 0, "what is not known is 0");
+            }
+        }
+    }
+}
 
 /// A match of a second, as one player is told of it: in full, and as what changes.
 fn examples() -> Vec<Example> {

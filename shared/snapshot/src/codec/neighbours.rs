@@ -6,6 +6,9 @@ use super::numbers::root;
 /// Nearer than this many lane steps, two entities may touch.
 const NEAR: i32 = 260;
 
+/// Those that are remembered, the first ones: each that is told looks at all of them, and a hostile part may tell of many.
+const NEIGHBOURS_MAX: usize = 1_024;
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Neighbour {
     place: [i32; 3],
@@ -51,7 +54,9 @@ impl Neighbours {
         if is_driven {
             self.driven = Some((neighbour, place_of(before, place)));
         }
-        self.told.push(neighbour);
+        if self.told.len() < NEIGHBOURS_MAX {
+            self.told.push(neighbour);
+        }
     }
 
     /// What is known of the surroundings of one whose newest state is `lanes`.
