@@ -79,7 +79,7 @@ impl ServerHandle {
     }
 
     /// Begins to drain the server and returns at once: no match begins, those that run are played to their end or to the end of
-    /// [`ServerConfig::drain_grace`].
+    /// [`ServerConfig::drain_grace`](crate::ServerConfig::drain_grace).
     pub fn drain(&self) {
         self.shared.begin_drain(Reason::Told);
         self.look();

@@ -7,8 +7,8 @@
 //! given up: the caller is then told so too, because it may use it as a baseline.
 //!
 //! On the wire a number has its low 12 bits alone. Why the whole one is always found: what comes is less than
-//! [`BEHIND_MAX`] behind the newest that came, since netcode's replay window is half of that. Nor is it [`AHEAD_MAX`] or more
-//! ahead: the newest that came is not below the newest that was acknowledged, and a sender that is [`UNHEARD_MAX`] beyond that
+//! `BEHIND_MAX` behind the newest that came, since netcode's replay window is half of that. Nor is it `AHEAD_MAX` or more
+//! ahead: the newest that came is not below the newest that was acknowledged, and a sender that is `UNHEARD_MAX` beyond that
 //! one all but stops. So is an acknowledgement: it names nothing that was never sent, and nothing as far behind unless it
 //! was under way while hundreds of others left.
 
