@@ -160,6 +160,7 @@ impl Register {
             addresses: self.addresses.clone(),
             build: self.shared.config.build.clone(),
             protocol_hash: self.shared.protocol_hash,
+            protocol_id: arbiter_transport::PROTOCOL_ID,
             rooms,
         }
     }

@@ -142,9 +142,17 @@ fn send(caller: Caller, shared: &Shared, wanted: &Wanted) -> Result<Joined, Prob
         registry.place(now, &wish)?
     };
     let lifetime = shared.config.connect_lifetime;
-    let Place { addresses, room, .. } = &place;
-    let request =
-        MintRequest { addresses, player, room: *room, team: 0, role: wish.role, build: &wanted.build, lifetime };
+    let Place { addresses, protocol_id, room, .. } = &place;
+    let request = MintRequest {
+        addresses,
+        protocol_id: *protocol_id,
+        player,
+        room: *room,
+        team: 0,
+        role: wish.role,
+        build: &wanted.build,
+        lifetime,
+    };
     let token = match shared.config.mint.mint(&request) {
         Ok(token) => token,
         Err(error) => {
@@ -153,7 +161,7 @@ fn send(caller: Caller, shared: &Shared, wanted: &Wanted) -> Result<Joined, Prob
             return Err(Problem::unavailable("no connect token could be made: try again", NO_PLACE_RETRY_S));
         }
     };
-    let Place { server, addresses, room, match_id, epoch, mode, map, tick_rate, protocol_hash, returned } = place;
+    let Place { server, addresses, room, match_id, epoch, mode, map, tick_rate, protocol_hash, returned, .. } = place;
     Ok(Joined {
         server,
         addresses,

@@ -27,6 +27,8 @@ pub enum Role {
 pub struct MintRequest<'a> {
     /// Where the server is, 1 to 32 addresses in the order to try.
     pub addresses: &'a [SocketAddr],
+    /// The netcode protocol id that the server listens for: one of another version may have another.
+    pub protocol_id: u64,
     /// The player, from 1.
     pub player: u64,
     /// The room on the server.

@@ -69,6 +69,7 @@ struct Server {
     addresses: Vec<SocketAddr>,
     build: String,
     protocol_hash: u64,
+    protocol_id: u64,
     rooms: BTreeMap<u16, Room>,
 }
 
@@ -162,8 +163,8 @@ impl Registry {
             given.retain(|given| given.spare || state.holders.binary_search(&given.player).is_err());
             rooms.insert(number, room);
         }
-        let Registration { addresses, build, protocol_hash, .. } = said;
-        self.servers.insert(id.clone(), Server { heard: now, addresses, build, protocol_hash, rooms });
+        let Registration { addresses, build, protocol_hash, protocol_id, .. } = said;
+        self.servers.insert(id.clone(), Server { heard: now, addresses, build, protocol_hash, protocol_id, rooms });
         Ok(is_new)
     }
 

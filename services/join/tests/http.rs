@@ -44,7 +44,7 @@ impl Provider for Letters {
 }
 
 fn mint(request: &MintRequest<'_>) -> Result<Box<[u8; 2_048]>, MintError> {
-    let MintRequest { addresses, player, room, team, role, build, lifetime } = *request;
+    let MintRequest { addresses, protocol_id: _, player, room, team, role, build, lifetime } = *request;
     let role = match role {
         Role::Player => arbiter_protocol::Role::Player,
         Role::Spectator => arbiter_protocol::Role::Spectator,

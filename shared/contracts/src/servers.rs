@@ -22,6 +22,9 @@ pub const NAME_BYTES_MAX: usize = 64;
 /// Bytes of a build: as many as a connect token holds.
 pub const BUILD_BYTES_MAX: usize = 32;
 
+/// The netcode protocol id of servers from before they said which.
+pub const FIRST_PROTOCOL_ID: u64 = 0x4152_4249_5445_5202;
+
 /// Bytes of a registration: 256 rooms, and the players of a server with all its 8,192 connections, each with twenty digits.
 pub const REGISTRATION_BYTES_MAX: usize = 512 << 10;
 
@@ -38,8 +41,18 @@ pub struct Registration {
     #[serde(with = "hex64")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "00c0ffee00c0ffee"))]
     pub protocol_hash: u64,
+    /// The netcode protocol id that connect tokens for it name: 16 hexadecimal digits. Left out by servers of protocol 4 and before, which
+    /// have one.
+    #[serde(with = "hex64", default = "first_protocol_id")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, required = false, example = "4152424954455203"))]
+    pub protocol_id: u64,
     /// Its rooms that have not ended: up to 256.
     pub rooms: Vec<RoomState>,
+}
+
+/// That of servers that do not say which.
+fn first_protocol_id() -> u64 {
+    FIRST_PROTOCOL_ID
 }
 
 /// What a room hosts now.
@@ -147,11 +160,18 @@ mod tests {
         };
         let addresses =
             vec!["192.0.2.1:7777".parse().expect("an address"), "[2001:db8::7]:1".parse().expect("an address")];
-        let written = Registration { addresses, build: "0.1.0".into(), protocol_hash: 0xc0ffee, rooms: vec![room] };
+        let (build, protocol_hash, protocol_id) = ("0.1.0".into(), 0xc0ffee, u64::MAX - 7);
+        let written = Registration { addresses, build, protocol_hash, protocol_id, rooms: vec![room] };
         let text = serde_json::to_string(&written).expect("written");
         assert!(text.contains(r#""protocol_hash":"0000000000c0ffee""#), "{text}");
         assert!(text.contains(r#""18446744073709551615""#), "{text}");
         assert_eq!(serde_json::from_str::<Registration>(&text).expect("read"), written);
+    }
+
+    #[test]
+    fn a_server_of_protocol_4_does_not_say_what_its_tokens_name() {
+        let text = r#"{"addresses":["192.0.2.1:7777"],"build":"0.0.9","protocol_hash":"0000000000c0ffee","rooms":[]}"#;
+        assert_eq!(serde_json::from_str::<Registration>(text).expect("read").protocol_id, FIRST_PROTOCOL_ID);
     }
 
     #[test]

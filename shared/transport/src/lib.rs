@@ -30,7 +30,7 @@ pub use link::{DisconnectReason, SendError};
 pub use netcode::{Counters, HandshakeLimiter, HandshakeLimits, NoRandomness, TokenHistory};
 pub use path::PathStats;
 pub use server::{ClientId, ServerEvent, ServerTransport, ServerTransportConfig};
-pub use token::{Key, TokenError, USER_DATA_BYTES, mint_token};
+pub use token::{Key, TokenError, USER_DATA_BYTES, mint_token, mint_token_of};
 
 /// The netcode protocol id: peers of another game or another generation of this transport are strangers.
 pub const PROTOCOL_ID: u64 = 0x4152_4249_5445_5203;

@@ -50,8 +50,20 @@ pub fn mint_token(
     lifetime: Duration,
     now: Duration,
 ) -> Result<Box<[u8; CONNECT_TOKEN_BYTES]>, TokenError> {
+    mint_token_of(PROTOCOL_ID, key, server_addresses, user_data, lifetime, now)
+}
+
+/// The same for servers that listen for another protocol id than this build: those of another version.
+pub fn mint_token_of(
+    protocol_id: u64,
+    key: &Key,
+    server_addresses: &[SocketAddr],
+    user_data: &[u8; USER_DATA_BYTES],
+    lifetime: Duration,
+    now: Duration,
+) -> Result<Box<[u8; CONNECT_TOKEN_BYTES]>, TokenError> {
     let client_id = u64::from_le_bytes(random()?);
-    let mut request = TokenRequest::new(PROTOCOL_ID, client_id, server_addresses)?;
+    let mut request = TokenRequest::new(protocol_id, client_id, server_addresses)?;
     request.expire_seconds = lifetime.as_secs().max(1);
     request.user_data = *user_data;
     Ok(ConnectToken::generate(&request, key, now)?.to_bytes())

@@ -61,6 +61,7 @@ pub(crate) struct Place {
     pub map: String,
     pub tick_rate: u16,
     pub protocol_hash: u64,
+    pub protocol_id: u64,
     /// They had it before.
     pub returned: bool,
 }
@@ -217,6 +218,7 @@ impl Place {
             map: state.map.clone(),
             tick_rate: state.tick_rate,
             protocol_hash: server.protocol_hash,
+            protocol_id: server.protocol_id,
             returned,
         }
     }

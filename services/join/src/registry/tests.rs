@@ -11,6 +11,7 @@ use crate::mint::Role;
 const SECOND: Duration = Duration::from_secs(1);
 const LIFETIME: Duration = Duration::from_secs(30);
 const HASH: u64 = 0xc0ffee;
+const PROTOCOL_ID: u64 = 7;
 
 fn id(name: &str) -> ServerId {
     ServerId::parse(name.to_owned()).expect("an id")
@@ -35,7 +36,7 @@ fn room(room: u16, players_max: u16) -> RoomState {
 
 fn server(rooms: Vec<RoomState>) -> Registration {
     let addresses = vec!["192.0.2.1:7777".parse().expect("an address")];
-    Registration { addresses, build: "0.1.0".into(), protocol_hash: HASH, rooms }
+    Registration { addresses, build: "0.1.0".into(), protocol_hash: HASH, protocol_id: PROTOCOL_ID, rooms }
 }
 
 fn with(servers: &[(&str, Vec<RoomState>)]) -> Registry {
@@ -249,10 +250,11 @@ fn a_client_of_another_protocol_is_told_what_is_served() {
 #[test]
 fn a_client_is_sent_to_the_servers_that_speak_with_it() {
     let mut registry = with(&[("old", vec![RoomState { players: 9, ..room(0, 10) }])]);
-    let new = Registration { protocol_hash: 2, ..server(vec![room(0, 10)]) };
+    let new = Registration { protocol_hash: 2, protocol_id: 9, ..server(vec![room(0, 10)]) };
     registry.beat(Duration::ZERO, &id("new"), new).expect("taken");
     let asked = Wish { protocol_hash: Some(2), ..wish(7) };
-    assert_eq!(registry.place(Duration::ZERO, &asked).map(|place| place.server), Ok("new".to_owned()));
+    let place = registry.place(Duration::ZERO, &asked).expect("a place");
+    assert_eq!((place.server.as_str(), place.protocol_id), ("new", 9));
 }
 
 #[test]
