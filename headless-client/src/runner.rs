@@ -288,6 +288,11 @@ pub fn hero_of(number: u16, seed: u64, heroes: usize) -> u8 {
     ((number + shift + seed % heroes) % heroes) as u8
 }
 
+/// The seed of one of many bots.
+fn seed_of(number: u16, seed: u64) -> u64 {
+    seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(number))
+}
+
 fn serve(
     seats: &mut [Seat],
     around: &Surroundings,

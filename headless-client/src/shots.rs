@@ -2,8 +2,9 @@
 
 use arbiter_schema::StableId;
 use arbiter_sim::hitbox::{PlayerBody, distance_to_segment, hit_body};
+use arbiter_sim::players::PoseSample;
 use arbiter_sim::prediction::{Prediction, ShownPlayer};
-use arbiter_sim::rules::Behaviour;
+use arbiter_sim::rules::{Behaviour, Rules};
 use arbiter_sim::time::SimRng;
 use arbiter_sim::weapons::Pull;
 use arrayvec::ArrayVec;
@@ -11,10 +12,9 @@ use glam::Vec3;
 
 /// Players that one shot meets at most: nine pellets, or the sweep of a hammer.
 pub const TARGETS_MAX: usize = 16;
-/// Metres beside a body that are not a clear miss: the width of a hand, and what a place that is told may be rounded by.
-const CLOSE: f32 = 0.15;
-/// Nobody is told apart at this angle, in radians, at the edge of a sweep.
-const CLOSE_ANGLE: f32 = 0.1;
+/// What is not a clear miss: the width of a hand, and what a place that is told may be rounded by; at the edge of a sweep an angle at
+/// which nobody is told apart.
+const CLOSE: Slack = Slack { metres: 0.15, radians: 0.1, beside: 0.3 };
 
 /// A shot as its shooter saw it.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,36 +62,50 @@ pub fn shot_of(tick: u32, pull: &Pull, prediction: &Prediction) -> Shot {
     let hit = |shown: &&ShownPlayer| shot.hit.contains(&shown.body.id);
     shot.shown = prediction.shown_players().iter().filter(hit).copied().collect();
     for body in &bodies {
-        if passes_near(pull, body, prediction) {
+        let sees = |place| prediction.sees(pull.from, place);
+        if meets(prediction.rules(), pull, &body.now, CLOSE, sees) == Some(true) {
             add(&mut shot.near, body.id);
         }
     }
     shot
 }
 
-fn passes_near(pull: &Pull, body: &PlayerBody, prediction: &Prediction) -> bool {
-    let rules = prediction.rules();
-    let Some(weapon) = rules.weapons.get(usize::from(pull.weapon)) else { return false };
+/// How far beside a body a pull may pass and still meets it.
+#[derive(Debug, Clone, Copy)]
+pub struct Slack {
+    /// Metres beside a ray, and beyond the reach of a sweep.
+    pub metres: f32,
+    /// Radians beside the edge of a sweep.
+    pub radians: f32,
+    /// Metres within which a sweep meets whoever is beside the shooter, wherever it goes.
+    pub beside: f32,
+}
+
+/// Whether a pull meets a body at a place that `sees` takes as one that is not behind anything; `None` if what the weapon shoots
+/// flies there.
+pub fn meets(rules: &Rules, pull: &Pull, pose: &PoseSample, slack: Slack, sees: impl Fn(Vec3) -> bool) -> Option<bool> {
+    let (body, movement) = (&rules.body, &rules.movement);
     let met = |direction: Vec3, range: f32, radius: f32| {
-        let hit = hit_body(&rules.body, &rules.movement, &body.now, pull.from, direction, range, radius + CLOSE);
-        hit.is_some_and(|(distance, _)| prediction.sees(pull.from, pull.from + direction * (distance - 0.1).max(0.0)))
+        let hit = hit_body(body, movement, pose, pull.from, direction, range, radius + slack.metres);
+        hit.is_some_and(|(distance, _)| sees(pull.from + direction * (distance - 0.1).max(0.0)))
     };
-    match &weapon.behaviour {
+    match &rules.weapons.get(usize::from(pull.weapon))?.behaviour {
         Behaviour::Hitscan(rule) => {
             let mut any = false;
             // A player's pull carries its own luck, so that the stream is not asked.
             pull.strays(rule.pellets, &mut SimRng::seeded(0), &mut |direction| any |= met(direction, rule.range, 0.0));
-            any
+            Some(any)
         }
-        Behaviour::Beam(rule) => met(pull.aim, rule.range, rule.radius),
+        Behaviour::Beam(rule) => Some(met(pull.aim, rule.range, rule.radius)),
         Behaviour::Melee(rule) => {
-            let height = if body.now.crouched { rules.movement.crouch_height } else { rules.movement.height };
-            let feet = body.now.position;
-            let apart = distance_to_segment(pull.from, feet, feet + Vec3::Y * height) - rules.movement.radius;
+            let height = if pose.crouched { movement.crouch_height } else { movement.height };
+            let feet = pose.position;
+            let apart = distance_to_segment(pull.from, feet, feet + Vec3::Y * height) - movement.radius;
             let way = (feet + Vec3::Y * (height * 0.6) - pull.from).normalize_or(pull.aim);
             let angle = libm::acosf(way.dot(pull.aim).clamp(-1.0, 1.0));
-            apart <= rule.reach + CLOSE && (angle <= (rule.arc_deg * 0.5).to_radians() + CLOSE_ANGLE || apart < 0.3)
+            let swept = angle <= (rule.arc_deg * 0.5).to_radians() + slack.radians;
+            Some(apart <= rule.reach + slack.metres && (swept || apart <= slack.beside))
         }
-        _ => false,
+        _ => None,
     }
 }

@@ -100,12 +100,8 @@ pub fn arbiter_with_its_log(arguments: &[&str]) -> Command {
 }
 
 fn through_shell(script: &str, arguments: &[&str]) -> Command {
-    let program = arbiter(arguments);
-    let mut command = Command::new("sh");
-    command.arg("-c").arg(script).arg(program.get_program()).args(program.get_args()).stdin(Stdio::null());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ARBITER_")) {
-        command.env_remove(name);
-    }
+    let mut command = arbiter_at(Path::new("sh"), &["-c", script]);
+    command.arg(binary()).args(arguments);
     command
 }
 

@@ -3,15 +3,13 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
-use arbiter_headless_client::shots::Shot;
+use arbiter_headless_client::shots::{Shot, Slack, meets};
 use arbiter_schema::StableId;
-use arbiter_sim::hitbox::{ViewTime, distance_to_segment, hit_body};
+use arbiter_sim::hitbox::ViewTime;
 use arbiter_sim::players::PoseSample;
 use arbiter_sim::prediction::ShownPlayer;
-use arbiter_sim::rules::{Behaviour, Rules};
-use arbiter_sim::time::SimRng;
+use arbiter_sim::rules::Rules;
 use arbiter_sim::weapons::Pull;
-use glam::Vec3;
 
 use super::truth::Truth;
 
@@ -19,6 +17,8 @@ use super::truth::Truth;
 const BEFORE_TICKS: u32 = 30;
 /// Metres that make no difference.
 const SAME: f32 = 0.005;
+/// A pull meets what it meets.
+const EXACT: Slack = Slack { metres: 0.0, radians: 0.0, beside: 0.1 };
 
 /// The first that applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,35 +138,11 @@ impl Case<'_> {
     fn rewound(&self, (tick, fraction): (u32, u8)) -> Option<PoseSample> {
         let one = self.truth.tick(tick)?.pose(self.target)?;
         let Some(two) = self.truth.tick(tick + 1).and_then(|next| next.pose(self.target)) else { return Some(*one) };
-        let far = two.position.distance(one.position) > 2.0 || two.alive != one.alive;
-        let part = if far { 0.0 } else { f32::from(fraction) / 256.0 };
-        Some(PoseSample { position: one.position.lerp(two.position, part), ..*one })
+        Some(one.towards(two, fraction))
     }
 
-    /// Whether a pull meets a body, whatever is in the way. A swing meets whoever is near.
+    /// Whether a pull meets a body, whatever is in the way. What flies may meet anybody.
     fn meets(&self, pull: &Pull, pose: &PoseSample) -> bool {
-        let Some(weapon) = self.rules.weapons.get(usize::from(pull.weapon)) else { return false };
-        let (body, movement) = (&self.rules.body, &self.rules.movement);
-        match &weapon.behaviour {
-            Behaviour::Hitscan(rule) => {
-                let mut any = false;
-                pull.strays(rule.pellets, &mut SimRng::seeded(0), &mut |direction| {
-                    any |= hit_body(body, movement, pose, pull.from, direction, rule.range, 0.0).is_some();
-                });
-                any
-            }
-            Behaviour::Beam(rule) => {
-                hit_body(body, movement, pose, pull.from, pull.aim, rule.range, rule.radius).is_some()
-            }
-            Behaviour::Melee(rule) => {
-                let height = if pose.crouched { movement.crouch_height } else { movement.height };
-                let top = pose.position + Vec3::Y * height;
-                let apart = distance_to_segment(pull.from, pose.position, top) - movement.radius;
-                let way = pose.position + Vec3::Y * (height * 0.6) - pull.from;
-                let angle = libm::acosf(way.normalize_or(pull.aim).dot(pull.aim).clamp(-1.0, 1.0));
-                apart <= rule.reach && (angle <= (rule.arc_deg * 0.5).to_radians() || apart <= 0.1)
-            }
-            _ => true,
-        }
+        meets(self.rules, pull, pose, EXACT, |_| true) != Some(false)
     }
 }

@@ -12,7 +12,7 @@ use arbiter_sim::physics::Solids;
 use arbiter_sim::players::{Life, Player, Tuning};
 use arbiter_sim::rules::{Act, Rules};
 use arbiter_sim::time::SimRng;
-use arbiter_sim::{Simulation, View};
+use arbiter_sim::{Simulation, View, weapons};
 use arrayvec::ArrayVec;
 use glam::Vec3;
 
@@ -179,8 +179,7 @@ impl Oracle {
     pub fn clear_line(&mut self, rules: &Rules, from: &Reach, to: &Reach) -> Option<(Vec3, Vec3)> {
         let movement = &rules.movement;
         for eye in &from.stands {
-            let height = if eye.crouched { movement.crouch_height } else { movement.height };
-            let eyes = eye.feet + Vec3::Y * (height - movement.eye_below_top);
+            let eyes = weapons::eye(movement, eye.feet, eye.crouched);
             for body in &to.stands {
                 if let Some(seen) = self.seen_of(eyes, body) {
                     return Some((eyes, seen));
@@ -191,8 +190,7 @@ impl Oracle {
         let mut any = |stands: &[Stand]| stands.get((rng.unit() * stands.len() as f32) as usize).copied();
         for line in 0..LINES {
             let (Some(eye), Some(body)) = (any(&from.wandered), any(&to.wandered)) else { break };
-            let height = if eye.crouched { movement.crouch_height } else { movement.height };
-            let eyes = eye.feet + Vec3::Y * (height - movement.eye_below_top);
+            let eyes = weapons::eye(movement, eye.feet, eye.crouched);
             let part = parts(eyes, &body)[line as usize % PARTS];
             if self.sees(eyes, part) {
                 return Some((eyes, part));
@@ -204,9 +202,7 @@ impl Oracle {
     /// Whether somebody is in sight where both are now.
     pub fn sees_now(&mut self, rules: &Rules, from: &Reach, to: &Reach) -> bool {
         let (Some(eye), Some(body)) = (from.stands.first(), to.stands.first().copied()) else { return false };
-        let movement = &rules.movement;
-        let height = if eye.crouched { movement.crouch_height } else { movement.height };
-        self.sees_body(eye.feet + Vec3::Y * (height - movement.eye_below_top), &body)
+        self.sees_body(weapons::eye(&rules.movement, eye.feet, eye.crouched), &body)
     }
 
     fn sees_body(&mut self, eyes: Vec3, body: &Stand) -> bool {

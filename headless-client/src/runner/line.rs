@@ -109,6 +109,15 @@ pub(super) fn hear(client: &mut ClientCore, event: ClientEvent<'_>, now: Duratio
     }
 }
 
+/// Tells a client what its connection measured.
+pub(super) fn heed_path(client: &mut ClientCore, connection: &ClientConnection) {
+    let path = connection.path();
+    if let Some(round_trip) = path.round_trip {
+        client.set_round_trip(round_trip);
+        client.set_loss(path.loss_out);
+    }
+}
+
 /// Over the link at once, or when the conditioner lets it.
 fn send(
     socket: &UdpSocket,

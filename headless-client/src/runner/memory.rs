@@ -10,8 +10,8 @@ use arbiter_transport::conditioner::{Conditioner, Profile};
 use arbiter_transport::{Body, ClientConnection, ClientEvent, DisconnectReason, Key, mint_token, token};
 
 use super::feel::FeelLog;
-use super::line::hear;
-use super::{BUILD, BotsError, BotsReport, Content, hero_of};
+use super::line::{hear, heed_path};
+use super::{BUILD, BotsError, BotsReport, Content, hero_of, seed_of};
 use crate::bots::Bot;
 use crate::bots::brain::Surroundings;
 use crate::client::Stage;
@@ -57,11 +57,7 @@ impl Seat {
         };
         inbound.pop(now, &mut |(), bytes| connection.receive(now, server, bytes, out, tell));
         connection.advance(now, out, tell);
-        let path = connection.path();
-        if let Some(round_trip) = path.round_trip {
-            bot.client.set_round_trip(round_trip);
-            bot.client.set_loss(path.loss_out);
-        }
+        heed_path(&mut bot.client, connection);
         while let Some(message) = bot.client.next_message() {
             if let Err(error) = connection.send_message(&message) {
                 tracing::debug!(%error, "a message could not be sent");
@@ -96,7 +92,7 @@ impl BotsInMemory {
             let token = mint_token(key, &[server], &user, token::LIFETIME, now)?;
             let connection = ClientConnection::new(&token[..], now)?;
             let hero = hero_of(number, seed, content.rules.heroes.len());
-            let own_seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(number));
+            let own_seed = seed_of(number, seed);
             let mut bot = Bot::new(&content.registry, content.rules.clone(), Loadout { hero, team: 0 }, own_seed);
             bot.own.predict(content.rules.clone(), content.map.clone(), content.plugins.clone());
             let (inbound, outbound) = (Conditioner::new(link, own_seed ^ 1), Conditioner::new(link, own_seed ^ 2));

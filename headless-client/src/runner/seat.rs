@@ -9,8 +9,8 @@ use arbiter_transport::conditioner::Profile;
 use arbiter_transport::{Body, ClientConnection, ClientEvent, DisconnectReason, TokenError, mint_token, token};
 
 use super::feel::FeelLog;
-use super::line::{Line, hear};
-use super::{BUILD, BotsConfig, BotsError, Door, PREDICTING_BOTS_MAX, hero_of};
+use super::line::{Line, hear, heed_path};
+use super::{BUILD, BotsConfig, BotsError, Door, PREDICTING_BOTS_MAX, hero_of, seed_of};
 use crate::bots::Bot;
 use crate::bots::brain::Surroundings;
 use crate::client::Stage;
@@ -80,7 +80,7 @@ impl Seat {
         let player = u64::from_le_bytes(token::random().map_err(TokenError::from)?);
         let content = &config.content;
         let hero = hero_of(number, config.seed, content.rules.heroes.len());
-        let seed = config.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(number));
+        let seed = seed_of(number, config.seed);
         let source = if config.apart { own_address(number) } else { Ipv4Addr::UNSPECIFIED };
         let ticket = Ticket { player, door: config.door.clone(), link: config.link, seed, source };
         let line = ticket.connect(number, now)?;
@@ -160,11 +160,7 @@ impl Seat {
                 tracing::debug!(bot = *number, %error, "bytes of the server were dropped");
             }
         });
-        let path = line.connection.path();
-        if let Some(round_trip) = path.round_trip {
-            client.set_round_trip(round_trip);
-            client.set_loss(path.loss_out);
-        }
+        heed_path(client, &line.connection);
     }
 
     /// Ends all its connections.

@@ -157,9 +157,23 @@ impl Controls {
     }
 }
 
+impl PoseSample {
+    /// The pose `fraction / 256` of the way to that of the next tick. A body that jumped (respawn, teleport) is not drawn out
+    /// between two places.
+    pub fn towards(&self, next: &Self, fraction: u8) -> Self {
+        if next.position.distance_squared(self.position) > 4.0 || self.alive != next.alive {
+            return *self;
+        }
+        let part = f32::from(fraction) / 256.0;
+        let turn = next.yaw.wrapping_sub(self.yaw) as i16;
+        let yaw = self.yaw.wrapping_add((f32::from(turn) * part) as i16 as u16);
+        Self { position: self.position.lerp(next.position, part), yaw, ..*self }
+    }
+}
+
 impl PoseHistory {
     /// The pose at `tick + fraction / 256`, or `None` where the history does not reach. `now` is the running tick, whose
-    /// pose is the newest. A body that jumped (respawn, teleport) is not drawn out between two places.
+    /// pose is the newest.
     pub fn at(&self, tick: u32, fraction: u8, now: u32) -> Option<PoseSample> {
         if tick > now || now - tick >= HISTORY_TICKS as u32 {
             return None;
@@ -168,14 +182,7 @@ impl PoseHistory {
         if fraction == 0 || tick == now {
             return Some(one);
         }
-        let two = self.samples.0[(tick + 1) as usize % HISTORY_TICKS];
-        if two.position.distance_squared(one.position) > 4.0 || one.alive != two.alive {
-            return Some(one);
-        }
-        let part = f32::from(fraction) / 256.0;
-        let turn = two.yaw.wrapping_sub(one.yaw) as i16;
-        let yaw = one.yaw.wrapping_add((f32::from(turn) * part) as i16 as u16);
-        Some(PoseSample { position: one.position.lerp(two.position, part), yaw, ..one })
+        Some(one.towards(&self.samples.0[(tick + 1) as usize % HISTORY_TICKS], fraction))
     }
 
     /// Notes the pose of a tick.
