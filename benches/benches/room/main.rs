@@ -15,6 +15,7 @@ use arbiter_cli::fight::Fighters;
 use arbiter_server::ServerConfig;
 use arbiter_server::staged::Staged;
 use arbiter_sim::{MatchSettings, Rules};
+use arbiter_snapshot::Form;
 use arbiter_transport::Key;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -45,18 +46,32 @@ struct Row {
     spectators: Option<u16>,
     tick_rate: u16,
     seconds: u32,
+    form: Form,
 }
 
-const ROWS: [Row; 9] = [
-    Row { name: "p10_128hz", map: "arena", players: 10, spectators: None, tick_rate: 128, seconds: 60 },
-    Row { name: "p10_60hz", map: "arena", players: 10, spectators: None, tick_rate: 60, seconds: 60 },
-    Row { name: "p100_60hz", map: "field", players: 100, spectators: None, tick_rate: 60, seconds: 10 },
-    Row { name: "p500_60hz", map: "field", players: 500, spectators: None, tick_rate: 60, seconds: 5 },
-    Row { name: "p1000_60hz", map: "field", players: 1_000, spectators: None, tick_rate: 60, seconds: 5 },
-    Row { name: "watch0_128hz", map: "arena", players: 10, spectators: Some(0), tick_rate: 128, seconds: 60 },
-    Row { name: "watch1_128hz", map: "arena", players: 10, spectators: Some(1), tick_rate: 128, seconds: 60 },
-    Row { name: "watch10_128hz", map: "arena", players: 10, spectators: Some(10), tick_rate: 128, seconds: 60 },
-    Row { name: "watch10_of_1000", map: "field", players: 1_000, spectators: Some(10), tick_rate: 60, seconds: 5 },
+const FEW: Row = Row {
+    name: "p10_128hz",
+    map: "arena",
+    players: 10,
+    spectators: None,
+    tick_rate: 128,
+    seconds: 60,
+    form: Form::Shared,
+};
+const MANY: Row = Row { name: "p1000_60hz", map: "field", players: 1_000, tick_rate: 60, seconds: 5, ..FEW };
+
+const ROWS: [Row; 11] = [
+    FEW,
+    Row { name: "p10_60hz", tick_rate: 60, ..FEW },
+    Row { name: "p100_60hz", players: 100, seconds: 10, ..MANY },
+    Row { name: "p500_60hz", players: 500, ..MANY },
+    MANY,
+    Row { name: "watch0_128hz", spectators: Some(0), ..FEW },
+    Row { name: "watch1_128hz", spectators: Some(1), ..FEW },
+    Row { name: "watch10_128hz", spectators: Some(10), ..FEW },
+    Row { name: "watch10_of_1000", spectators: Some(10), ..MANY },
+    Row { name: "small10_128hz", form: Form::Small, ..FEW },
+    Row { name: "small10_60hz", tick_rate: 60, form: Form::Small, ..FEW },
 ];
 
 /// Thread CPU of the parts of a tick.
@@ -94,6 +109,7 @@ fn measure(row: &Row) -> f64 {
     let map = Arc::new(Assets::embedded().map(row.map).expect("built-in maps are valid"));
     let mut config = ServerConfig::new(Key::generate().expect("randomness"), Arc::new(rules), map, settings);
     (config.seed, config.record_dir) = (Some(SEED), Some(folder.path().to_owned()));
+    config.snapshot_form = row.form;
     if let Some(spectators) = row.spectators {
         config.spectators_max = spectators.max(1);
     }

@@ -1,5 +1,6 @@
 //! Trains the tables of the snapshot codec: `cargo run --release -p arbiter-benches --bin train-codec -- TRACE OUT`, with OUT
-//! `assets/codec/tables.txt`; with `-- OUT` alone, only what needs no trace: what drifts, and the small form of parts. A change of that file is a change of the protocol.
+//! `assets/codec/tables.txt`; with `--more` in front, only what drifts and the small form of parts, and the rest of OUT stays. A
+//! change of that file is a change of the protocol.
 
 use std::path::Path;
 
@@ -8,10 +9,14 @@ use arbiter_benches::{cubes::Trace, train};
 fn main() -> Result<(), String> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let failed = |path: &str, error: std::io::Error| format!("{path}: {error}");
+    let trace = |path: &str| Trace::read(Path::new(path));
     let (text, out) = match &arguments[..] {
-        [trace, out] => (train::train(&Trace::read(Path::new(trace))?), out),
-        [out] => (train::more(&std::fs::read_to_string(out).map_err(|error| failed(out, error))?), out),
-        _ => return Err("usage: train-codec [TRACE] OUT".to_owned()),
+        [more, path, out] if more == "--more" => {
+            let text = std::fs::read_to_string(out).map_err(|error| failed(out, error))?;
+            (train::more(&trace(path)?, &text), out)
+        }
+        [path, out] => (train::train(&trace(path)?), out),
+        _ => return Err("usage: train-codec [--more] TRACE OUT".to_owned()),
     };
     std::fs::write(out, text).map_err(|error| failed(out, error))
 }

@@ -9,6 +9,8 @@ use arbiter_snapshot::codec::entity::{Around, Subject};
 use arbiter_snapshot::codec::near::{Context, Head};
 use arbiter_snapshot::codec::{Coder, Past, Plan, Tables, Tier};
 
+use super::tell_in_part;
+
 /// A scene: ticks a second, ticks to the newest state that is held, steps of a lane to a metre, largest lane of a rotation,
 /// fall in m/s², percent of states that were lost, seconds between two pushes of a body.
 type Scene = (f64, usize, f64, u32, f64, u64, f64);
@@ -164,11 +166,10 @@ pub fn walk<C: Coder>(tables: &Tables, coder: &mut C, tier: Tier) {
             let near = (newest + 1..kept.len()).find(|back| held(*back)).unwrap_or(newest);
             let far = (near..kept.len()).filter(|back| held(*back)).min_by_key(|back| back.abs_diff(2 * newest));
             let far = far.unwrap_or(near);
-            let (mut context, mut follows) = (Context::default(), true);
+            let (mut context, mut next) = (Context::default(), 0);
             for (at, now) in kept[0].1.iter().enumerate() {
                 // In some scenes not everything is told at each tick, as where it rests or is out of sight.
                 if tier == Tier::Near && number % 2 == 1 && dice.share() < 0.2 + 0.1 * number as f64 {
-                    follows = false;
                     continue;
                 }
                 let state = |back: usize| &kept[back].1[at][..];
@@ -183,9 +184,9 @@ pub fn walk<C: Coder>(tables: &Tables, coder: &mut C, tier: Tier) {
                 };
                 let mut told = now.clone();
                 let said = if tier == Tier::Near {
-                    let said = context.head(coder, if follows { Head::Follows } else { Head::Other });
-                    follows = true;
-                    said.and_then(|_| context.change(coder, tables, &plan, &past, false, true, &mut told))
+                    tell_in_part(&mut context, coder, (at - next) as u32, 0);
+                    next = at + 1;
+                    context.change(coder, tables, &plan, &past, false, true, &mut told)
                 } else {
                     let mut subject = Subject::new(tables, &plan, &past);
                     subject.change(coder, &Around::default(), true, &mut told).map(|_| ())

@@ -1,7 +1,7 @@
 //! Training of the snapshot codec's tables: the walks that write a packet are walked with a `Recorder` in place of a writer,
 //! so that what is trained is what is coded. The fits and the small tier learn from a trace of bodies that push each other, the
-//! trees of the shared form from matches as well; those of what drifts from bodies that do, in both forms: all else has no tree
-//! of its own in the small form of parts, and is told there by those of the shared form.
+//! trees of the shared form from matches as well, and those of what drifts from bodies that do. The small form of parts learns from
+//! all three, as they are told in parts.
 
 mod drift;
 mod fit;
@@ -10,6 +10,7 @@ mod tree;
 
 use std::fmt::Write;
 
+use arbiter_snapshot::codec::near::{Context, Head};
 use arbiter_snapshot::codec::packet::{Held, Scratch, shared, small};
 use arbiter_snapshot::codec::tables::VERSION;
 use arbiter_snapshot::codec::{Coder, Damaged, Fit, Model, Tables, Tier};
@@ -23,6 +24,9 @@ const LEAVES: usize = 160;
 
 /// The same for what learns from bodies and from matches.
 const LEAVES_SHARED: usize = 256;
+
+/// The same for the small form of parts: servers with few players keep the larger trees in their caches.
+const LEAVES_NEAR: usize = 384;
 
 /// Leaves of all other trees.
 const LEAVES_OF_FLAGS: usize = 24;
@@ -78,6 +82,37 @@ fn record(trace: &Trace, tables: &Tables, tier: Tier, samples: bool) -> Recorder
     recorder
 }
 
+/// Walks a trace as parts in the small form: what changed, by number; the first is what the receiver drives.
+fn walk_parts(trace: &Trace, tables: &Tables, coder: &mut impl Coder) {
+    let (plan, mut pasts, mut context) = (plan(), Vec::new(), Context::default());
+    for frame in AGE..trace.frames() {
+        Bases::of(frame).pasts(frame, |at| trace.frame(at), &mut pasts);
+        let (before, now) = (trace.frame(frame - 1), trace.frame(frame));
+        context.clear();
+        let mut next = 0;
+        for (at, past) in pasts.iter().enumerate() {
+            let lanes = at * plan.lanes..(at + 1) * plan.lanes;
+            if before[lanes.clone()] == now[lanes.clone()] && past.states[0] == &now[lanes.clone()] {
+                continue;
+            }
+            tell_in_part(&mut context, coder, (at - next) as u32, 0);
+            let changed = context.change(coder, tables, &plan, past, at == 0, true, &mut now[lanes].to_vec());
+            changed.expect("a recorder does not fail");
+            next = at + 1;
+        }
+        context.head(coder, Head::End).expect("a recorder does not fail");
+    }
+}
+
+/// What stands in front of an entity of a part that is told so.
+fn tell_in_part(context: &mut Context, coder: &mut impl Coder, step: u32, how: u32) {
+    let head = if step == 0 && how == 0 { Head::Follows } else { Head::Other };
+    context.head(coder, head).expect("a recorder does not fail");
+    if head == Head::Other {
+        context.other(coder, step, how).expect("a recorder does not fail");
+    }
+}
+
 /// The text of a file of tables, trained on `trace`.
 pub fn train(trace: &Trace) -> String {
     let mut text = format!("arbiter-codec {VERSION}\n");
@@ -100,21 +135,25 @@ pub fn train(trace: &Trace) -> String {
         if tier == Tier::Shared {
             game::walk(&tables, &mut recorder);
         }
-        recorder.grow(tier, &mut trees);
+        recorder.grow(tier, false, &mut trees);
     }
-    more(&(text + &trees))
+    more(trace, &(text + &trees))
 }
 
-/// The text of a file with its trees of what drifts and those of the small form of parts trained anew: they need no trace.
-pub fn more(text: &str) -> String {
-    let learned = |line: &&str| {
+/// The text of a file with its trees of what drifts and those of the small form of parts trained anew: what else the shared form
+/// and the small tier use stays as it is.
+pub fn more(trace: &Trace, text: &str) -> String {
+    let is_late = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
-        matches!(words[..], ["tree", "near", _] | ["tree", _, "glide" | "free"])
+        let ["tree", tier, model] = words[..] else { return false };
+        let tier = Tier::ALL.iter().find(|(_, name)| *name == tier);
+        let model = Model::ALL.iter().find(|(_, name, _)| *name == model);
+        tier.zip(model).is_some_and(|(tier, model)| is_late(tier.0, model.0))
     };
     let (mut kept, mut keeps) = (String::new(), true);
     for line in text.lines() {
         if line.starts_with("fit") || line.starts_with("tree") {
-            keeps = !learned(&line);
+            keeps = !is_late(line);
         }
         if keeps {
             kept += line;
@@ -126,24 +165,34 @@ pub fn more(text: &str) -> String {
     for tier in [Tier::Shared, Tier::Near] {
         let mut recorder = Recorder::new(true);
         drift::walk(&tables, &mut recorder, tier);
-        recorder.grow(tier, &mut trees);
+        if tier == Tier::Near {
+            game::walk_parts(&tables, &mut recorder);
+            walk_parts(trace, &tables, &mut recorder);
+        }
+        recorder.grow(tier, true, &mut trees);
     }
     kept + &trees
 }
 
+/// Whether a tree is trained behind the others, by [`more`].
+fn is_late(tier: Tier, model: Model) -> bool {
+    tier == Tier::Near || matches!(model, Model::Glide | Model::Free)
+}
+
 impl Recorder {
-    /// Appends a tree for each model that something was told with.
-    fn grow(self, tier: Tier, trees: &mut String) {
+    /// Appends a tree for each model that something was told with, of those that are trained late or of the others.
+    fn grow(self, tier: Tier, late: bool, trees: &mut String) {
         let tier_name = Tier::ALL[tier as usize].1;
-        for (model, samples) in self.samples.unwrap_or_default().iter().enumerate() {
-            let (_, name, symbols) = Model::ALL[model];
-            if samples.is_empty() {
+        for (number, samples) in self.samples.unwrap_or_default().iter().enumerate() {
+            let (model, name, symbols) = Model::ALL[number];
+            if samples.is_empty() || is_late(tier, model) != late {
                 continue;
             }
             let leaves = match tier {
                 _ if symbols <= 4 => LEAVES_OF_FLAGS,
                 Tier::Small => LEAVES,
-                Tier::Shared | Tier::Near => LEAVES_SHARED,
+                Tier::Shared => LEAVES_SHARED,
+                Tier::Near => LEAVES_NEAR,
             };
             writeln!(trees, "tree {tier_name} {name}").expect("text grows");
             let bits = tree::grow(samples, symbols as usize, leaves, trees);

@@ -25,6 +25,8 @@ pub struct Around {
     pub crowd: i32,
     /// Whether guesses follow what neighbours missed theirs by, as among bodies that lie upon each other.
     pub pushes: bool,
+    /// Whether it is told in the small form of a part, where a model says whether it goes on as expected.
+    pub in_part: bool,
 }
 
 /// What telling an entity taught of it.
@@ -275,8 +277,16 @@ impl Subject<'_> {
         let free = self.plan.free.map(|number| number.filter(|number| self.moves(*number)));
         if free == [None; 2] {
             let odd = writes && (!self.active() || self.odd(around, now));
-            let odd = coder.raw(u32::from(odd), 1)? != 0;
-            return self.tell(coder, around, odd, now);
+            let odd = u32::from(odd);
+            let odd = if around.in_part {
+                let (active, age) = (i32::from(self.active()), clip(self.past.age));
+                let (groups, step) = (self.plan.groups.len() as i32, self.motion().step);
+                let features = [active, step, groups, age, around.distances[0], around.amount[0], around.crowd];
+                coder.symbol(Model::Odd, &features, odd)?
+            } else {
+                coder.raw(odd, 1)?
+            };
+            return self.tell(coder, around, odd != 0, now);
         }
         let sights = free.map(|number| number.map(|number| (self.plan.groups[number], self.sight(number))));
         let glide = Glide::new(sights, self.past.age, [around.distances[0], around.amount[0], around.amount[1]]);

@@ -13,6 +13,28 @@ pub const SYMBOLS: u32 = 60;
 
 const ESCAPE: u32 = SYMBOLS - 1;
 
+/// Ids between one entity and the next of a part: the bits of each class. The last one holds all that is larger, as it is.
+pub const STEPS: [u32; 5] = [0, 3, 6, 12, 32];
+
+/// The class of a step, and the first step of it.
+#[inline]
+pub fn step_class(step: u32) -> (usize, u32) {
+    let mut first = 0;
+    for (class, bits) in STEPS[..STEPS.len() - 1].iter().enumerate() {
+        if step - first < 1 << bits {
+            return (class, first);
+        }
+        first += 1 << bits;
+    }
+    (STEPS.len() - 1, 0)
+}
+
+/// The first step of a class.
+#[inline]
+pub fn first_step(class: usize) -> u32 {
+    if class + 1 < STEPS.len() { STEPS[..class].iter().map(|bits| 1 << bits).sum() } else { 0 }
+}
+
 /// The magnitude in half octaves: 0 to 4 as they are, then two steps for each doubling.
 #[inline]
 pub fn scale(value: i64) -> i32 {

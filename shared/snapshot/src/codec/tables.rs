@@ -14,11 +14,11 @@ use std::sync::OnceLock;
 
 use arbiter_schema::sink::{HashSink, Show, Sink, Width};
 
-use super::numbers::SYMBOLS;
+use super::numbers::{STEPS, SYMBOLS};
 use super::prefix::Code;
 
 /// The version of the frozen tables. Two ends with different ones do not understand each other: part of the protocol hash.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Frequencies of a leaf add up to this.
 pub const TOTAL: u32 = 1 << 14;
@@ -84,11 +84,15 @@ pub enum Model {
     Free,
     /// In front of each entity of a part: 0 the next id against the part's bases, 1 another one, 2 none.
     Head,
+    /// Of an entity of a part that does not follow: how large the step to its id is.
+    Step,
+    /// How it is told.
+    How,
 }
 
 impl Model {
     /// All of them: name, symbols.
-    pub const ALL: [(Self, &'static str, u32); 13] = [
+    pub const ALL: [(Self, &'static str, u32); 15] = [
         (Self::Axis, "axis", SYMBOLS),
         (Self::Turn, "turn", SYMBOLS),
         (Self::Lane, "lane", SYMBOLS),
@@ -102,6 +106,8 @@ impl Model {
         (Self::Glide, "glide", super::glide::SYMBOLS),
         (Self::Free, "free", SYMBOLS),
         (Self::Head, "head", 3),
+        (Self::Step, "step", STEPS.len() as u32),
+        (Self::How, "how", 4),
     ];
 }
 
@@ -185,7 +191,7 @@ impl Tree {
 #[derive(Debug, Clone)]
 pub struct Tables {
     fits: [Vec<i32>; 4],
-    trees: [[Tree; 13]; 3],
+    trees: [[Tree; Model::ALL.len()]; 3],
 }
 
 impl Default for Tables {

@@ -15,6 +15,7 @@
 mod acked;
 mod cache;
 mod history;
+mod part;
 mod peer;
 mod receive;
 mod shape;
@@ -22,6 +23,7 @@ mod small;
 
 use crate::bits::{Get, OutOfBits, Put};
 use crate::codec::drift::TRAIL;
+use crate::codec::numbers::{STEPS, first_step, step_class};
 
 pub use cache::Cache;
 pub use history::History;
@@ -117,13 +119,18 @@ pub(crate) enum How {
     Gone,
 }
 
+impl From<u32> for How {
+    fn from(number: u32) -> Self {
+        [Self::Usual, Self::Own, Self::Full, Self::Gone][number.min(3) as usize]
+    }
+}
+
 impl How {
     pub(crate) const fn bits(self) -> usize {
         [1, 2, 3, 3][self as usize]
     }
 
     pub(crate) fn write(self, to: &mut impl Put) {
-        // Bit by bit, as it is read: a range coder does not put several into one number.
         let ones = self as usize;
         (0..ones).for_each(|_| to.flag(true));
         if ones < 3 {
@@ -141,43 +148,32 @@ impl How {
     }
 }
 
-/// Ids between one entity and the next of a part: bits of each class, behind as many ones and a zero.
-const STEPS: [u32; 4] = [0, 3, 6, 12];
-
-/// Bits of a step.
+/// Bits of a step: its class as so many ones and a zero, which the last one does without.
 pub(crate) fn step_bits(step: u32) -> usize {
-    let mut from = 0;
-    for (ones, bits) in (1..).zip(STEPS) {
-        if step - from < 1 << bits {
-            return ones + bits as usize;
-        }
-        from += 1 << bits;
-    }
-    STEPS.len() + 32
+    let (class, _) = step_class(step);
+    class + usize::from(class + 1 < STEPS.len()) + STEPS[class] as usize
 }
 
 pub(crate) fn put_step(to: &mut impl Put, step: u32) {
-    let mut from = 0;
-    for bits in STEPS {
-        if step - from < 1 << bits {
-            to.flag(false);
-            return to.put(step - from, bits);
-        }
-        to.flag(true);
-        from += 1 << bits;
+    let (class, first) = step_class(step);
+    (0..class).for_each(|_| to.flag(true));
+    if class + 1 < STEPS.len() {
+        to.flag(false);
     }
-    to.put(step, 32);
+    to.put(step - first, STEPS[class]);
 }
 
 pub(crate) fn get_step(from: &mut impl Get) -> Result<u32, OutOfBits> {
-    let mut first = 0;
-    for bits in STEPS {
-        if !from.flag()? {
-            return Ok(first + from.get(bits)?);
-        }
-        first += 1 << bits;
+    let mut class = 0;
+    while class + 1 < STEPS.len() && from.flag()? {
+        class += 1;
     }
-    from.get(32)
+    Ok(first_step(class) + from.get(STEPS[class])?)
+}
+
+/// Whether an entity takes no head but a bit: it is the next one by id, told against the bases of the part.
+pub(crate) fn follows(step: u32, how: How) -> bool {
+    step == 0 && how == How::Usual
 }
 
 /// The three ticks that an entity is told against: age of the newest from 1 to [`AGE_MAX`], then gaps from it to the others,

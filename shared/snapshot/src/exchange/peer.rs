@@ -8,8 +8,9 @@ use arbiter_schema::StableId;
 use super::acked::{Acked, Found, NEVER};
 use super::cache::Cache;
 use super::history::{History, NOBODY, level};
+use super::part::{END_BITS, PART_BITS, Part, Piece, step};
 use super::small::Writer;
-use super::{Bases, Form, How, REFRESH_TICKS, TickForm, put_step, step_bits};
+use super::{Bases, Form, How, REFRESH_TICKS, TickForm};
 use crate::PART_BYTES_MAX;
 use crate::bits::BitWriter;
 use crate::codec::drift::{Older, TRAIL};
@@ -20,14 +21,6 @@ use crate::layout::{Known, Viewer};
 
 /// Parts that may be under way: beyond it the oldest counts as lost. Transport has no more payloads in flight.
 const FLIGHTS_MAX: usize = 512;
-
-/// Bits of a part behind its tick but for whether it has bases, and for the end.
-const PART_BITS: usize = PART_BYTES_MAX * 8 - TickForm::BITS_MAX - 1 - END_BITS;
-
-/// Bits of the end of a part; in front of the next id that is told against the bases of the part; and of any other.
-const END_BITS: usize = 2;
-const FOLLOWS_BITS: usize = 1;
-const OTHER_BITS: usize = 2;
 
 /// The parts of one tick for one client, each with the tag that [`Peer::delivered`] and [`Peer::lost`] name it by.
 #[derive(Debug, Default)]
@@ -140,155 +133,6 @@ pub struct Peer {
 struct Scratch {
     lanes: [Vec<i32>; 5],
     trail: [Vec<i32>; TRAIL.len()],
-}
-
-/// A part that is being filled. Entities are put in as they are urgent and told by id, so that an id takes few bits.
-#[derive(Debug, Default)]
-struct Part {
-    /// Encodings that are not in the cache any more.
-    bodies: BitWriter,
-    /// By id.
-    told: Vec<Piece>,
-    /// How often each bases are told against.
-    counts: Vec<(Bases, usize)>,
-    /// Bits of the part, or a few more.
-    bits: usize,
-    /// The bases that were put in first: those of the part, unless others turn out to take less.
-    first: Option<Bases>,
-    out: BitWriter,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Piece {
-    id: StableId,
-    slot: u32,
-    how: How,
-    bases: Option<Bases>,
-    /// Where its encoding begins and ends, in the cache, or else among the bodies of the part.
-    body: (u32, u32),
-    is_cached: bool,
-    /// Its place in the tick, what may be known of it, and its shape; nothing of what is gone.
-    source: Option<(usize, Known, u32)>,
-}
-
-impl Piece {
-    /// How it is told in a part with these bases.
-    fn how(&self, usual: Option<Bases>) -> (How, Option<Bases>) {
-        let own = self.bases.filter(|bases| Some(*bases) != usual);
-        (if own.is_some() { How::Own } else { self.how }, own)
-    }
-}
-
-/// Ids between two entities of a part; `before` is `None` for the first.
-fn step(before: Option<StableId>, id: StableId) -> u32 {
-    before.map_or(id.0, |before| id.0.saturating_sub(before.0 + 1))
-}
-
-impl Part {
-    /// Bits that an entity would add, and its place by id.
-    fn room_for(&self, id: StableId, how: How, bases: Option<Bases>, body: usize) -> (usize, usize) {
-        let at = match self.told.last() {
-            Some(last) if last.id >= id => self.told.partition_point(|piece| piece.id < id),
-            _ => self.told.len(),
-        };
-        let before = at.checked_sub(1).map(|at| self.told[at].id);
-        // The first one that has bases names those of the part.
-        let usual = bases.filter(|_| self.first.is_none()).map_or(0, Bases::bits);
-        let mut bits = usual + body + self.head_bits(before, id, how, bases);
-        if let Some(next) = self.told.get(at) {
-            let head = |before| self.head_bits(before, next.id, next.how, next.bases);
-            bits = (bits + head(Some(id))).saturating_sub(head(before));
-        }
-        (bits, at)
-    }
-
-    /// Bits in front of an entity that is told behind another, in a part with the bases that were put in first.
-    fn head_bits(&self, before: Option<StableId>, id: StableId, how: How, bases: Option<Bases>) -> usize {
-        let step = step(before, id);
-        let own = bases.filter(|bases| self.first.is_some_and(|first| first != *bases));
-        if step == 0 && how == How::Usual && own.is_none() {
-            return FOLLOWS_BITS;
-        }
-        let how = own.map_or(how.bits(), |own| How::Own.bits() + own.bits());
-        OTHER_BITS + step_bits(step) + how
-    }
-
-    /// The bases that save most as those of the part: never fewer bits than the first, with which the bits were counted.
-    fn usual(&mut self) -> Option<Bases> {
-        let first = self.first?;
-        let counts = &mut self.counts;
-        counts.clear();
-        counts.push((first, 0));
-        let (mut last, mut before) = (0, None);
-        for piece in &self.told {
-            let follows = step(before, piece.id) == 0;
-            before = Some(piece.id);
-            let Some(bases) = piece.bases else { continue };
-            if counts[last].0 != bases {
-                last = counts.iter().position(|(other, _)| *other == bases).unwrap_or_else(|| {
-                    counts.push((bases, 0));
-                    counts.len() - 1
-                });
-            }
-            // Bits that it saves by not naming these bases.
-            let head = OTHER_BITS + step_bits(0) + How::Usual.bits() - FOLLOWS_BITS;
-            let named = How::Own.bits() - How::Usual.bits() + bases.bits();
-            counts[last].1 += named + if follows { head } else { 0 };
-        }
-        let saved = |(bases, bits): (Bases, usize)| bits - bases.bits();
-        let mut best = counts[0];
-        for other in &counts[1..] {
-            if saved(*other) > saved(best) {
-                best = *other;
-            }
-        }
-        Some(best.0)
-    }
-
-    /// Keeps what the cache is about to forget.
-    fn keep(&mut self, cached: &BitWriter) {
-        for piece in self.told.iter_mut().filter(|piece| piece.is_cached) {
-            let start = self.bodies.len() as u32;
-            cached.copy(piece.body.0 as usize, piece.body.1 as usize, &mut self.bodies);
-            (piece.body, piece.is_cached) = ((start, self.bodies.len() as u32), false);
-        }
-    }
-
-    fn write(&mut self, tick: u32, form: TickForm, cached: &BitWriter) {
-        let usual = self.usual();
-        let out = &mut self.out;
-        out.clear();
-        form.write(out, tick);
-        out.flag(usual.is_some());
-        if let Some(usual) = usual {
-            usual.write(out);
-        }
-        let mut before = None;
-        for piece in &self.told {
-            let (how, own) = piece.how(usual);
-            let step = step(before, piece.id);
-            before = Some(piece.id);
-            let follows = step == 0 && how == How::Usual;
-            out.flag(!follows);
-            if !follows {
-                out.flag(false);
-                put_step(out, step);
-                how.write(out);
-                if let Some(own) = own {
-                    own.write(out);
-                }
-            }
-            let from = if piece.is_cached { cached } else { &self.bodies };
-            from.copy(piece.body.0 as usize, piece.body.1 as usize, out);
-        }
-        out.put(0b11, END_BITS as u32);
-    }
-
-    fn clear(&mut self) {
-        self.bodies.clear();
-        self.told.clear();
-        (self.bits, self.first) = (0, None);
-    }
 }
 
 impl Peer {
@@ -425,9 +269,8 @@ impl Peer {
         let mut bases = bases.filter(|bases| !bases.ticks(tick).is_none_or(|ticks| ticks.into_iter().any(other)));
         if let Some(bases) = bases.as_mut().filter(|_| history.shapes.has_trails()) {
             let trail = entry.acked.trail(tick, *bases, span.shape_since[level], self.ladder);
-            bases.1 = Some(trail);
             let newest = tick - u32::from(bases.0[0]);
-            let of_others = bases.trail().filter(|(_, gap)| other(newest - u32::from(*gap)));
+            let of_others = Bases(bases.0, Some(trail)).trail().filter(|(_, gap)| other(newest - u32::from(*gap)));
             bases.1 = Some(of_others.fold(trail, |trail, (bit, _)| trail & !(1 << bit)));
         }
         let key = (known, bases.unwrap_or_default());
@@ -482,10 +325,7 @@ impl Peer {
                     let mut subject = Subject::new(tables, plan, past);
                     let _ = subject.change(&mut PrefixWriter { tables, to }, &Around::default(), true, now);
                 }
-                None => {
-                    shapes.write(to, shape);
-                    now.iter().zip(shapes.get(shape).2).for_each(|(lane, width)| to.put(*lane as u32, *width));
-                }
+                None => shapes.write_full(to, shape, now),
             })
         })
     }
@@ -705,36 +545,5 @@ impl Entry {
     fn restart(&mut self, tick: u32) {
         (self.acked, self.told) = (Acked::NONE, NEVER);
         self.valid_from = tick;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_cache_forgets_is_written_all_the_same() {
-        let mut cached = BitWriter::default();
-        cached.put(0x2A5, 11);
-        cached.put(0x1_5555, 17);
-        let bases = Bases([3, 1, 3], None);
-        let piece = |id, body| {
-            let (id, slot, how) = (StableId(id), id, How::Usual);
-            Piece { id, slot, how, bases: Some(bases), body, is_cached: true, source: None }
-        };
-        let part = || {
-            let told = vec![piece(4, (11, 28)), piece(9, (0, 11))];
-            Part { told, first: Some(bases), ..Part::default() }
-        };
-        let (mut kept, mut plain) = (part(), part());
-        plain.write(50, TickForm::Far, &cached);
-        kept.keep(&cached);
-        kept.write(50, TickForm::Far, &BitWriter::default());
-        let written = [plain, kept].map(|part| {
-            let mut bytes = Vec::new();
-            part.out.finish_into(&mut bytes);
-            bytes
-        });
-        assert_eq!(written[0], written[1]);
     }
 }

@@ -121,6 +121,9 @@ trait Stream: Get {
     /// What stands in front of the next entity.
     fn head(&mut self, context: &mut Context) -> Result<Before, Damaged>;
 
+    /// The step to an entity that does not follow, and how it is told.
+    fn other(&mut self, context: &mut Context) -> Result<(u32, How), Damaged>;
+
     /// Reads an entity that is told against its past; whether the client owns it.
     fn change(
         &mut self,
@@ -145,6 +148,11 @@ impl Stream for PrefixReader<'_> {
         } else {
             Before::End
         })
+    }
+
+    fn other(&mut self, _context: &mut Context) -> Result<(u32, How), Damaged> {
+        let read = get_step(self).and_then(|step| Ok((step, How::read(self)?)));
+        read.map_err(|OutOfBits| Damaged)
     }
 
     fn change(
@@ -172,6 +180,10 @@ impl Get for PrefixReader<'_> {
 impl Stream for RangeReader<'_> {
     fn head(&mut self, context: &mut Context) -> Result<Before, Damaged> {
         context.head(self, Before::End)
+    }
+
+    fn other(&mut self, context: &mut Context) -> Result<(u32, How), Damaged> {
+        context.other(self, 0, 0).map(|(step, how)| (step, How::from(how)))
     }
 
     fn change(
@@ -319,7 +331,7 @@ impl Receiver {
         loop {
             let (step, how) = match from.head(context).map_err(|_| "a part without an end")? {
                 Before::Follows => (0, How::Usual),
-                Before::Other => (get_step(from).map_err(short)?, How::read(from).map_err(short)?),
+                Before::Other => from.other(context).map_err(|_| "a part ends inside an entity")?,
                 Before::End => break,
             };
             let id = next_id.and_then(|next| next.checked_add(step)).ok_or("an id that does not exist")?;

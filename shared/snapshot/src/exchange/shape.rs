@@ -73,13 +73,19 @@ impl Shapes {
         (shape, plan, widths)
     }
 
-    pub(crate) fn write(&self, to: &mut impl Put, number: u32) {
+    fn write(&self, to: &mut impl Put, number: u32) {
         let (shape, ..) = self.get(number);
         to.put(shape.len() as u32, 6);
         for (component, known) in shape {
             to.put(u32::from(*component), self.layout.component_bits());
             to.put(known.bits(), 2);
         }
+    }
+
+    /// An entity in full: its shape, then each told lane.
+    pub(crate) fn write_full(&self, to: &mut impl Put, number: u32, lanes: &[i32]) {
+        self.write(to, number);
+        lanes.iter().zip(self.get(number).2).for_each(|(lane, width)| to.put(*lane as u32, *width));
     }
 
     /// Reads a shape: components ascend, and something may be known of each.

@@ -1,7 +1,7 @@
 //! The small form of a part: one stream of a range coder, whose contexts see what was told before in the same part.
 
 use super::shape::Shapes;
-use super::{Bases, How, TickForm, put_step};
+use super::{Bases, How, TickForm, follows};
 use crate::bits::Put as _;
 use crate::codec::near::{Context, Head};
 use crate::codec::range::RangeWriter;
@@ -45,11 +45,10 @@ impl Stream<'_> {
     }
 
     pub(crate) fn head(&mut self, step: u32, how: How, own: Option<Bases>) {
-        let head = if step == 0 && how == How::Usual { Head::Follows } else { Head::Other };
+        let head = if follows(step, how) { Head::Follows } else { Head::Other };
         let _ = self.context.head(&mut self.to, head);
         if head == Head::Other {
-            put_step(&mut self.to, step);
-            how.write(&mut self.to);
+            let _ = self.context.other(&mut self.to, step, how as u32);
             if let Some(own) = own {
                 own.write(&mut self.to);
             }
@@ -61,8 +60,7 @@ impl Stream<'_> {
     }
 
     pub(crate) fn full(&mut self, shapes: &Shapes, shape: u32, now: &[i32]) {
-        shapes.write(&mut self.to, shape);
-        now.iter().zip(shapes.get(shape).2).for_each(|(lane, width)| self.to.put(*lane as u32, *width));
+        shapes.write_full(&mut self.to, shape, now);
     }
 
     pub(crate) fn finish(mut self) {
