@@ -184,6 +184,25 @@ fn clients_keep_their_connection_and_are_told_everything_anew_under_another_numb
 }
 
 #[test]
+fn nobody_hears_again_what_they_heard_before_the_room_panicked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = panicking(folder.path(), When::Times(1));
+    let server = start(&config);
+    let mut clients = players(&config, &server);
+    clients.iter_mut().for_each(|client| client.buttons = button::FIRE);
+    until("both play behind the tick that panics", &mut clients, |clients| {
+        clients.iter().all(|client| client.newest().tick() > TICK + 60)
+    });
+    stop(server);
+    for client in &clients {
+        let began = client.welcomes[1].tick;
+        let (before, after): (Vec<_>, Vec<_>) = client.heard.iter().partition(|heard| heard.0 == 1);
+        assert!(!before.is_empty() && !after.is_empty(), "{} and {} sounds", before.len(), after.len());
+        assert!(after.iter().all(|heard| heard.1 >= began), "from tick {began} on: {after:?}");
+    }
+}
+
+#[test]
 fn a_tick_that_panics_with_what_players_do_is_played_without_and_the_recording_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = panicking(folder.path(), When::Pressed);
