@@ -1,8 +1,8 @@
 //! Interest management in matches without a network: what it costs, and whether it tells what it should.
 //!
 //! - `cost`: 10, 100 and 1,000 players on the two maps; thread CPU for one client and tick (its watcher), and for one tick
-//!   (taking in the match, which is done once for all clients), with 30 entities told to each client in each tick; and
-//!   allocations of both, once warm;
+//!   (taking in the match, which is done once for all clients), with 30 entities told to each client in each tick; for what one
+//!   client hears; and allocations of all, once warm;
 //! - `leaks`: the oracle of `arbiter_cli::leaks` on the two maps, at the default horizon.
 //!
 //! `cargo bench --bench interest` runs both; `-- cost` or `-- leaks` one of them; `-- leaks arena` one map.
@@ -14,7 +14,7 @@ use arbiter_benches::measure::{Samples, figure, machine, thread_cpu};
 use arbiter_cli::assets::Assets;
 use arbiter_cli::fight::Fight;
 use arbiter_cli::leaks::{Leaks, LeaksPlan, play};
-use arbiter_server::interest::{Interest, InterestSettings};
+use arbiter_server::interest::{Heard, Interest, InterestSettings};
 use arbiter_sim::Map;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
@@ -53,6 +53,7 @@ fn cost(name: &str, map: &Arc<Map>, players: u16, ticks: u32) {
     let mut fight = Fight::endless(Arc::clone(map), players, TICK_RATE, SEED, &|_| ()).expect("the map suits the mode");
     let mut interest = Interest::new(&fight.simulation, InterestSettings::default());
     let (mut looks, mut watches) = (Samples::with_capacity(ticks as usize), Samples::with_capacity(ticks as usize));
+    let (mut hears, mut heard, mut sounds) = (Samples::with_capacity(ticks as usize), Heard::default(), 0);
     let (mut wanted, mut gone, mut allocations) = (0, 0, 0);
     let mut counted = (0, 0, 0);
     for tick in 0..ticks * 2 {
@@ -73,25 +74,35 @@ fn cost(name: &str, map: &Arc<Map>, players: u16, ticks: u32) {
             wanted += watcher.wanted().len() * usize::from(warm);
             gone += watcher.gone().len() * usize::from(warm);
         }
+        let watched = thread_cpu();
+        let (ears, watchers) = (interest.ears(), interest.watchers());
+        for (slot, watcher) in (0..).zip(watchers) {
+            ears.hear(watcher, slot, &mut heard);
+            sounds += heard.list().iter().count() * usize::from(warm);
+        }
         if warm {
             looks.push(looked - before);
-            watches.push((thread_cpu() - looked) / u32::from(players));
+            watches.push((watched - looked) / u32::from(players));
+            hears.push((thread_cpu() - watched) / u32::from(players));
             allocations += ALLOCATOR.stats().allocations - allocated;
         }
     }
     let after = spent(&mut interest, players);
     let pairs = f64::from(ticks) * f64::from(players);
     println!(
-        "{name}: {players} players, {ticks} ticks behind {ticks} to warm up; of {} entities {:.0} wanted and {:.2} gone for a client and tick, {:.1} judgements of {:.0} lines, {:.3} unsure",
+        "{name}: {players} players, {ticks} ticks behind {ticks} to warm up; of {} entities {:.0} wanted and {:.2} gone for a client and tick, {:.3} sounds heard, {:.1} judgements of {:.0} lines, {:.3} unsure",
         interest.scene().bodies.len(),
         wanted as f64 / pairs,
         gone as f64 / pairs,
+        sounds as f64 / pairs,
         (after.0 - counted.0) as f64 / pairs,
         (after.1 - counted.1) as f64 / (after.0 - counted.0).max(1) as f64,
         (after.2 - counted.2) as f64 / pairs,
     );
     figure(&format!("interest.{name}{players}.client.p50"), watches.percentile_us(0.5), "us");
     figure(&format!("interest.{name}{players}.client.p99"), watches.percentile_us(0.99), "us");
+    figure(&format!("interest.{name}{players}.hear.p50"), hears.percentile_us(0.5), "us");
+    figure(&format!("interest.{name}{players}.hear.p99"), hears.percentile_us(0.99), "us");
     figure(&format!("interest.{name}{players}.look.p50"), looks.percentile_us(0.5), "us");
     figure(&format!("interest.{name}{players}.look.p99"), looks.percentile_us(0.99), "us");
     figure(&format!("interest.{name}{players}.allocations"), allocations as f64 / f64::from(ticks), "per_tick");

@@ -111,6 +111,7 @@ impl Bot {
         while let Some(tick) = self.client.next_input(now) {
             self.own.follow(&self.client);
             self.reader.read(&mut self.client, &self.own, now, tick, &mut self.view);
+            self.view.sounds.extend(core::iter::from_fn(|| self.own.next_sound()));
             let since = self.thought.map_or(0.0, |thought| now.saturating_sub(thought).as_secs_f32());
             self.thought = Some(now);
             let input = self.brain.think(&self.view, around, since.clamp(0.001, THINK_MAX_S));

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use arbiter_protocol::input::INPUTS_PER_PACKET_MAX;
 use arbiter_protocol::{
     ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, KillCamHeader, MatchMessage, PROTOCOL_VERSION,
-    ProtocolError, Refused, ServerMessage, SnapshotHeader, Target, Watching, Welcome, WireInput,
+    ProtocolError, Refused, ServerMessage, SnapshotHeader, Sounds, Target, Watching, Welcome, WireInput,
 };
 use arbiter_schema::{Registry, StableId};
 use arbiter_sim::{Input, Loadout};
@@ -20,6 +20,7 @@ use thiserror::Error;
 
 use crate::clock::ServerClock;
 use crate::freezes::{Freeze, Freezes};
+use crate::hearing::{HeardSound, Hearing};
 use crate::interpolation::ViewClock;
 
 /// Facts of the match that wait to be read; older ones go first, since only the newest interest somebody who reads so late.
@@ -76,6 +77,8 @@ pub struct ClientCore {
     frames: VecDeque<Frame>,
     /// What the killer was told, until the next death.
     kill_cam: KillCam,
+    /// What is heard and waits to be played.
+    hearing: Hearing,
     /// The newest tick of which a part was not kept, and in how many datagrams that is still said.
     discarded: Option<(u32, u32)>,
     clock: ServerClock,
@@ -142,6 +145,7 @@ impl ClientCore {
             receiver: Receiver::new(registry),
             frames: VecDeque::with_capacity(FRAMES_MAX),
             kill_cam: KillCam { number: None, newest: 0, receiver: Receiver::new(registry), frame: Frame::default() },
+            hearing: Hearing::default(),
             discarded: None,
             clock: ServerClock::new(60),
             welcome: None,
@@ -269,6 +273,12 @@ impl ClientCore {
         self.kill_cam.number.map(|_| &self.kill_cam.frame)
     }
 
+    /// The next sound of a tick until `ticks`, oldest first: what is heard goes with what is shown, which is the time of
+    /// [`Self::view_time`]. Each sound comes once; one that came late is there at once, with the tick at which it sounded.
+    pub fn next_sound(&mut self, ticks: f64) -> Option<HeardSound> {
+        self.hearing.next(ticks)
+    }
+
     /// The next fact of the match, oldest first.
     pub fn next_notice(&mut self) -> Option<MatchMessage> {
         self.notices.pop_front()
@@ -307,6 +317,7 @@ impl ClientCore {
         self.receiver.set_form(if welcome.small_parts { Form::Small } else { Form::Shared });
         self.frames.clear();
         self.kill_cam.number = None;
+        self.hearing.forget();
         self.clock = ServerClock::new(welcome.tick_rate);
         self.inputs.clear();
         self.unsent = false;
@@ -320,8 +331,9 @@ impl ClientCore {
     /// The body of a payload came from the server at local time `now`.
     pub fn receive_datagram(&mut self, kind: u8, bytes: &[u8], now: Duration) -> Result<(), ClientError> {
         let datagram = Datagram::decode(kind, bytes).inspect_err(|_| self.counts.malformed += 1)?;
-        let (header, part) = match datagram {
-            Datagram::Snapshot(header, part) => (header, part),
+        let (header, sounds, part) = match datagram {
+            Datagram::Snapshot(header, part) => (header, None, part),
+            Datagram::Sounds(header, sounds, part) => (header, Some(sounds), part),
             Datagram::KillCam(header, part) => return self.receive_kill_cam(header, part),
             Datagram::Input(_) => {
                 self.counts.malformed += 1;
@@ -341,16 +353,28 @@ impl ClientCore {
         let tick = match self.receiver.receive(part) {
             Ok(tick) => tick,
             Err(error) => {
+                if let SnapshotError::NotHeld { tick, .. } = error {
+                    self.hear(tick, sounds);
+                }
                 self.refuse(&error, header, now);
                 return Err(error.into());
             }
         };
+        self.hear(tick, sounds);
         self.counts.snapshot_bytes += bytes.len() as u64;
         if self.show(tick) {
             self.counts.snapshots += 1;
             self.measure(header, tick, now);
         }
         Ok(())
+    }
+
+    /// Takes what is heard beside a part of a tick. It rests on nothing that is held, so that it is taken beside a part that
+    /// cannot be read for lack of that, too: the server is told that it has come, and does not tell it again.
+    fn hear(&mut self, tick: u32, sounds: Option<Sounds<'_>>) {
+        if let Some(sounds) = sounds {
+            self.hearing.take(tick, sounds);
+        }
     }
 
     /// A part of a kill cam. What cannot be kept is not asked for again: it would be over by then.

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use arbiter_protocol::Noise;
 use arbiter_schema::{ComponentId, Describe, Registry, StableId};
 use arbiter_sim::abilities::Kit;
 use arbiter_sim::collide::MoverState;
@@ -15,8 +16,9 @@ use arbiter_sim::effects::Afflictions;
 use arbiter_sim::movement::Mobility;
 use arbiter_sim::players::Life;
 use arbiter_sim::prediction::{Mine, PAST_TICKS, Prediction, Shown, ShownPlayer, Told};
+use arbiter_sim::rules::Behaviour;
 use arbiter_sim::weapons::Arsenal;
-use arbiter_sim::{Input, Map, MatchSettings, Rules, button};
+use arbiter_sim::{Cue, Input, Map, MatchSettings, Rules, button};
 use arbiter_snapshot::Frame;
 use bevy_app::App;
 use glam::Vec3;
@@ -24,6 +26,7 @@ use glam::Vec3;
 use crate::client::ClientCore;
 use crate::prespawn::Prespawned;
 use crate::shots::{Shot, shot_of};
+use crate::view::{SoundOrigin, SoundView};
 
 /// Adds a studio's own plugins to a simulation.
 pub type Plugins = Arc<dyn Fn(&mut App) + Send + Sync>;
@@ -39,6 +42,8 @@ pub const SNAP: f32 = 2.0;
 const FADE_S: f32 = 0.1;
 /// Shots that wait to be read; older ones go first.
 const SHOTS_MAX: usize = 256;
+/// Sounds of one's own that wait to be played; older ones go first.
+const SOUNDS_MAX: usize = 64;
 /// Corrections that wait to be read; older ones go first.
 const CORRECTIONS_MAX: usize = 256;
 /// Components whose prediction is compared.
@@ -121,6 +126,7 @@ pub struct OwnHero {
     offset: Vec3,
     prespawned: Prespawned,
     shots: VecDeque<Shot>,
+    sounds: VecDeque<SoundView>,
     corrections: VecDeque<Correction>,
     counts: PredictionCounts,
 }
@@ -162,6 +168,7 @@ impl OwnHero {
             offset: Vec3::ZERO,
             prespawned: Prespawned::new(registry),
             shots: VecDeque::new(),
+            sounds: VecDeque::new(),
             corrections: VecDeque::new(),
             counts: PredictionCounts::default(),
         }
@@ -182,6 +189,12 @@ impl OwnHero {
     /// The next shot that was shown, oldest first.
     pub fn next_shot(&mut self) -> Option<Shot> {
         self.shots.pop_front()
+    }
+
+    /// The next sound that one made oneself, oldest first: it is heard at once, and the server does not tell it. What bursts and
+    /// who is hurt is the server's to say.
+    pub fn next_sound(&mut self) -> Option<SoundView> {
+        self.sounds.pop_front()
     }
 
     /// The next correction that was shown, oldest first.
@@ -293,6 +306,7 @@ impl OwnHero {
         self.past.iter_mut().for_each(|past| past.tick = 0);
         (self.compared, self.offset) = (0, Vec3::ZERO);
         self.prespawned.forget();
+        self.sounds.clear();
     }
 
     /// The first watched component that is not as it was predicted.
@@ -415,9 +429,45 @@ impl OwnHero {
             self.remember_shown(tick, &mut prediction);
             self.counts.ticks += 1;
             self.note_shots(tick, &prediction);
+            self.note_sounds(tick, &prediction);
         }
         self.offset *= libm::expf(-tick_s / FADE_S);
         self.prediction = Some(prediction);
+    }
+
+    fn note_sounds(&mut self, tick: u32, prediction: &Prediction) {
+        let (me, rules) = (prediction.mine().player, prediction.rules());
+        let at = prediction.own::<MoverState>().map_or(Vec3::ZERO, |own| own.position);
+        let sound = |noise, number, from| SoundView {
+            tick,
+            noise,
+            origin: SoundOrigin::At(from),
+            by: Some(me),
+            target: None,
+            number: Some(number),
+            head: false,
+            told: None,
+        };
+        for cue in prediction.cues() {
+            let made = match *cue {
+                Cue::Fired { by, weapon, from, .. } if by == me => {
+                    let behaviour = rules.weapons.get(usize::from(weapon)).map(|weapon| &weapon.behaviour);
+                    let noise = match behaviour {
+                        Some(Behaviour::Projectile(_)) => Noise::Launch,
+                        Some(Behaviour::Melee(_)) => Noise::Swing,
+                        Some(Behaviour::Beam(_)) => Noise::Beam,
+                        _ => Noise::Shot,
+                    };
+                    sound(noise, weapon, from)
+                }
+                Cue::AbilityUsed { by, ability } if by == me => sound(Noise::Ability, ability, at),
+                _ => continue,
+            };
+            if self.sounds.len() == SOUNDS_MAX {
+                self.sounds.pop_front();
+            }
+            self.sounds.push_back(made);
+        }
     }
 
     fn note_shots(&mut self, tick: u32, prediction: &Prediction) {

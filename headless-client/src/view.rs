@@ -1,6 +1,7 @@
 //! What a player knows of the match, as the client last showed it: positions are interpolated at the view time, the own
 //! state is the newest there is. Everything a bot decides comes from here, from the map and from the rules.
 
+use arbiter_protocol::{Noise, Sound};
 use arbiter_schema::StableId;
 use glam::Vec3;
 
@@ -96,6 +97,39 @@ pub struct ThingView {
     pub health: f32,
 }
 
+/// Where a sound comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SoundOrigin {
+    /// From there.
+    At(Vec3),
+    /// From somewhere in a cube: its middle, and metres of its side.
+    Around(Vec3, f32),
+    /// It is not known (any more).
+    Unknown,
+}
+
+/// Something that is heard at the moment that is shown. Steps, and who of those that are shown was hurt, are heard from how they
+/// move and from their health: nothing is told of that.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SoundView {
+    /// The tick at which it sounded; before that of the moment that is shown if it came late.
+    pub tick: u32,
+    /// What it sounds like.
+    pub noise: Noise,
+    /// Where it comes from.
+    pub origin: SoundOrigin,
+    /// Who made it, if one knows them.
+    pub by: Option<StableId>,
+    /// Who was hurt, if it is a hit that one dealt or took.
+    pub target: Option<StableId>,
+    /// Number of the weapon or ability in the rules, if it is known whose it is.
+    pub number: Option<u8>,
+    /// Whether the head was hit.
+    pub head: bool,
+    /// As the server told it; `None` for what one made oneself, which is predicted.
+    pub told: Option<Sound>,
+}
+
 /// A control point.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PointView {
@@ -155,6 +189,8 @@ pub struct WorldView {
     pub props: Vec<ThingView>,
     /// Control points in the map's order.
     pub points: Vec<PointView>,
+    /// What is heard since this was made last.
+    pub sounds: Vec<SoundView>,
     /// The match.
     pub game: MatchView,
 }

@@ -4,6 +4,8 @@
 use core::time::Duration;
 use std::sync::Arc;
 
+use arbiter_protocol::sound::Source;
+use arbiter_protocol::{Cause, Sound};
 use arbiter_schema::{ComponentId, Describe, Registry, StableId};
 use arbiter_sim::Rules;
 use arbiter_sim::abilities::Kit;
@@ -28,9 +30,10 @@ use bevy_ecs::entity::Entity;
 use glam::Vec3;
 
 use crate::client::ClientCore;
+use crate::hearing::HeardSound;
 use crate::interpolation::EXTRAPOLATED_MAX_S;
 use crate::prediction::OwnHero;
-use crate::view::{PlayerView, PointView, ThingView, WorldView};
+use crate::view::{PlayerView, PointView, SoundOrigin, SoundView, ThingView, WorldView};
 
 /// Metres that nobody walks between two snapshots: whoever did was put somewhere else, and is not drawn out in between.
 const JUMP: f32 = 2.0;
@@ -146,6 +149,10 @@ impl WorldReader {
                 }
                 kind => self.read_thing(newest, kind, &identity, row.id, view),
             }
+        }
+        while let Some(heard) = client.next_sound(ticks) {
+            let sound = self.sound(client, me, heard);
+            view.sounds.push(sound);
         }
         view.points.sort_by_key(|point| point.number);
         let running = view.game.running;
@@ -266,6 +273,89 @@ impl WorldReader {
                 _ => {}
             }
         }
+    }
+
+    /// A sound with its place, as one that came in time is heard now.
+    fn sound(&self, client: &ClientCore, me: StableId, HeardSound { tick, sound }: HeardSound) -> SoundView {
+        let noise = sound.noise();
+        let nothing = SoundView {
+            tick,
+            noise,
+            origin: SoundOrigin::Unknown,
+            by: None,
+            target: None,
+            number: None,
+            head: false,
+            told: Some(sound),
+        };
+        // As it was known then: whoever fired may be out of sight by now.
+        let then = client.around(f64::from(tick)).map(|(before, ..)| before);
+        let whose = |source: Source| match source {
+            Source::Thing(id) => Some(id),
+            Source::Player(slot) => self.player_in(then?, slot),
+        };
+        let from = |id: Option<StableId>| {
+            id.and_then(|id| self.heard_at(client, id, f64::from(tick))).map_or(SoundOrigin::Unknown, SoundOrigin::At)
+        };
+        match sound {
+            Sound::Around { area, .. } => {
+                SoundView { origin: SoundOrigin::Around(Vec3::from_array(area.middle()), area.side()), ..nothing }
+            }
+            Sound::Burst { at, cause } => {
+                let number = match cause {
+                    Cause::Weapon(number) | Cause::Ability(number) | Cause::Prop(number) => Some(number),
+                    Cause::Effect(_) | Cause::World => None,
+                };
+                SoundView { origin: SoundOrigin::At(Vec3::from_array(at.place())), number, ..nothing }
+            }
+            Sound::Fired { by, .. } => {
+                let by = whose(by);
+                let number = by.and_then(|by| self.weapon_of(then?, by));
+                SoundView { origin: from(by), by, number, ..nothing }
+            }
+            Sound::Used { by, ability } => {
+                let by = whose(by);
+                SoundView { origin: from(by), by, number: Some(ability), ..nothing }
+            }
+            Sound::Dealt { target, head } => {
+                let target = whose(target);
+                SoundView { origin: from(target), by: Some(me), target, head, ..nothing }
+            }
+            Sound::Taken { by, head } => {
+                SoundView { origin: from(Some(me)), by: by.and_then(whose), target: Some(me), head, ..nothing }
+            }
+        }
+    }
+
+    /// The entity of the player in a slot.
+    fn player_in(&self, frame: &Frame, slot: u16) -> Option<StableId> {
+        let rows = frame.rows().filter(|row| row.id.is_some() && Some(row.component) == self.identity);
+        let mut players = rows.map(|row| Identity { id: row.id, ..Identity::from_lanes(row.lanes) });
+        players.find(|it| it.kind == Kind::Player && it.slot() == Some(slot)).map(|it| it.id)
+    }
+
+    /// The weapon in somebody's hand, or of a turret, by its number in the rules.
+    fn weapon_of(&self, frame: &Frame, id: StableId) -> Option<u8> {
+        if let Some(turret) = read::<Turret>(frame, id, self.turret) {
+            let ability = self.rules.abilities.get(usize::from(turret.ability));
+            return ability.and_then(|ability| match &ability.act {
+                Act::Deploy(rule) => Some(rule.weapon.number()),
+                _ => None,
+            });
+        }
+        let (player, arsenal) = (read::<Player>(frame, id, self.player)?, read::<Arsenal>(frame, id, self.arsenal)?);
+        let weapons = &self.rules.hero(player.hero).weapons;
+        weapons.get(usize::from(arsenal.current)).map(|link| link.number())
+    }
+
+    /// Where somebody or something is heard at a moment: about where shots leave from.
+    fn heard_at(&self, client: &ClientCore, id: StableId, ticks: f64) -> Option<Vec3> {
+        if let Some(feet) = self.place_at(client, id, ticks) {
+            return Some(feet + Vec3::Y * self.rules.movement.height * 0.75);
+        }
+        let (before, after, _) = client.around_entity(id, ticks)?;
+        let place = |frame: &Frame| read::<Place>(frame, id, self.place).map(|place| place.position);
+        place(after).or_else(|| place(before))
     }
 
     /// Where a player was at a moment.
@@ -459,6 +549,7 @@ fn clear(view: &mut WorldView) {
     view.areas.clear();
     view.props.clear();
     view.points.clear();
+    view.sounds.clear();
     view.game.score.clear();
     (view.game.running, view.game.over) = (false, false);
 }

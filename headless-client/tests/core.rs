@@ -3,9 +3,10 @@
 use core::time::Duration;
 
 use arbiter_headless_client::client::{ClientCore, Stage};
+use arbiter_protocol::sound::{Report, Source, write_sounds};
 use arbiter_protocol::{
-    ClientMessage, Datagram, GoodbyeReason, KIND_INPUT, KIND_SNAPSHOT, Refused, RefusedReason, ServerMessage,
-    SnapshotHeader, Welcome,
+    ClientMessage, Datagram, GoodbyeReason, KIND_INPUT, KIND_SNAPSHOT, KIND_SOUNDS, Refused, RefusedReason,
+    ServerMessage, SnapshotHeader, Sound, SoundList, Welcome,
 };
 use arbiter_schema::{Audience, Describe, Predictor, Registry, Spec, StableId, describe};
 use arbiter_sim::{Input, Loadout};
@@ -184,6 +185,61 @@ fn an_entity_that_is_told_rarely_is_shown_between_what_was_told_of_it() {
     assert_eq!((before.tick(), after.tick(), share), (2, 6, 0.25));
 }
 
+/// A datagram with the shots of some ticks before the part that is in another.
+fn with_shots(ages: &[u8], snapshot: &[u8]) -> Vec<u8> {
+    let mut list = SoundList::default();
+    assert!(list.push(&Sound::Fired { report: Report::Shot, by: Source::Player(4) }));
+    let mut sounds = Vec::new();
+    write_sounds(ages.iter().map(|age| (*age, &list)), &mut sounds);
+    [&snapshot[..1], &sounds, &snapshot[1..]].concat()
+}
+
+fn shots(client: &mut ClientCore, until: f64) -> Vec<u32> {
+    core::iter::from_fn(|| client.next_sound(until)).map(|heard| heard.tick).collect()
+}
+
+#[test]
+fn sounds_are_heard_with_what_is_shown_and_once_however_often_they_are_told() {
+    let (mut client, mut server) = (playing(), Server::new());
+    for tick in 1..=9 {
+        let told = with_shots(if tick == 5 { &[4, 1, 0] } else { &[1] }, &server.tell(tick).1);
+        client.receive_datagram(KIND_SOUNDS, &told, at(tick)).unwrap();
+    }
+    assert_eq!(client.newest().unwrap().tick(), 9);
+    assert_eq!(shots(&mut client, 2.5), [0, 1, 2]);
+    assert_eq!(shots(&mut client, 100.0), [3, 4, 5, 6, 7, 8]);
+}
+
+#[test]
+fn what_is_heard_beside_a_part_that_rests_on_what_is_not_held_is_heard() {
+    let (mut client, mut server) = (playing(), Server::new());
+    let (tag, _) = server.tell(1);
+    server.peer.delivered(tag);
+    let told = with_shots(&[0], &server.tell(2).1);
+    assert!(client.receive_datagram(KIND_SOUNDS, &told, at(2)).is_err());
+    // The first part that came says nothing of its tick but the low bits, which nothing has placed yet.
+    assert!(shots(&mut client, 100.0).is_empty());
+    client.receive_datagram(KIND_SNAPSHOT, &Server::new().tell(2).1, at(2)).unwrap();
+    let told = with_shots(&[0], &server.tell(3).1);
+    assert!(client.receive_datagram(KIND_SOUNDS, &told, at(3)).is_err());
+    assert_eq!(shots(&mut client, 100.0), [3]);
+}
+
+#[test]
+fn what_is_heard_before_the_welcome_or_of_another_match_is_dropped() {
+    let mut client = ClientCore::new(&registry(), Loadout::default());
+    client.connected();
+    let mut server = Server::new();
+    client.receive_datagram(KIND_SOUNDS, &with_shots(&[0], &server.tell(1).1), at(1)).unwrap();
+    client.receive_message(&welcome()).unwrap();
+    let mut other = with_shots(&[0], &server.tell(2).1);
+    other[0] ^= 0xC0;
+    client.receive_datagram(KIND_SOUNDS, &other, at(2)).unwrap();
+    client.receive_datagram(KIND_SOUNDS, &with_shots(&[0], &Server::new().tell(3).1), at(3)).unwrap();
+    client.receive_message(&welcome()).unwrap();
+    assert!(shots(&mut client, 100.0).is_empty());
+}
+
 #[test]
 fn nothing_is_sent_without_a_new_input() {
     let mut client = heard(10);
@@ -241,6 +297,7 @@ fn any_damaged_datagram_leaves_the_client_playing() {
             let mut bad = good.clone();
             bad[at_byte] ^= flip;
             let _ = client.receive_datagram(KIND_SNAPSHOT, &bad, at(11));
+            let _ = client.receive_datagram(KIND_SOUNDS, &bad, at(11));
         }
         let _ = client.receive_datagram(KIND_SNAPSHOT, &good[..at_byte], at(11));
     }

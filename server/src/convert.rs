@@ -3,7 +3,8 @@
 use arbiter_protocol as wire;
 use arbiter_sim::{Cause, DomainEvent, LeaveReason, Outcome};
 
-fn cause(cause: Cause) -> wire::Cause {
+/// With what.
+pub fn cause(cause: Cause) -> wire::Cause {
     match cause {
         Cause::Weapon(number) => wire::Cause::Weapon(number),
         Cause::Ability(number) => wire::Cause::Ability(number),

@@ -34,6 +34,7 @@ mod shard;
 mod shared;
 pub mod shed;
 pub mod socket;
+mod sounds;
 mod spare;
 #[doc(hidden)]
 pub mod staged;

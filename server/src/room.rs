@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use arbiter_protocol::{GoodbyeReason, InputPacket};
+use arbiter_protocol::{GoodbyeReason, InputPacket, SoundList};
 use arbiter_recording::End;
 use arbiter_schema::StableId;
 use arbiter_sim::{BuildError, Command, LeaveReason, Loadout, MatchSettings, Outcome, Simulation};
@@ -44,6 +44,7 @@ use crate::outbox::Story;
 use crate::recorder::Recorder;
 use crate::resume::Resumed;
 use crate::shard::Remote;
+use crate::sounds::SoundQueue;
 use crate::stats::{CpuTimer, TickTimes};
 use crate::suspicion::conduct::Conduct;
 use crate::suspicion::{DETECTORS, Suspicion};
@@ -96,6 +97,10 @@ struct Seat {
     conduct: Conduct,
     /// What the client holds.
     peer: Peer,
+    /// What it has yet to hear.
+    sounds: SoundQueue,
+    /// What those hear of this tick who watch it.
+    watched: SoundList,
     /// At this tick the client last began anew, since it could not read what it was told before.
     restarted: Option<u32>,
     /// By how many ticks the newest input lay ahead of what the player saw then.
@@ -117,13 +122,20 @@ impl Seat {
         self.inputs = InputBuffer::new(tick_rate);
         self.conduct = Conduct::default();
         self.peer.reset();
+        self.sounds.begin(tick_rate);
         (self.restarted, self.view_lag, self.newest) = (None, None, None);
     }
 
     /// Parts have come or are lost.
     fn land(&mut self, landed: &Landed) {
         for (tag, came) in landed.iter().filter(|(tag, _)| tag & kill_cam::TAGS == 0) {
-            if *came { self.peer.delivered(*tag) } else { self.peer.lost(*tag) }
+            if *came {
+                self.peer.delivered(*tag);
+                self.sounds.delivered(*tag);
+            } else {
+                self.peer.lost(*tag);
+                self.sounds.lost(*tag);
+            }
         }
     }
 
@@ -227,6 +239,7 @@ pub(crate) struct Room {
     input_delays: Histogram,
     staleness: Histogram,
     snapshot_bytes: u64,
+    sound_bytes: u64,
     snapshots: u64,
     held_back: u64,
     substituted: u64,
@@ -294,6 +307,7 @@ impl Room {
             input_delays: Histogram::default(),
             staleness: Histogram::default(),
             snapshot_bytes: 0,
+            sound_bytes: 0,
             snapshots: 0,
             held_back: 0,
             substituted: 0,
@@ -448,6 +462,7 @@ impl Room {
         (stats.inputs, stats.input_delays, stats.staleness) = (self.inputs, self.input_delays, self.staleness);
         (stats.snapshot_bytes, stats.snapshots, stats.held_back) =
             (self.snapshot_bytes, self.snapshots, self.held_back);
+        stats.sound_bytes = self.sound_bytes;
         if let Some(gallery) = &self.gallery {
             (stats.spectators, stats.spectator_ticks_left_out) = (gallery.len() as u16, gallery.left_out());
             stats.spectator_bytes = gallery.waiting_bytes();

@@ -234,6 +234,8 @@ pub struct RoomStats {
     pub suspicion: [f32; DETECTORS],
     /// Bytes of snapshots handed to the socket.
     pub snapshot_bytes: u64,
+    /// Bytes of these that are sounds.
+    pub sound_bytes: u64,
     /// Snapshots handed to the socket.
     pub snapshots: u64,
     /// Snapshots that were left out because the client's link carries no more.

@@ -184,6 +184,26 @@ fn clients_keep_their_connection_and_are_told_everything_anew_under_another_numb
 }
 
 #[test]
+fn nobody_hears_again_what_they_heard_before_the_room_panicked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = panicking(folder.path(), When::Times(1));
+    let server = start(&config);
+    let mut clients = players(&config, &server);
+    clients.iter_mut().for_each(|client| client.buttons = button::FIRE);
+    until("both play behind the tick that panics", &mut clients, |clients| {
+        clients.iter().all(|client| client.newest().tick() > TICK + 60)
+    });
+    stop(server);
+    for client in &clients {
+        let began = client.welcomes[1].tick;
+        let ticks =
+            |beginning: usize| client.heard.iter().filter(move |heard| heard.0 == beginning).map(|heard| heard.1);
+        assert!(ticks(1).count() > 0 && ticks(2).count() > 0, "{:?}", client.heard);
+        assert!(ticks(2).all(|tick| tick >= began), "from tick {began} on: {:?}", client.heard);
+    }
+}
+
+#[test]
 fn a_tick_that_panics_with_what_players_do_is_played_without_and_the_recording_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = panicking(folder.path(), When::Pressed);

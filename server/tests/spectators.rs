@@ -13,12 +13,10 @@ use arbiter_protocol::{
 };
 use arbiter_schema::{Registry, StableId};
 use arbiter_server::{ServerConfig, ServerHandle};
-use arbiter_sim::map::{Shape, Solid};
-use arbiter_sim::{Command, Map};
-use glam::{Quat, Vec3};
+use arbiter_sim::Command;
 
 use common::remote::recorded;
-use common::{Client, config, map, registry, start, until};
+use common::{Client, config, divided, registry, start, until};
 
 /// A room that lets three watch what was half a second ago.
 fn watched() -> ServerConfig {
@@ -57,18 +55,6 @@ fn watchings(client: &Client) -> Vec<Watching> {
 
 fn knows(client: &Client, player: StableId) -> bool {
     client.newest().entity(player).next().is_some()
-}
-
-/// Two halves that cannot see each other, however high anybody jumps.
-fn divided() -> Arc<Map> {
-    let mut map = Map::clone(&map());
-    map.solids.push(Solid {
-        name: "divide".to_owned(),
-        shape: Shape::Box { half: Vec3::new(30.0, 10.0, 1.0) },
-        position: Vec3::new(0.0, 9.0, 0.0),
-        rotation: Quat::IDENTITY,
-    });
-    map.into()
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arbiter_cli::assets::Assets;
 use arbiter_protocol::{
-    ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, KIND_INPUT, KIND_SNAPSHOT, PROTOCOL_VERSION,
-    ServerMessage, Target, UserData, WireInput,
+    ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, KIND_INPUT, KIND_SNAPSHOT, KIND_SOUNDS,
+    PROTOCOL_VERSION, ServerMessage, Target, UserData, WireInput,
 };
 use arbiter_server::{Server, ServerConfig, ServerHandle};
 use arbiter_sim::MatchSettings;
@@ -123,8 +123,8 @@ impl Light {
         let watches = join.watch.is_some();
         let out = &mut |to: SocketAddr, bytes: &[u8]| drop(socket.send_to(bytes, to));
         let tell = &mut |event: ClientEvent<'_>| match event {
-            ClientEvent::Body { kind: KIND_SNAPSHOT, .. } if watches => tally.shown += 1,
-            ClientEvent::Body { kind: KIND_SNAPSHOT, .. } => tally.snapshots += 1,
+            ClientEvent::Body { kind: KIND_SNAPSHOT | KIND_SOUNDS, .. } if watches => tally.shown += 1,
+            ClientEvent::Body { kind: KIND_SNAPSHOT | KIND_SOUNDS, .. } => tally.snapshots += 1,
             ClientEvent::Message(bytes) => match ServerMessage::decode(bytes) {
                 Ok(ServerMessage::Welcome(welcome)) => {
                     (*is_in, *tick, *number) = (true, welcome.tick + LEAD_TICKS, welcome.number);

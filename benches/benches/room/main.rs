@@ -126,6 +126,7 @@ fn measure(row: &Row) -> f64 {
     let warm = WARM_SECONDS * u32::from(row.tick_rate);
     let (mut since_in, mut now, mut allocations) = (0, EPOCH, 0);
     let mut bytes_before = (0, 0);
+    let mut sounds_before = 0;
     for turn in 0..JOIN_TICKS + warm + ticks {
         now += period;
         if clients.are_in() {
@@ -137,6 +138,7 @@ fn measure(row: &Row) -> f64 {
         clients.turn(now);
         if since_in == warm {
             bytes_before = (clients.bytes_down, clients.datagrams_down);
+            sounds_before = stage.room_stats().sound_bytes;
         }
         let region = Region::new(ALLOCATOR);
         let (began, wall) = (thread_cpu(), Instant::now());
@@ -160,6 +162,9 @@ fn measure(row: &Row) -> f64 {
         }
     }
     print(row, &mut parts, &clients, bytes_before, allocations);
+    let sounds = stage.room_stats().sound_bytes - sounds_before;
+    let kbit = sounds as f64 * 8e-3 / f64::from(row.seconds) / f64::from(row.players);
+    figure(&format!("room.{}.sounds", row.name), kbit, "kbit/s");
     if row.spectators.is_some() {
         let stats = stage.room_stats();
         figure(&format!("room.{}.tape", row.name), stats.spectator_bytes as f64 / 1e3, "kB");

@@ -1,8 +1,10 @@
 //! Who was told without need, and who was in sight and not told: interest management put to the test in matches that are
-//! played. [`oracle`] is the judge; [`play`] asks interest management itself, [`sockets`] looks at what clients hold.
+//! played. [`oracle`] is the judge; [`play`] asks interest management itself, [`sockets`] looks at what clients hold, [`sounds`] at what they
+//! heard.
 
 pub mod oracle;
 pub mod sockets;
+pub mod sounds;
 
 use std::sync::Arc;
 

@@ -10,6 +10,7 @@ use anyhow::Result;
 use arbiter_headless_client::bots::Bot;
 use arbiter_headless_client::bots::cheat::Cheat;
 use arbiter_headless_client::runner::{BotsConfig, BotsReport};
+use arbiter_headless_client::view::SoundView;
 use arbiter_schema::{Audience, ComponentId, StableId};
 use arbiter_server::interest::{HORIZON_MS_MAX, HORIZON_SLACK_MS, RANGE_M};
 use arbiter_sim::index::Identity;
@@ -20,6 +21,7 @@ use arbiter_sim::{DomainEvent, Simulation};
 use arbiter_snapshot::Frame;
 
 use super::oracle::{Oracle, Reach};
+use super::sounds::{Heard, Sounded};
 use super::{Leaks, Player, living};
 use crate::assets::Assets;
 use crate::bots_command::{BotsArgs, link_of, run_until_told};
@@ -40,6 +42,7 @@ const SETTLED_TICKS: u32 = 4;
 #[derive(Default)]
 struct Truth {
     moments: Vec<(u32, Vec<u8>)>,
+    sounded: Sounded,
     /// By slot.
     kills: BTreeMap<u16, u32>,
 }
@@ -51,6 +54,7 @@ impl Truth {
                 *self.kills.entry(*killer).or_default() += 1;
             }
         }
+        self.sounded.note(simulation);
         let phase = simulation.view().resource::<MatchState>().map(|state| state.phase);
         if simulation.tick().is_multiple_of(EVERY) && matches!(phase, Some(Phase::Running | Phase::Overtime)) {
             let mut bytes = Vec::new();
@@ -75,6 +79,9 @@ struct Holdings {
     held: BTreeMap<(u32, u16), Vec<Held>>,
     /// The last tick that was looked at, by slot.
     looked: BTreeMap<u16, u32>,
+    /// What was heard, with the slot, and the input behind which that was noted last.
+    heard: Vec<(u16, SoundView)>,
+    listened: BTreeMap<u16, u32>,
 }
 
 impl Holdings {
@@ -84,6 +91,10 @@ impl Holdings {
         let (Some(slot), Some(newest)) = (client.welcome().map(|it| it.slot), client.newest().map(Frame::tick)) else {
             return;
         };
+        // A view is made with each input.
+        if self.listened.insert(slot, bot.last_input()) != Some(bot.last_input()) {
+            self.heard.extend(bot.view().sounds.iter().map(|sound| (slot, *sound)));
+        }
         let tick = newest.saturating_sub(SETTLED_TICKS) / EVERY * EVERY;
         let looked = self.looked.entry(slot).or_default();
         if tick <= *looked {
@@ -134,13 +145,19 @@ pub fn run(args: &BotsArgs, plugins: Plugins, stop: &Stop) -> Result<ExitCode> {
     }
     let truth = truth.lock().unwrap_or_else(PoisonError::into_inner);
     let holdings = holdings.lock().unwrap_or_else(PoisonError::into_inner);
-    let (leaks, fields) = judge(&play, &settings, &truth, &holdings)?;
+    let (leaks, fields, heard) = judge(&play, &settings, &truth, &holdings)?;
     tell(&leaks, &fields, &truth, &report, cheaters);
-    let kept = leaks.hidden > 0 && fields.looked_at > 0 && fields.forbidden == 0 && report.failed.is_empty();
+    figure("sounds_told", heard.told as f64, "count");
+    figure("sounds_named", heard.named as f64, "count");
+    figure("sounds_forbidden", heard.forbidden as f64, "count");
+    figure("sounds_made_up", heard.made_up as f64, "count");
+    let is_kept_quiet = heard.forbidden + heard.made_up == 0 && heard.told > 0;
+    let kept =
+        leaks.hidden > 0 && fields.looked_at > 0 && fields.forbidden == 0 && is_kept_quiet && report.failed.is_empty();
     Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn judge(play: &Play, settings: &MatchSettings, truth: &Truth, holdings: &Holdings) -> Result<(Leaks, Fields)> {
+fn judge(play: &Play, settings: &MatchSettings, truth: &Truth, holdings: &Holdings) -> Result<(Leaks, Fields, Heard)> {
     let (rules, map) = (Arc::clone(&play.rules), Arc::clone(&play.map));
     let mut simulation = Simulation::with_plugins(rules, map, 0, settings.clone(), &*play.plugins)?;
     let (mut leaks, mut fields) = (Leaks::default(), Fields::default());
@@ -163,9 +180,13 @@ fn judge(play: &Play, settings: &MatchSettings, truth: &Truth, holdings: &Holdin
             }
         }
     }
+    let (mut heard, mut oracle) = (Heard::default(), Oracle::new(&simulation, HORIZON_SLACK_MS));
+    for (slot, sound) in &holdings.heard {
+        truth.sounded.judge(simulation.rules(), &mut oracle, *slot, sound, &mut heard);
+    }
     leaks.rays = oracles.values().map(|oracle| oracle.rays).sum();
     leaks.kills = truth.kills.values().map(|kills| u64::from(*kills)).sum();
-    Ok((leaks, fields))
+    Ok((leaks, fields, heard))
 }
 
 /// Who lives, and how many milliseconds ahead of what they see the world may be when they see it.

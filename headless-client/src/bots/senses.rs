@@ -4,7 +4,7 @@
 use arbiter_schema::StableId;
 use glam::Vec3;
 
-use crate::view::{PlayerView, ThingView, WorldView};
+use crate::view::{PlayerView, SoundOrigin, ThingView, WorldView};
 
 /// Whether the map lets one look from one place to another.
 pub trait Sight {
@@ -22,6 +22,8 @@ const FIELD_OF_VIEW_COSINE: f32 = 0.42;
 const HEARING: f32 = 14.0;
 /// Metres a second from which steps are heard.
 const LOUD: f32 = 2.5;
+/// What was only heard is forgotten after this many seconds.
+const HEARD_S: f32 = 4.0;
 /// At most this many players are looked at, the nearest ones: a bot in a field of a thousand has no more eyes than a person.
 const LOOKED_AT_MAX: usize = 12;
 /// A longer look than this many metres sees nobody.
@@ -45,10 +47,21 @@ pub struct Sighting {
     looked_s: f32,
 }
 
+/// A sound of somebody who is not known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hearsay {
+    /// When.
+    pub tick: u32,
+    /// About where.
+    pub place: Vec3,
+    age_s: f32,
+}
+
 /// A bot's memory of the others.
 #[derive(Debug, Default)]
 pub struct Senses {
     sightings: Vec<Sighting>,
+    heard: Option<Hearsay>,
     near: Vec<(f32, usize)>,
     thing: Option<StableId>,
     thing_looked_s: f32,
@@ -58,7 +71,24 @@ impl Senses {
     /// Forgets everybody.
     pub fn forget(&mut self) {
         self.sightings.clear();
-        self.thing = None;
+        (self.heard, self.thing) = (None, None);
+    }
+
+    /// What was heard last of somebody who is not known.
+    pub fn heard(&self) -> Option<Hearsay> {
+        self.heard
+    }
+
+    /// Listens for `dt` seconds: of what sounds at once the nearest is remembered, as it is told first.
+    fn listen(&mut self, view: &WorldView, dt: f32) {
+        let older = self.heard.map(|heard| Hearsay { age_s: heard.age_s + dt, ..heard });
+        self.heard = older.filter(|heard| heard.age_s < HEARD_S);
+        for sound in &view.sounds {
+            let SoundOrigin::Around(place, _) = sound.origin else { continue };
+            if self.heard.is_none_or(|heard| heard.tick < sound.tick) {
+                self.heard = Some(Hearsay { tick: sound.tick, place, age_s: 0.0 });
+            }
+        }
     }
 
     /// What is remembered, in no order that matters.
@@ -83,6 +113,7 @@ impl Senses {
 
     /// Looks around for `dt` seconds from the eyes of `me` along `look`.
     pub fn look(&mut self, view: &WorldView, me: &PlayerView, look: Vec3, sight: &dyn Sight, dt: f32) {
+        self.listen(view, dt);
         for sighting in &mut self.sightings {
             sighting.age_s += dt;
             sighting.looked_s += dt;

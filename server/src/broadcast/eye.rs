@@ -1,10 +1,12 @@
 //! One client that is shown a stage: what it was told of, and what it is told next.
 
+use arbiter_protocol::Sounds;
 use arbiter_schema::StableId;
 use arbiter_snapshot::{Cache, Peer, PeerParts, Wish};
 
 use super::stage::{Shown, Stage, View};
 use crate::interest::WANTED_MAX;
+use crate::sounds::SoundQueue;
 
 /// What was told longer ago than this many ticks is as urgent as can be.
 const AGE_MAX: u32 = 1 << 16;
@@ -13,6 +15,8 @@ const AGE_MAX: u32 = 1 << 16;
 #[derive(Debug)]
 pub struct Eye {
     peer: Peer,
+    /// What it has yet to hear.
+    sounds: SoundQueue,
     /// What it was told of and not that it is gone, and when last, by id.
     told: Vec<(StableId, u32)>,
 }
@@ -22,6 +26,7 @@ pub struct Eye {
 pub struct Ink {
     cache: Cache,
     parts: PeerParts,
+    sounds: Vec<u8>,
     shown: Vec<Shown>,
     told: Vec<(StableId, u32)>,
     keys: Vec<(u64, StableId)>,
@@ -32,12 +37,18 @@ pub struct Ink {
 impl Eye {
     /// Of a client that holds nothing; see [`Peer::new`].
     pub fn new(ladder: u32) -> Self {
-        Self { peer: Peer::new(ladder), told: Vec::new() }
+        Self { peer: Peer::new(ladder), sounds: SoundQueue::new(0), told: Vec::new() }
     }
 
     /// What became of a part.
     pub fn land(&mut self, tag: u32, came: bool) {
-        if came { self.peer.delivered(tag) } else { self.peer.lost(tag) }
+        if came {
+            self.peer.delivered(tag);
+            self.sounds.delivered(tag);
+        } else {
+            self.peer.lost(tag);
+            self.sounds.lost(tag);
+        }
     }
 
     /// From this tick on nothing counts as held.
@@ -48,10 +59,23 @@ impl Eye {
     /// The client holds nothing. Tags go on.
     pub fn reset(&mut self) {
         self.peer.reset();
+        self.sounds.begin(0);
         self.told.clear();
     }
 
-    /// Tells the tick of a stage; `part` takes each part with its tag, and says whether it could.
+    /// Is shown another view, or another match, from now on: what was to be heard of the one before is not told any more.
+    pub fn turn_away(&mut self, tick_rate: u16) {
+        self.sounds.begin(tick_rate);
+    }
+
+    /// Hears what a stage has to be heard, whether or not it is shown a tick now.
+    pub fn hear(&mut self, stage: &Stage, view: View) {
+        for (tick, list) in stage.heard(view) {
+            self.sounds.push(tick, list.clone());
+        }
+    }
+
+    /// Tells the tick of a stage; `part` takes each part with its tag and what is heard with it, and says whether it could.
     pub fn tell(
         &mut self,
         stage: &Stage,
@@ -59,8 +83,11 @@ impl Eye {
         view: View,
         budget_bytes: usize,
         ink: &mut Ink,
-        mut part: impl FnMut(u32, &[u8]) -> bool,
+        mut part: impl FnMut(u32, Option<Sounds<'_>>, &[u8]) -> bool,
     ) {
+        ink.sounds.clear();
+        self.sounds.write(tick, budget_bytes, &mut ink.sounds);
+        let budget_bytes = budget_bytes - ink.sounds.len();
         ink.shown.clear();
         stage.show(view, &mut ink.shown);
         ink.rank(&self.told, tick);
@@ -71,11 +98,15 @@ impl Eye {
         let served = self.peer.encode(history, &mut ink.cache, viewer, &wish, &mut ink.parts);
         ink.note(served, tick);
         core::mem::swap(&mut ink.told, &mut self.told);
+        let mut sounds = Sounds::new(&ink.sounds).ok();
         for (tag, bytes) in ink.parts.iter() {
-            if !part(tag, bytes) {
+            self.sounds.sent(tag);
+            if !part(tag, sounds.take(), bytes) {
                 self.peer.lost(tag);
+                self.sounds.lost(tag);
             }
         }
+        self.sounds.unsent();
     }
 }
 

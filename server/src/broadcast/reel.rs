@@ -66,6 +66,7 @@ impl Reel {
     /// if somebody watches.
     pub fn play(&mut self, is_watched: bool, mut each: impl FnMut(Due<'_>)) -> bool {
         let Some(until) = self.turn.checked_sub(self.delay_turns) else { return false };
+        self.stage.hush();
         let mut is_new = false;
         while let Some(played) = self.tape.play(until) {
             match played {

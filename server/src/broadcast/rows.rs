@@ -191,6 +191,14 @@ impl Bytes<'_> {
         self.0.split_off_first().copied().unwrap_or(0)
     }
 
+    /// The next so many bytes; all that is left if there are fewer.
+    pub fn split(&mut self, len: usize) -> Self {
+        debug_assert!(len <= self.0.len(), "a tape is read as it was written");
+        let (first, rest) = self.0.split_at(len.min(self.0.len()));
+        self.0 = rest;
+        Self(first)
+    }
+
     pub fn take(&mut self) -> u64 {
         let mut value = 0;
         for shift in (0..64).step_by(7) {

@@ -1,12 +1,12 @@
 //! The tick that spectators are shown: what there was, whose it was, and what each player had been told of it.
 
-use arbiter_protocol::{Target, Welcome};
+use arbiter_protocol::{SoundList, Target, Welcome};
 use arbiter_schema::{ComponentId, Describe as _, Registry, StableId};
 use arbiter_sim::index::{Identity, Kind};
 use arbiter_snapshot::{History, Viewer};
 
 use super::rows::{Bytes, Rows};
-use super::tape::read_tick;
+use super::tape::{Overheard, Said, read_tick};
 use crate::interest::News;
 
 /// An entity of the tick that is shown.
@@ -69,6 +69,8 @@ pub struct Stage {
     spare: Rows,
     /// By slot: what that player had been told of, by id.
     told: Vec<Vec<StableId>>,
+    /// What was heard since the last tick that was shown, by tick for each who hears.
+    heard: Vec<Overheard>,
     actors: Vec<Actor>,
     /// The slot whose list is cleared next of what is not there any more.
     next_swept: usize,
@@ -87,6 +89,7 @@ impl Stage {
             rows: Rows::default(),
             spare: Rows::default(),
             told: vec![Vec::new(); slots],
+            heard: Vec::new(),
             actors: Vec::new(),
             next_swept: 0,
         }
@@ -108,16 +111,20 @@ impl Stage {
         self.rows.clear();
         self.actors.clear();
         self.told.iter_mut().for_each(Vec::clear);
+        self.heard.clear();
         (self.welcome, self.tick) = (Some(welcome), None);
     }
 
     /// Goes on to the next tick; false if its rows were left out. What is to be encoded is only made if somebody watches.
     pub fn play(&mut self, from: Bytes<'_>, is_watched: bool) -> bool {
-        let Self { rows, spare, told, .. } = self;
-        let (tick, has_rows) = read_tick(from, rows, spare, |slot, news| {
-            if let Some(told) = told.get_mut(usize::from(slot)) {
-                note(told, news);
+        let Self { rows, spare, told, heard, .. } = self;
+        let (tick, has_rows) = read_tick(from, rows, spare, |said| match said {
+            Said::News(slot, news) => {
+                if let Some(told) = told.get_mut(usize::from(slot)) {
+                    note(told, news);
+                }
             }
+            Said::Heard(overheard) => heard.extend(Some(overheard).filter(|_| is_watched)),
         });
         if !has_rows {
             return false;
@@ -133,6 +140,23 @@ impl Stage {
             self.history.finish();
         }
         true
+    }
+
+    /// What was heard is told.
+    pub fn hush(&mut self) {
+        self.heard.clear();
+    }
+
+    /// What somebody with a view hears since the last tick that was shown: the tick, and what. Whoever was killed hears nothing:
+    /// its killer heard where those are who are left out.
+    pub fn heard(&self, view: View) -> impl Iterator<Item = (u32, &SoundList)> {
+        let slot = match view {
+            View::Free => Some(None),
+            View::Player(slot) => Some(Some(slot)),
+            View::Kill { .. } => None,
+        };
+        let own = self.heard.iter().filter(move |heard| Some(heard.slot) == slot);
+        own.map(|heard| (heard.tick, &heard.list))
     }
 
     /// Finds out who is there.

@@ -1,5 +1,5 @@
 //! The seconds between a tick and its showing, as bytes in one ring that is made once: each tick as its difference to the one
-//! before, who was told what in it, and the messages that went to everybody.
+//! before, who was told what in it, what was heard since, and the messages that went to everybody.
 //!
 //! A tape that is full is not played early. What it loses first is every other thing but who was told what: ticks are left
 //! out, which spectators see as a lower rate. Should even that not fit, all of it is thrown away and written anew from now on,
@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use arbiter_protocol::Welcome;
+use arbiter_protocol::{SoundList, Welcome};
 use arbiter_sim::Row;
 
 use super::rows::{Bytes, Rows, put};
@@ -71,6 +71,8 @@ pub struct Tape {
     last: Rows,
     /// Those of the tick that is being written.
     next: Rows,
+    /// What was heard since the last tick that was written.
+    heard: Vec<u8>,
     /// What is being written, or was read last.
     buffer: Vec<u8>,
     /// All was thrown away: who was told what has to be told again.
@@ -91,6 +93,7 @@ impl Tape {
             welcome: None,
             last: Rows::default(),
             next: Rows::default(),
+            heard: Vec::new(),
             buffer: Vec::new(),
             is_torn: false,
             left_out: 0,
@@ -135,6 +138,7 @@ impl Tape {
     fn begin_again(&mut self, turn: u64) {
         let Some(welcome) = &self.welcome else { return };
         self.last.clear();
+        self.heard.clear();
         self.buffer.clear();
         self.welcomes.push_back(welcome.clone());
         if !self.push(turn, What::Match) {
@@ -171,6 +175,18 @@ impl Tape {
         self.next.push(row);
     }
 
+    /// What whoever watches the player in a slot, or everybody, hears of a tick, which is kept with the next one that is.
+    pub fn sounds(&mut self, slot: Option<u16>, tick: u32, list: &SoundList) {
+        let (count, bytes) = list.as_bytes();
+        if count == 0 {
+            return;
+        }
+        put(slot.map_or(0, |slot| u64::from(slot) + 1), &mut self.heard);
+        put(u64::from(tick), &mut self.heard);
+        self.heard.extend([count, bytes.len() as u8]);
+        self.heard.extend_from_slice(bytes);
+    }
+
     /// Ends a tick, with what was told of since the last one, by slot.
     pub fn tick(&mut self, turn: u64, tick: u32, news: impl Iterator<Item = (u16, News)>) {
         let has_rows = (self.used() as f64) < ROWS_SHARE * self.capacity as f64;
@@ -188,6 +204,8 @@ impl Tape {
             }
         }
         put(END, &mut self.buffer);
+        put(self.heard.len() as u64, &mut self.buffer);
+        self.buffer.append(&mut self.heard);
         self.buffer.push(u8::from(has_rows));
         if has_rows {
             self.next.write(&self.last, &mut self.buffer);
@@ -219,14 +237,27 @@ const NOTHING: u64 = 1;
 const TOLD: u64 = 2;
 const FORGOTTEN: u64 = 3;
 
-/// Reads a tick: tells who was told what, and makes `rows` those of the tick out of those of the one before. Returns the tick,
-/// and whether its rows are there.
-pub fn read_tick(
-    mut from: Bytes<'_>,
-    rows: &mut Rows,
-    spare: &mut Rows,
-    mut tell: impl FnMut(u16, News),
-) -> (u32, bool) {
+/// What was heard of a tick, by those who watch the player in a slot, or everybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overheard {
+    pub slot: Option<u16>,
+    pub tick: u32,
+    pub list: SoundList,
+}
+
+/// What a tick on the tape says beside its rows.
+#[derive(Debug)]
+pub enum Said {
+    /// What the player in a slot was told of.
+    News(u16, News),
+    /// What was heard.
+    Heard(Overheard),
+}
+
+/// Reads a tick: tells who was told what and what was heard, and makes `rows` those of the tick out of those of the one before.
+/// Returns the tick, and whether its rows are there.
+pub fn read_tick(mut from: Bytes<'_>, rows: &mut Rows, spare: &mut Rows, mut say: impl FnMut(Said)) -> (u32, bool) {
+    let mut tell = |slot, news| say(Said::News(slot, news));
     let tick = from.take() as u32;
     loop {
         let head = from.take();
@@ -237,6 +268,14 @@ pub fn read_tick(
             TOLD => tell(slot, News::Told(arbiter_schema::StableId(from.take() as u32))),
             _ => tell(slot, News::Forgotten(arbiter_schema::StableId(from.take() as u32))),
         }
+    }
+    let len = from.take() as usize;
+    let mut heard = from.split(len);
+    while !heard.0.is_empty() {
+        let (slot, tick) = (heard.take().checked_sub(1).map(|slot| slot as u16), heard.take() as u32);
+        let (count, len) = (heard.byte(), heard.byte());
+        let list = SoundList::from_bytes(count, heard.split(len.into()).0);
+        say(Said::Heard(Overheard { slot, tick, list }));
     }
     let has_rows = from.byte() != 0;
     if has_rows {
@@ -288,8 +327,11 @@ mod tests {
                 Played::Message(bytes) => said.push(format!("message {bytes:?}")),
                 Played::Tick(from) => {
                     let mut told = String::new();
-                    let (tick, has_rows) = read_tick(from, rows, &mut spare, |slot, news| {
-                        told += &format!(" {slot} {news:?}");
+                    let (tick, has_rows) = read_tick(from, rows, &mut spare, |said| match said {
+                        Said::News(slot, news) => told += &format!(" {slot} {news:?}"),
+                        Said::Heard(Overheard { slot, tick, list }) => {
+                            told += &format!(" {slot:?} heard {} of {tick}", list.iter().count());
+                        }
                     });
                     let lanes: Vec<_> = rows.iter().filter(|_| has_rows).map(|row| row.lanes.to_vec()).collect();
                     said.push(format!("tick {tick} {lanes:?}{told}"));
@@ -311,6 +353,22 @@ mod tests {
         let rest = ["message [9, 9]", "tick 2 [[5, -6]] 3 Forgotten(StableId(4)) 0 Nothing"];
         assert_eq!(played(&mut tape, &mut rows, 5), rest);
         assert!(tape.is_empty());
+    }
+
+    #[test]
+    fn what_was_heard_is_played_with_the_next_tick_that_is_kept() {
+        use arbiter_protocol::sound::{Report, Sound, Source};
+        let (mut tape, mut rows) = (Tape::new(10, 4), Rows::default());
+        tape.begin(1, welcome(1));
+        let mut list = SoundList::default();
+        assert!(list.push(&Sound::Fired { report: Report::Shot, by: Source::Player(3) }));
+        tape.sounds(Some(2), 3, &list);
+        tape.sounds(Some(1), 4, &SoundList::default());
+        tape.sounds(None, 4, &list);
+        write(&mut tape, 4, &[5], &[(0, News::Nothing)]);
+        write(&mut tape, 5, &[5], &[]);
+        let first = "tick 4 [[5]] 0 Nothing Some(2) heard 1 of 3 None heard 1 of 4";
+        assert_eq!(played(&mut tape, &mut rows, 9), ["match 1", first, "tick 5 [[5]]"]);
     }
 
     #[test]

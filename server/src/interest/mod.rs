@@ -23,7 +23,9 @@ mod watcher;
 
 use arbiter_schema::StableId;
 use arbiter_sim::Simulation;
+use hearing::Noises;
 
+pub use hearing::{Ears, Heard};
 pub(crate) use pairs::News;
 pub use scene::{Body, Scene, Secrecy};
 pub use settings::{ENTITIES_MAX, HORIZON_MS, HORIZON_MS_MAX, HORIZON_SLACK_MS, InterestSettings, RANGE_M};
@@ -37,6 +39,7 @@ pub struct Interest {
     watchers: Vec<Watcher>,
     /// For each team and place whether somebody of the team saw what stands there in the last tick.
     sights: Vec<bool>,
+    noises: Noises,
 }
 
 impl Interest {
@@ -46,7 +49,7 @@ impl Interest {
         let watchers = (0..slots).map(|slot| Watcher::new(slot, &settings)).collect();
         let teams = usize::from(u8::MAX) + 1;
         let sights = if settings.team_sight { vec![false; teams * ENTITIES_MAX] } else { Vec::new() };
-        Self { settings, scene: Scene::new(simulation), watchers, sights }
+        Self { settings, scene: Scene::new(simulation), watchers, sights, noises: Noises::default() }
     }
 
     /// Takes in the match behind a tick. Call it once a tick, before any client is served.
@@ -59,6 +62,7 @@ impl Interest {
             }
         }
         self.scene.look(simulation);
+        self.noises.gather(&self.scene, simulation);
     }
 
     /// What is left out to save time, from the next look on: clients are served every so many ticks by turns, and whether far entities
@@ -74,7 +78,7 @@ impl Interest {
 
     /// Serves one client; `None` if there is no such slot.
     pub fn watch(&mut self, slot: u16) -> Option<&mut Watcher> {
-        let (watch, watchers) = self.split();
+        let (watch, _, watchers) = self.split();
         let watcher = watchers.get_mut(usize::from(slot))?;
         watch(watcher);
         Some(watcher)
@@ -106,14 +110,21 @@ impl Interest {
         self.watchers.get(usize::from(slot)).is_some_and(|watcher| watcher.may_know(&self.scene, id))
     }
 
-    /// What serves a client, and all watchers by slot: to serve them on many threads. The order makes no difference.
-    pub fn split(&mut self) -> (impl Fn(&mut Watcher) + Sync + '_, &mut [Watcher]) {
+    /// What clients hear with.
+    pub fn ears(&self) -> Ears<'_> {
+        Ears { scene: &self.scene, noises: &self.noises }
+    }
+
+    /// What serves a client, what clients hear with, and all watchers by slot: to serve them on many threads. The order makes no
+    /// difference.
+    pub fn split(&mut self) -> (impl Fn(&mut Watcher) + Sync + '_, Ears<'_>, &mut [Watcher]) {
         let (scene, settings, sights) = (&self.scene, &self.settings, &self.sights);
+        let ears = Ears { scene, noises: &self.noises };
         let watch = move |watcher: &mut Watcher| {
             let team = usize::from(watcher.team());
             let see = |place: u32| team != 0 && sights.get(team * ENTITIES_MAX + place as usize) == Some(&true);
             watcher.look(scene, settings, &see);
         };
-        (watch, &mut self.watchers)
+        (watch, ears, &mut self.watchers)
     }
 }

@@ -23,6 +23,9 @@ use super::scene::{Body, Secrecy};
 /// An area is told from its middle: its edge reaches through walls and would say who stands behind them.
 const AREA_RADIUS: f32 = 0.5;
 
+/// Metres a second on the ground from which one hears steps of somebody who does not crouch.
+const STEPS_PACE: f32 = 2.5;
+
 /// What the rules say, looked up once.
 #[derive(Debug)]
 pub struct Numbers {
@@ -93,6 +96,7 @@ impl Reader<'_> {
             alive: true,
             look: Vec3::NEG_Z,
             weapon_range: 0.0,
+            steps: false,
         };
         if identity.kind == Kind::Player {
             self.player(entity, &mut body);
@@ -133,6 +137,8 @@ impl Reader<'_> {
         if !body.alive {
             body.shape.velocity = Vec3::ZERO;
         }
+        let pace = state.velocity.with_y(0.0).length_squared();
+        body.steps = body.alive && state.grounded && !state.crouched && pace > STEPS_PACE * STEPS_PACE;
     }
 
     fn gait(&self, entity: Entity, state: &MoverState, hero: u8) -> Gait {

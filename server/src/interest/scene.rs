@@ -71,6 +71,8 @@ pub struct Body {
     pub look: Vec3,
     /// Metres that the weapon in a player's hand reaches.
     pub weapon_range: f32,
+    /// Whether a player runs on the ground, so that one hears it.
+    pub steps: bool,
 }
 
 /// What is looked at of every entity for every client, and little else: a list that fits a core's own memory.

@@ -171,6 +171,12 @@ impl Watcher {
         self.place(scene, id).is_some_and(|place| self.pairs.all[place].flags & RELEVANT != 0)
     }
 
+    /// Whether the client may know what stands at a place of the scene, and was told of it.
+    pub fn knows(&self, place: u32, id: StableId) -> bool {
+        let place = place as usize;
+        self.pairs.holds(place, id) && self.pairs.all[place].flags & (RELEVANT | TOLD) == RELEVANT | TOLD
+    }
+
     fn place(&self, scene: &Scene, id: StableId) -> Option<usize> {
         let place = scene.body(id)?.place as usize;
         self.pairs.holds(place, id).then_some(place)
@@ -441,6 +447,11 @@ impl Watcher {
                 visit(hot.place);
             }
         }
+    }
+
+    /// Who the client was when it looked last: its player, and the team.
+    pub(crate) fn identity(&self) -> (StableId, u8) {
+        (self.id, self.team)
     }
 
     /// The team that the client is on; 0 where each plays alone.

@@ -237,6 +237,7 @@ fn inputs_and_snapshots(to: &mut Writer<'_>, rooms: &[RoomStats]) -> fmt::Result
     to.counters("anomalies", "Players who did what nobody honest does, by what was found", "detector", anomalies)?;
     to.counter("snapshots", "Snapshots handed to socket threads", sum(|room| room.snapshots))?;
     to.counter("snapshot_bytes", "Bytes of snapshots handed to socket threads", sum(|room| room.snapshot_bytes))?;
+    to.counter("sound_bytes", "Bytes of snapshots that are sounds", sum(|room| room.sound_bytes))?;
     to.gauge("spectator_bytes", "Bytes of what waits to be shown to spectators", sum(|room| room.spectator_bytes))?;
     let held_back = sum(|room| room.held_back);
     to.counter(

@@ -8,11 +8,13 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use arbiter_protocol::{
-    Datagram, Goodbye, GoodbyeReason, Refused, RefusedReason, ServerMessage, SnapshotHeader, Target, Watching, Welcome,
+    Datagram, Goodbye, GoodbyeReason, Refused, RefusedReason, ServerMessage, SnapshotHeader, Sounds, Target, Watching,
+    Welcome,
 };
 use arbiter_schema::{Registry, StableId};
 use arrayvec::ArrayVec;
 
+use super::replication::with_sounds;
 use super::{Landed, Line, Room, messages};
 use crate::broadcast::{Due, Eye, Ink, Reel, View, turns};
 use crate::shard::{Remote, ToSocket};
@@ -123,7 +125,11 @@ impl Gallery {
     }
 
     fn turn(&mut self, shared: &Shared, room: u16) {
-        if self.play(shared, room) {
+        let is_due = self.play(shared, room);
+        for spectator in self.spectators.iter_mut().filter(|spectator| spectator.is_in) {
+            spectator.eye.hear(&self.reel.stage, View::of(spectator.target));
+        }
+        if is_due {
             self.due += 1;
             if shared.shed.lets_watch() || self.due.is_multiple_of(SPECTATORS_EVERY) {
                 // Players do not wait for those who watch.
@@ -169,6 +175,7 @@ impl Gallery {
                 say(spectator.client, &ServerMessage::Welcome(Welcome { tick, ..welcome.clone() }));
             }
             if may_change || !spectator.is_in {
+                spectator.eye.turn_away(welcome.tick_rate);
                 (spectator.is_in, spectator.change_from) = (true, turn + *change_turns);
                 let watching = Watching { target: spectator.target, tick, delay_ms: delay.as_millis() as u32 };
                 say(spectator.client, &ServerMessage::Watching(watching));
@@ -178,9 +185,9 @@ impl Gallery {
                 self.held_back += 1;
                 continue;
             }
-            let part = |tag, part: &[u8]| {
-                self.snapshot_bytes += (part.len() + SnapshotHeader::BYTES) as u64;
-                let body = Datagram::Snapshot(SnapshotHeader::new(None, welcome.number), part);
+            let part = |tag, sounds: Option<Sounds<'_>>, part: &[u8]| {
+                let (body, bytes) = with_sounds(SnapshotHeader::new(None, welcome.number), sounds, part);
+                self.snapshot_bytes += bytes as u64;
                 offer(shared, spectator.client, tag, &body)
             };
             spectator.eye.tell(stage, tick, View::of(spectator.target), budget_bytes, ink, part);

@@ -4,7 +4,7 @@
 //! It is a delayed spectator of the killer, on a tape and a stage as [`gallery`](super::gallery) has them, but only as long as a
 //! kill cam is: what is shown at the moment of a death is as old as the cam is long, and when the death itself is shown it ends.
 
-use arbiter_protocol::{Datagram, KillCamHeader, Welcome};
+use arbiter_protocol::{Datagram, KillCamHeader, Sounds, Welcome};
 use arbiter_schema::Registry;
 use arbiter_sim::players::Life;
 
@@ -111,7 +111,8 @@ impl KillCams {
                 continue;
             }
             let header = KillCamHeader { number: cam.number, match_number };
-            let part = |tag, part: &[u8]| {
+            // Nothing is heard of it: see `Stage::heard`.
+            let part = |tag, _: Option<Sounds<'_>>, part: &[u8]| {
                 self.snapshot_bytes += (part.len() + KillCamHeader::BYTES) as u64;
                 offer(shared, seat.client, tag | TAGS, &Datagram::KillCam(header, part))
             };

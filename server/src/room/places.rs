@@ -3,12 +3,13 @@
 use core::time::Duration;
 use std::time::Instant;
 
-use arbiter_protocol::{Goodbye, GoodbyeReason, Refused, RefusedReason, ServerMessage};
+use arbiter_protocol::{Goodbye, GoodbyeReason, Refused, RefusedReason, ServerMessage, SoundList};
 use arbiter_sim::LeaveReason;
 
 use super::{Arrival, Entering, Phase, Room, Seat};
 use crate::buffer::InputBuffer;
 use crate::shard::Remote;
+use crate::sounds::SoundQueue;
 use crate::suspicion::conduct::Conduct;
 
 /// A place whose connection was lost is kept for so long: time for a phone to change networks or for a client to start again.
@@ -55,6 +56,8 @@ impl Room {
             inputs: InputBuffer::new(self.simulation.settings().tick_rate),
             conduct: Conduct::default(),
             peer: self.new_peer(),
+            sounds: SoundQueue::new(self.simulation.settings().tick_rate),
+            watched: SoundList::default(),
             restarted: None,
             view_lag: None,
             newest: None,

@@ -1,11 +1,11 @@
-//! What each client is told of a tick: what it may know, the most urgent first, against what it provably holds.
+//! What each client is told of a tick: what it may know, the most urgent first, against what it provably holds; and what it hears.
 //!
 //! Clients are served one by one, or in large rooms by several threads at once: what one is told depends on nothing that
 //! another is told, so that the bytes are the same however many threads there are.
 
 use std::sync::{Mutex, PoisonError};
 
-use arbiter_protocol::{Datagram, SnapshotHeader};
+use arbiter_protocol::{Datagram, SnapshotHeader, SoundList, Sounds};
 use arbiter_schema::StableId;
 use arbiter_sim::index::Identity;
 use arbiter_sim::simulation::View;
@@ -13,7 +13,7 @@ use arbiter_snapshot::{Cache, History, Peer, PeerParts, Viewer, Wish};
 
 use super::{Entering, Room, Seat, messages};
 use crate::Shared;
-use crate::interest::{HORIZON_SLACK_MS, Watcher};
+use crate::interest::{Ears, HORIZON_SLACK_MS, Heard, Watcher};
 use crate::shed::Step;
 
 /// Socket threads are woken behind so many clients of a tick, and behind the last: they send to the first while the others'
@@ -35,6 +35,8 @@ const PLAYERS_PER_THREAD: usize = 64;
 pub(super) struct Teller {
     cache: Cache,
     parts: PeerParts,
+    heard: Heard,
+    sounds: Vec<u8>,
     told: Told,
 }
 
@@ -42,6 +44,8 @@ pub(super) struct Teller {
 struct Told {
     snapshots: u64,
     bytes: u64,
+    /// Of these, sounds.
+    sound_bytes: u64,
     held_back: u64,
     /// Left out to save time: snapshots, and far entities.
     shed: u64,
@@ -58,7 +62,10 @@ struct Moment<'a> {
     stride: u32,
     budget_max: usize,
     match_number: u8,
+    /// Whether anybody may watch, and hear what players hear.
+    has_gallery: bool,
     history: &'a History,
+    ears: Ears<'a>,
     view: View<'a>,
     shared: &'a Shared,
 }
@@ -113,17 +120,19 @@ impl Room {
         self.interest.shed(step.stride(), step >= Step::FarDetail);
         self.interest.look(&self.simulation);
         let rate = u32::from(self.simulation.settings().tick_rate).max(1);
+        let (watch, ears, watchers) = self.interest.split();
         let moment = Moment {
             tick,
             rate,
             stride: step.stride(),
             budget_max: self.shared.config.snapshot_bytes_max(1, rate),
             match_number,
+            has_gallery: self.gallery.is_some(),
             history: &self.history,
+            ears,
             view,
             shared: &self.shared,
         };
-        let (watch, watchers) = self.interest.split();
         let (moment, watch) = (&moment, &watch);
         if let [teller] = &mut self.tellers[..] {
             moment.tell_all(0, &mut self.seats, watchers, watch, teller);
@@ -148,11 +157,22 @@ impl Room {
             });
         }
         self.sight.note(tick, view, watchers);
+        if let Some(gallery) = &mut self.gallery {
+            let mut all = SoundList::default();
+            ears.hear_all(&mut all);
+            gallery.reel.tape.sounds(None, tick, &all);
+            for (slot, seat) in (0..).zip(&mut self.seats) {
+                if let Some(seat) = seat {
+                    gallery.reel.tape.sounds(Some(slot), tick, &core::mem::take(&mut seat.watched));
+                }
+            }
+        }
         let (mut dropped, mut shed, mut thinned) = (0, 0, 0);
         for teller in &mut self.tellers {
             let told = core::mem::take(&mut teller.told);
             self.snapshots += told.snapshots;
             self.snapshot_bytes += told.bytes;
+            self.sound_bytes += told.sound_bytes;
             self.held_back += told.held_back;
             dropped += told.dropped;
             shed += told.shed;
@@ -186,6 +206,7 @@ impl Moment<'_> {
             let (Entering::In(player), None) = (&seat.entering, seat.lost) else { continue };
             let player = *player;
             if !(self.tick + u32::from(slot)).is_multiple_of(self.stride) {
+                self.hear(slot, seat, watcher, &mut teller.heard);
                 teller.told.shed += 1;
                 continue;
             }
@@ -205,10 +226,11 @@ impl Moment<'_> {
         watch: &impl Fn(&mut Watcher),
         teller: &mut Teller,
     ) {
-        let Teller { cache, parts, told } = teller;
+        let Teller { cache, parts, heard, sounds, told } = teller;
         let budget_bytes = seat.line.budget().min(self.budget_max);
         if budget_bytes == 0 {
             // The link carries no more now: a snapshot would wait in a queue on the way and be older than the next one.
+            self.hear(slot, seat, watcher, heard);
             told.held_back += 1;
             return;
         }
@@ -217,6 +239,11 @@ impl Moment<'_> {
         }
         watch(watcher);
         told.thinned += watcher.take_thinned();
+        self.hear(slot, seat, watcher, heard);
+        sounds.clear();
+        seat.sounds.write(self.tick, budget_bytes, sounds);
+        told.sound_bytes += sounds.len() as u64;
+        let budget_bytes = budget_bytes - sounds.len();
         let team = self.view.get::<Identity>(player).map_or(0, |identity| identity.team);
         let viewer = Viewer { slot: Some(slot), team };
         let wish = Wish { wanted: watcher.wanted(), gone: watcher.gone(), always: Some(player), budget_bytes };
@@ -227,13 +254,42 @@ impl Moment<'_> {
         (0..gone).for_each(|at| watcher.forgotten(at));
         told.too_large += u64::from(parts.too_large);
         let header = SnapshotHeader::new(seat.newest.map(|(_, margin)| margin), self.match_number);
+        // The first part carries what is heard.
+        let mut sounds = Sounds::new(sounds).ok();
         for (tag, part) in parts.iter() {
-            told.bytes += (SnapshotHeader::BYTES + part.len()) as u64;
-            if !messages::offer(self.shared, seat.client, tag, &Datagram::Snapshot(header, part)) {
+            seat.sounds.sent(tag);
+            let (body, bytes) = with_sounds(header, sounds.take(), part);
+            told.bytes += bytes as u64;
+            if !messages::offer(self.shared, seat.client, tag, &body) {
                 seat.peer.lost(tag);
+                seat.sounds.lost(tag);
                 told.dropped += 1;
             }
         }
+        seat.sounds.unsent();
         told.snapshots += 1;
+    }
+
+    /// Notes what a client hears of this tick, whether or not it is told of it now.
+    fn hear(&self, slot: u16, seat: &mut Seat, watcher: &Watcher, heard: &mut Heard) {
+        self.ears.hear(watcher, slot, heard);
+        seat.sounds.belong_to(watcher.identity());
+        seat.sounds.push(self.tick, heard.list());
+        if self.has_gallery {
+            seat.watched = heard.watched();
+        }
+    }
+}
+
+/// The body that tells a part, with what is heard if anything is, and its bytes.
+pub(super) fn with_sounds<'a>(
+    header: SnapshotHeader,
+    sounds: Option<Sounds<'a>>,
+    part: &'a [u8],
+) -> (Datagram<'a>, usize) {
+    let bytes = SnapshotHeader::BYTES + part.len();
+    match sounds {
+        Some(sounds) => (Datagram::Sounds(header, sounds, part), bytes + sounds.as_bytes().len()),
+        None => (Datagram::Snapshot(header, part), bytes),
     }
 }

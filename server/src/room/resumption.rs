@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use arbiter_protocol::SoundList;
 use arbiter_schema::StableId;
 use arbiter_sim::players::Player;
 use arbiter_sim::{Loadout, Simulation};
@@ -14,6 +15,7 @@ use crate::buffer::InputBuffer;
 use crate::recorder::{Entry, Resume};
 use crate::resume::Resumed;
 use crate::shard::Remote;
+use crate::sounds::SoundQueue;
 use crate::suspicion::conduct::Conduct;
 
 /// Whoever is not there.
@@ -55,6 +57,8 @@ impl Room {
                 inputs: InputBuffer::new(rate),
                 conduct: Conduct::default(),
                 peer,
+                sounds: SoundQueue::new(rate),
+                watched: SoundList::default(),
                 restarted: None,
                 view_lag: None,
                 newest: None,

@@ -20,6 +20,7 @@ use arbiter_sim::weapons::{Pulls, eye};
 use glam::Vec3;
 
 use super::{Detector, Finding};
+use crate::interest::hearing::{SHOT_M, STEPS_M};
 
 /// Cosine of 30 degrees: whom one does not even look at is not looked after.
 const FOCUS_COSINE: f32 = 0.866;
@@ -42,8 +43,8 @@ const CROSSING: f32 = 1.5;
 /// Metres beside the axis of a body within which a shot at somebody who crosses is perfect. In the middle of ten bots' matches 85 to
 /// 98 % of a perfect aimer's shots are, for what is shown lies between what was told, and at most 44 % of those of honest bots.
 const PERFECT_M: f32 = 0.12;
-/// Metres beyond which nobody hears steps.
-const HEARING_M: f32 = 18.0;
+/// Milliseconds behind a shot for which one may look where it came from.
+const HEARD_MS: u32 = 1_500;
 /// Milliseconds for which an enemy must be hidden and aimed at before that is knowledge and no memory.
 const MEMORY_MS: u32 = 500;
 /// Degrees that the aim must have followed in that time, and each second from then on.
@@ -59,11 +60,13 @@ pub struct Looked<'a> {
     solids: &'a Solids,
     told: &'a Told,
     movement: &'a Movement,
+    /// By slot, the last shot.
+    shots: &'a [Option<u32>],
 }
 
 impl<'a> Looked<'a> {
-    /// Of a simulation behind a tick. `None` while the match stands still.
-    pub fn of(simulation: &'a Simulation, view: &'a View<'a>) -> Option<Self> {
+    /// Of a simulation behind a tick, where players fired last at these ticks. `None` while the match stands still.
+    pub fn of(simulation: &'a Simulation, view: &'a View<'a>, shots: &'a [Option<u32>]) -> Option<Self> {
         let clock = view.resource::<Clock>().filter(|clock| !clock.stands())?;
         Some(Self {
             index: view.resource()?,
@@ -74,7 +77,16 @@ impl<'a> Looked<'a> {
             told: view.resource()?,
             movement: &simulation.rules().movement,
             view,
+            shots,
         })
+    }
+
+    /// Whether one may have heard where somebody is: steps near by, or a shot a moment ago.
+    fn is_heard(&self, focus: &Focus<'_>) -> bool {
+        let slot = focus.body.owner.checked_sub(1).map(usize::from);
+        let shot = slot.and_then(|slot| self.shots.get(slot).copied().flatten());
+        let is_recent = shot.is_some_and(|shot| self.clock.number.saturating_sub(shot) <= self.ticks(HEARD_MS));
+        focus.distance < STEPS_M || (is_recent && focus.distance <= SHOT_M)
     }
 
     fn ticks(&self, ms: u32) -> u32 {
@@ -199,7 +211,7 @@ impl Gaze {
 
     /// Somebody whom the player cannot see is followed by the aim.
     fn follow(&mut self, looked: &Looked<'_>, aim: &Aim, focus: Option<&Focus<'_>>, find: &mut impl FnMut(Finding)) {
-        let aimed = |focus: &&Focus<'_>| focus.off <= ON_BODY_M && focus.distance >= HEARING_M;
+        let aimed = |focus: &&Focus<'_>| focus.off <= ON_BODY_M && !looked.is_heard(focus);
         let Some(focus) = focus.filter(aimed).filter(|focus| !looked.sees(aim.from, &focus.pose)) else {
             self.hidden = None;
             return;

@@ -15,7 +15,8 @@ pub mod score;
 
 use arbiter_contracts::Event;
 use arbiter_contracts::v1::AnomalyDetected;
-use arbiter_sim::Simulation;
+use arbiter_sim::index::{Identity, Kind};
+use arbiter_sim::{Cue, Simulation};
 
 use gaze::Gaze;
 use score::{Limit, Score};
@@ -153,6 +154,8 @@ struct Suspect {
 #[derive(Debug)]
 pub struct Suspicion {
     suspects: Vec<Suspect>,
+    /// By slot, the tick of the last shot, which others may have heard.
+    shots: Vec<Option<u32>>,
     rate: u32,
     found: Vec<(u16, Finding)>,
 }
@@ -163,6 +166,7 @@ impl Suspicion {
         let settings = simulation.settings();
         Self {
             suspects: (0..settings.players_max).map(|_| Suspect::default()).collect(),
+            shots: vec![None; usize::from(settings.players_max)],
             rate: u32::from(settings.tick_rate).max(1),
             found: Vec::with_capacity(WATCHED_MAX),
         }
@@ -173,12 +177,22 @@ impl Suspicion {
         if let Some(suspect) = self.suspects.get_mut(usize::from(slot)) {
             *suspect = Suspect::default();
         }
+        if let Some(shot) = self.shots.get_mut(usize::from(slot)) {
+            *shot = None;
+        }
     }
 
     /// Looks where players aim behind a tick and calls `tell` with what is too much: slot, detector, amount.
     pub fn look(&mut self, simulation: &Simulation, tell: &mut impl FnMut(u16, Detector, i64)) {
         let view = simulation.view();
-        let Some(looked) = gaze::Looked::of(simulation, &view) else { return };
+        for cue in simulation.cues() {
+            let Cue::Fired { by, .. } = cue else { continue };
+            let slot = view.get::<Identity>(*by).filter(|it| it.kind == Kind::Player).and_then(Identity::slot);
+            if let Some(shot) = slot.and_then(|slot| self.shots.get_mut(usize::from(slot))) {
+                *shot = Some(simulation.tick());
+            }
+        }
+        let Some(looked) = gaze::Looked::of(simulation, &view, &self.shots) else { return };
         let slots = self.suspects.len();
         let turn = simulation.tick() / (TURN_S * self.rate);
         let first = if slots > WATCHED_MAX { turn as usize * WATCHED_MAX % slots } else { 0 };

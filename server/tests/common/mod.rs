@@ -1,6 +1,8 @@
 //! A server on a small map and clients with real sockets.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod ground;
+pub mod listener;
 pub mod remote;
 
 use std::net::{SocketAddr, UdpSocket};
@@ -9,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arbiter_protocol::{
     ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, KIND_INPUT, PROTOCOL_VERSION, Refused,
-    ServerMessage, UserData, Welcome, WireInput,
+    ServerMessage, Sound, UserData, Welcome, WireInput,
 };
 use arbiter_schema::Registry;
 use arbiter_server::{Server, ServerConfig, ServerHandle, SocketKind};
@@ -42,6 +44,18 @@ pub fn map() -> Arc<Map> {
         spawns: (0..6).flat_map(|at| [spawn(1, at as f32, 12.0), spawn(2, at as f32, -12.0)]).collect(),
         ..Map::empty("test", Volume { centre: Vec3::ZERO, half: Vec3::new(32.0, 20.0, 32.0) })
     })
+}
+
+/// Two halves that cannot see each other, however high anybody jumps.
+pub fn divided() -> Arc<Map> {
+    let mut map = Map::clone(&map());
+    map.solids.push(Solid {
+        name: "divide".to_owned(),
+        shape: Shape::Box { half: Vec3::new(30.0, 10.0, 1.0) },
+        position: Vec3::new(0.0, 9.0, 0.0),
+        rotation: Quat::IDENTITY,
+    });
+    map.into()
 }
 
 pub fn config() -> ServerConfig {
@@ -107,6 +121,8 @@ pub struct Client {
     pub ended: Option<DisconnectReason>,
     pub snapshots: u32,
     pub margins: Vec<i8>,
+    /// What it heard: behind how many welcomes, of which tick, what.
+    pub heard: Vec<(usize, u32, Sound)>,
     tick: u32,
     inputs: Vec<WireInput>,
     pub buttons: u16,
@@ -155,6 +171,7 @@ impl Client {
             ended: None,
             snapshots: 0,
             margins: Vec::new(),
+            heard: Vec::new(),
             tick: 0,
             inputs: Vec::new(),
             buttons: 0,
@@ -203,8 +220,9 @@ impl Client {
             }
         }
         for (kind, bytes) in bodies {
-            let (header, part) = match Datagram::decode(kind, &bytes) {
-                Ok(Datagram::Snapshot(header, part)) => (header, part),
+            let (header, sounds, part) = match Datagram::decode(kind, &bytes) {
+                Ok(Datagram::Snapshot(header, part)) => (header, None, part),
+                Ok(Datagram::Sounds(header, sounds, part)) => (header, Some(sounds), part),
                 Ok(Datagram::KillCam(..)) => continue,
                 _ => panic!("no snapshot"),
             };
@@ -214,6 +232,9 @@ impl Client {
                 self.discarded = Some(self.discarded.unwrap_or(0));
                 continue;
             };
+            let beginning = self.welcomes.len();
+            let sounds = sounds.into_iter().flat_map(|sounds| sounds.iter());
+            self.heard.extend(sounds.map(|(age, sound)| (beginning, tick - u32::from(age), sound)));
             if tick > self.newest.tick() {
                 self.margins.extend(header.input_margin);
                 self.snapshots += 1;

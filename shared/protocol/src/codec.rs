@@ -120,6 +120,11 @@ impl<'a> Decoder<'a> {
         Ok(taken)
     }
 
+    /// Bytes that were read so far.
+    pub fn offset(&self) -> usize {
+        self.at
+    }
+
     /// Everything that is left.
     pub fn rest(&mut self) -> &'a [u8] {
         let rest = &self.bytes[self.at..];

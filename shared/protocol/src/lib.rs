@@ -6,7 +6,7 @@
 //! in words.
 //!
 //! Next: [`codec`] for how numbers are laid out, [`input`] for what a client sends each tick, [`session`] for joining and
-//! leaving, [`notice`] for what is told of a match, [`message`] for how they are told apart, [`user_data`] for what a connect
+//! leaving, [`notice`] for what is told of a match, [`sound`] for what is heard of it, [`message`] for how they are told apart, [`user_data`] for what a connect
 //! token says of its player.
 
 pub mod codec;
@@ -14,19 +14,22 @@ pub mod input;
 pub mod message;
 pub mod notice;
 pub mod session;
+pub mod sound;
 pub mod user_data;
 
 pub use codec::{Decoder, Encoder, ProtocolError};
 pub use input::{InputPacket, WireInput};
 pub use message::{
-    ClientMessage, Datagram, KIND_INPUT, KIND_KILL_CAM, KIND_SNAPSHOT, KillCamHeader, ServerMessage, SnapshotHeader,
+    ClientMessage, Datagram, KIND_INPUT, KIND_KILL_CAM, KIND_SNAPSHOT, KIND_SOUNDS, KillCamHeader, ServerMessage,
+    SnapshotHeader,
 };
 pub use notice::{Cause, LeaveReason, MatchMessage, Notice, Outcome, TeamScore};
 pub use session::{Goodbye, GoodbyeReason, Join, Refused, RefusedReason, Target, Watching, Welcome};
+pub use sound::{Noise, Sound, SoundList, Sounds};
 pub use user_data::{Role, USER_DATA_BYTES, UserData, UserDataError};
 
 /// The version of this protocol. Raised whenever a byte changes its meaning; a server refuses other versions readably.
-pub const PROTOCOL_VERSION: u16 = 5;
+pub const PROTOCOL_VERSION: u16 = 6;
 
 /// The last version that the hash of what is replicated says nothing of: what was built with it must not look like another one.
 const LAST_UNMIXED: u16 = 4;

@@ -5,6 +5,7 @@ use crate::codec::{Decoder, Encoder, ProtocolError};
 use crate::input::InputPacket;
 use crate::notice::MatchMessage;
 use crate::session::{Goodbye, Join, Refused, Target, Watching, Welcome};
+use crate::sound::Sounds;
 
 /// Kind of the body of a transport's payload: an input.
 pub const KIND_INPUT: u8 = 1;
@@ -13,6 +14,9 @@ pub const KIND_SNAPSHOT: u8 = 2;
 
 /// Kind of the body of a transport's payload: a part of what a killer was told.
 pub const KIND_KILL_CAM: u8 = 3;
+
+/// Kind of the body of a transport's payload: sounds, and a part of a snapshot.
+pub const KIND_SOUNDS: u8 = 4;
 
 const TAG_JOIN: u8 = 1;
 const TAG_WELCOME: u8 = 2;
@@ -88,6 +92,8 @@ pub enum Datagram<'a> {
     Snapshot(SnapshotHeader, &'a [u8]),
     /// Server to client: a part of what its killer was told, read like that of a snapshot and apart from those.
     KillCam(KillCamHeader, &'a [u8]),
+    /// Server to client: the same as a snapshot, and what is heard.
+    Sounds(SnapshotHeader, Sounds<'a>, &'a [u8]),
 }
 
 impl<'a> Datagram<'a> {
@@ -97,6 +103,7 @@ impl<'a> Datagram<'a> {
             Self::Input(_) => KIND_INPUT,
             Self::Snapshot(..) => KIND_SNAPSHOT,
             Self::KillCam(..) => KIND_KILL_CAM,
+            Self::Sounds(..) => KIND_SOUNDS,
         }
     }
 
@@ -113,6 +120,11 @@ impl<'a> Datagram<'a> {
                 to.u8(header.to_byte());
                 to.bytes(part);
             }
+            Self::Sounds(header, sounds, part) => {
+                to.u8(header.to_byte());
+                sounds.encode(&mut to);
+                to.bytes(part);
+            }
         }
     }
 
@@ -123,6 +135,10 @@ impl<'a> Datagram<'a> {
             KIND_INPUT => Self::Input(InputPacket::decode(&mut from)?),
             KIND_SNAPSHOT => Self::Snapshot(SnapshotHeader::from_byte(from.u8()?), from.rest()),
             KIND_KILL_CAM => Self::KillCam(KillCamHeader::from_byte(from.u8()?), from.rest()),
+            KIND_SOUNDS => {
+                let header = SnapshotHeader::from_byte(from.u8()?);
+                Self::Sounds(header, Sounds::decode(&mut from)?, from.rest())
+            }
             other => return Err(ProtocolError::Invalid { what: "kind of a body", value: u64::from(other) }),
         };
         from.finish()?;

@@ -7,7 +7,7 @@ use crate::codec::{Decoder, Encoder, ProtocolError};
 pub const SCORES_MAX: usize = 64;
 
 /// Where damage came from: a number in one of the rules' lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     /// A weapon.
     Weapon(u8),
@@ -157,28 +157,40 @@ fn read_slot(from: &mut Decoder<'_>) -> Result<Option<u16>, ProtocolError> {
     Ok(Some(from.u16()?).filter(|slot| *slot != NOBODY))
 }
 
+impl Cause {
+    /// Its kind, 0 to 4, and its number.
+    pub(crate) fn numbers(self) -> (u8, u8) {
+        match self {
+            Self::Weapon(number) => (0, number),
+            Self::Ability(number) => (1, number),
+            Self::Effect(number) => (2, number),
+            Self::Prop(number) => (3, number),
+            Self::World => (4, 0),
+        }
+    }
+
+    /// The one of a kind with a number; `None` if there is no such kind.
+    pub(crate) fn of(kind: u8, number: u8) -> Option<Self> {
+        Some(match kind {
+            0 => Self::Weapon(number),
+            1 => Self::Ability(number),
+            2 => Self::Effect(number),
+            3 => Self::Prop(number),
+            4 => Self::World,
+            _ => return None,
+        })
+    }
+}
+
 fn write_cause(cause: Cause, to: &mut Encoder<'_>) {
-    let (kind, number) = match cause {
-        Cause::Weapon(number) => (0, number),
-        Cause::Ability(number) => (1, number),
-        Cause::Effect(number) => (2, number),
-        Cause::Prop(number) => (3, number),
-        Cause::World => (4, 0),
-    };
+    let (kind, number) = cause.numbers();
     to.u8(kind);
     to.u8(number);
 }
 
 fn read_cause(from: &mut Decoder<'_>) -> Result<Cause, ProtocolError> {
     let (kind, number) = (from.u8()?, from.u8()?);
-    Ok(match kind {
-        0 => Cause::Weapon(number),
-        1 => Cause::Ability(number),
-        2 => Cause::Effect(number),
-        3 => Cause::Prop(number),
-        4 => Cause::World,
-        other => return invalid("kind of cause", other),
-    })
+    Cause::of(kind, number).map_or_else(|| invalid("kind of cause", kind), Ok)
 }
 
 fn write_outcome(outcome: Outcome, to: &mut Encoder<'_>) {

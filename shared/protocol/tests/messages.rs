@@ -1,10 +1,12 @@
 //! Contract: what is encoded is decoded as it was; anything else is an error, never a panic.
 
 use arbiter_protocol::input::{BUTTONS_ALL, INPUTS_PER_PACKET_MAX, PITCH_MAX};
+use arbiter_protocol::sound::{Area, Report, SOUND_BYTES_MAX, Source, Spot, write_sounds};
 use arbiter_protocol::{
-    Cause, ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, KIND_INPUT, KIND_SNAPSHOT, LeaveReason,
-    MESSAGE_BYTES_MAX, MatchMessage, Notice, Outcome, PROTOCOL_VERSION, Refused, RefusedReason, ServerMessage,
-    SnapshotHeader, Target, TeamScore, USER_DATA_BYTES, UserData, Watching, Welcome, WireInput,
+    Cause, ClientMessage, Datagram, Goodbye, GoodbyeReason, InputPacket, Join, KIND_INPUT, KIND_SNAPSHOT, KIND_SOUNDS,
+    LeaveReason, MESSAGE_BYTES_MAX, MatchMessage, Noise, Notice, Outcome, PROTOCOL_VERSION, ProtocolError, Refused,
+    RefusedReason, ServerMessage, SnapshotHeader, Sound, SoundList, Sounds, Target, TeamScore, USER_DATA_BYTES,
+    UserData, Watching, Welcome, WireInput,
 };
 use arbiter_schema::StableId;
 use proptest::prelude::*;
@@ -191,6 +193,69 @@ fn a_snapshot_datagram_keeps_its_part() {
     }
 }
 
+/// A body of sounds before a part, and what is to be read of it.
+fn sounding(lists: &[(u8, Vec<Sound>)]) -> (Vec<u8>, Vec<(u8, Sound)>) {
+    let list_of = |sounds: &[Sound]| {
+        let mut list = SoundList::default();
+        let told = sounds.iter().take_while(|sound| list.push(sound)).count();
+        (list, told)
+    };
+    let made: Vec<_> = lists.iter().map(|(age, sounds)| (*age, list_of(sounds))).collect();
+    let mut bytes = vec![0x59];
+    write_sounds(made.iter().map(|(age, (list, _))| (*age, list)), &mut bytes);
+    bytes.extend_from_slice(b"part");
+    let told = lists
+        .iter()
+        .zip(&made)
+        .flat_map(|((age, sounds), (_, (_, told)))| sounds.iter().take(*told).map(|sound| (*age, *sound)));
+    (bytes, told.collect())
+}
+
+#[test]
+fn sounds_stand_before_the_part_and_say_themselves_where_they_end() {
+    let shot = Sound::Fired { report: Report::Shot, by: Source::Player(3) };
+    let (bytes, told) = sounding(&[(7, vec![shot]), (0, vec![shot, shot])]);
+    assert_eq!(bytes.len(), 1 + 3 + 3 + 4);
+    let Ok(Datagram::Sounds(header, sounds, part)) = Datagram::decode(KIND_SOUNDS, &bytes) else { panic!("no sounds") };
+    assert_eq!((header.match_number, part), (1, &b"part"[..]));
+    assert_eq!(sounds.iter().collect::<Vec<_>>(), told);
+}
+
+#[test]
+fn more_sounds_than_a_body_may_have_are_refused() {
+    let burst = Sound::Burst { at: Spot([1, 2, 3]), cause: Cause::Prop(1) };
+    let (bytes, _) = sounding(&[(9, vec![burst; 3]), (0, vec![burst; 2])]);
+    assert!(matches!(Datagram::decode(KIND_SOUNDS, &bytes), Ok(Datagram::Sounds(..))));
+    let (bytes, _) = sounding(&[(9, vec![burst; 3]), (0, vec![burst; 3])]);
+    let refused = Datagram::decode(KIND_SOUNDS, &bytes);
+    assert!(matches!(refused, Err(ProtocolError::TooLong { max: SOUND_BYTES_MAX, .. })), "{refused:?}");
+}
+
+fn any_source() -> impl Strategy<Value = Source> {
+    prop_oneof![any::<u16>().prop_map(Source::Player), any::<u32>().prop_map(|id| Source::Thing(StableId(id)))]
+}
+
+fn any_sound() -> impl Strategy<Value = Sound> {
+    let report = prop_oneof![Just(Report::Shot), Just(Report::Launch), Just(Report::Swing), Just(Report::Beam)];
+    let cause = prop_oneof![
+        any::<u8>().prop_map(Cause::Weapon),
+        any::<u8>().prop_map(Cause::Ability),
+        any::<u8>().prop_map(Cause::Effect),
+        any::<u8>().prop_map(Cause::Prop),
+        Just(Cause::World),
+    ];
+    let area = (any::<[u8; 3]>(), any::<bool>())
+        .prop_map(|(cell, wide)| if wide { Area { cell, wide }.widened() } else { Area { cell, wide } });
+    prop_oneof![
+        (report, any_source()).prop_map(|(report, by)| Sound::Fired { report, by }),
+        (any_source(), any::<u8>()).prop_map(|(by, ability)| Sound::Used { by, ability }),
+        (any_source(), any::<bool>()).prop_map(|(target, head)| Sound::Dealt { target, head }),
+        (proptest::option::of(any_source()), any::<bool>()).prop_map(|(by, head)| Sound::Taken { by, head }),
+        (any::<[u16; 3]>(), cause).prop_map(|(at, cause)| Sound::Burst { at: Spot(at), cause }),
+        (0..8_usize, area).prop_map(|(noise, area)| Sound::Around { noise: Noise::ALL[noise], area }),
+    ]
+}
+
 prop_compose! {
     fn any_input()(
         buttons in 0..=BUTTONS_ALL, move_right in -127..=127_i8, move_forward in -127..=127_i8, yaw: u16,
@@ -214,6 +279,41 @@ proptest! {
         let mut bytes = Vec::new();
         Datagram::Input(packet.clone()).encode(&mut bytes);
         prop_assert_eq!(Datagram::decode(KIND_INPUT, &bytes), Ok(Datagram::Input(packet)));
+    }
+
+    #[test]
+    fn any_sounds_survive_the_round_trip(
+        ages in proptest::collection::btree_set(any::<u8>(), 1..4),
+        sounds in proptest::collection::vec(proptest::collection::vec(any_sound(), 1..4), 3),
+    ) {
+        let lists: Vec<_> = ages.into_iter().rev().zip(sounds).collect();
+        let (bytes, told) = sounding(&lists);
+        match Datagram::decode(KIND_SOUNDS, &bytes) {
+            Ok(Datagram::Sounds(_, sounds, part)) => {
+                prop_assert_eq!(part, b"part");
+                prop_assert_eq!(sounds.iter().collect::<Vec<_>>(), told);
+            }
+            Err(ProtocolError::TooLong { len, .. }) => prop_assert!(len > SOUND_BYTES_MAX && bytes.len() > len),
+            other => prop_assert!(false, "{:?}", other),
+        }
+    }
+
+    #[test]
+    fn there_is_one_way_to_write_sounds(bytes in proptest::collection::vec(any::<u8>(), 0..46)) {
+        if let Ok(sounds) = Sounds::new(&bytes) {
+            let all: Vec<(u8, Sound)> = sounds.iter().collect();
+            let mut lists: Vec<(u8, SoundList)> = Vec::new();
+            for (age, sound) in all {
+                if lists.last().is_none_or(|last| last.0 != age) {
+                    lists.push((age, SoundList::default()));
+                }
+                let (_, list) = lists.last_mut().expect("one was added");
+                prop_assert!(list.push(&sound));
+            }
+            let mut again = Vec::new();
+            write_sounds(lists.iter().map(|(age, list)| (*age, list)), &mut again);
+            prop_assert_eq!(again, bytes);
+        }
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Contract: every message is read as `tests/vectors/` says and written as it stands there, so that whoever writes another
 //! client can check it against the same files. How to read them: `tests/vectors/README.md`.
 
+use arbiter_protocol::sound::Source;
 use arbiter_protocol::{
-    Cause, ClientMessage, Datagram, Goodbye, GoodbyeReason, KillCamHeader, LeaveReason, MatchMessage, Notice, Outcome,
-    ProtocolError, Refused, RefusedReason, Role, ServerMessage, Target, USER_DATA_BYTES, UserData, UserDataError,
-    Welcome, WireInput,
+    Cause, ClientMessage, Datagram, Goodbye, GoodbyeReason, KillCamHeader, LeaveReason, MatchMessage, Noise, Notice,
+    Outcome, ProtocolError, Refused, RefusedReason, Role, ServerMessage, SnapshotHeader, Sound, Target,
+    USER_DATA_BYTES, UserData, UserDataError, Welcome, WireInput,
 };
 
 #[path = "../../../tests/vectors/lines.rs"]
@@ -240,11 +241,54 @@ fn say_body(body: &Datagram<'_>) -> String {
             let discarded = packet.discarded.map_or("none".to_owned(), |tick| tick.to_string());
             format!("input match {} discarded {discarded}; {}", packet.match_number, inputs.join("; "))
         }
-        Datagram::Snapshot(header, part) => {
-            let margin = header.input_margin.map_or("none".to_owned(), |margin| margin.to_string());
-            format!("snapshot margin {margin} match {} part [{}]", header.match_number, hex(part))
+        Datagram::Snapshot(header, part) => say_snapshot(*header, part),
+        Datagram::Sounds(header, sounds, part) => {
+            let heard: Vec<_> = sounds.iter().map(|(age, sound)| format!("age {age} {}", say_sound(sound))).collect();
+            format!("{} heard {}", say_snapshot(*header, part), heard.join(", "))
         }
         Datagram::KillCam(header, part) => say_kill_cam(*header, part),
+    }
+}
+
+fn say_snapshot(header: SnapshotHeader, part: &[u8]) -> String {
+    let margin = header.input_margin.map_or("none".to_owned(), |margin| margin.to_string());
+    format!("snapshot margin {margin} match {} part [{}]", header.match_number, hex(part))
+}
+
+fn say_noise(noise: Noise) -> &'static str {
+    match noise {
+        Noise::Shot => "shot",
+        Noise::Launch => "launch",
+        Noise::Swing => "swing",
+        Noise::Beam => "beam",
+        Noise::Ability => "ability",
+        Noise::Hit => "hit",
+        Noise::Burst => "burst",
+        Noise::Steps => "steps",
+    }
+}
+
+fn say_source(source: Source) -> String {
+    match source {
+        Source::Player(slot) => format!("player {slot}"),
+        Source::Thing(id) => format!("thing {}", id.0),
+    }
+}
+
+fn say_sound(sound: Sound) -> String {
+    let noise = say_noise(sound.noise());
+    let part = |head: bool| if head { " head" } else { "" };
+    match sound {
+        Sound::Fired { by, .. } => format!("{noise} by {}", say_source(by)),
+        Sound::Used { by, ability } => format!("{noise} {ability} by {}", say_source(by)),
+        Sound::Dealt { target, head } => format!("{noise} dealt to {}{}", say_source(target), part(head)),
+        Sound::Taken { by, head } => {
+            format!("{noise} taken by {}{}", by.map_or("nobody known".to_owned(), say_source), part(head))
+        }
+        Sound::Burst { at, cause } => format!("{noise} at {:?} of {}", at.0, say_cause(cause)),
+        Sound::Around { noise, area } => {
+            format!("{} around {:?}{}", say_noise(noise), area.cell, if area.wide { " wide" } else { "" })
+        }
     }
 }
 

@@ -28,6 +28,10 @@ pub const PROTOCOL: Target = Target {
                 if let Ok(body) = Datagram::decode(kind, bytes) {
                     let mut again = Vec::new();
                     body.encode(&mut again);
+                    if let Datagram::Sounds(_, sounds, _) = &body {
+                        // Checked once, they are there when they are walked over.
+                        assert!(sounds.iter().count() > 0);
+                    }
                     assert_eq!(Datagram::decode(kind, &again), Ok(body));
                 }
             }
@@ -37,6 +41,7 @@ pub const PROTOCOL: Target = Target {
 };
 
 fn examples() -> Vec<Example> {
+    use arbiter_protocol::sound::{Area, Report, Source, Spot, write_sounds};
     use arbiter_protocol::*;
     use arbiter_schema::StableId;
     let mut examples = Vec::new();
@@ -62,6 +67,23 @@ fn examples() -> Vec<Example> {
     let mut bytes = Vec::new();
     Datagram::Snapshot(SnapshotHeader::new(Some(-3), 1), &[1, 2, 3]).encode(&mut bytes);
     add("snapshot", KIND_SNAPSHOT, bytes);
+    let mut lists = [SoundList::default(), SoundList::default()];
+    let sounds = [
+        Sound::Fired { report: Report::Launch, by: Source::Player(200) },
+        Sound::Used { by: Source::Thing(StableId(70_000)), ability: 3 },
+        Sound::Dealt { target: Source::Player(2), head: true },
+        Sound::Taken { by: None, head: false },
+        Sound::Burst { at: Spot([40_000, 33_000, 20_000]), cause: Cause::Prop(1) },
+        Sound::Around { noise: Noise::Steps, area: Area { cell: [128, 130, 2], wide: true } },
+    ];
+    for (at, sound) in sounds.iter().enumerate() {
+        assert!(lists[at % 2].push(sound), "they fit");
+    }
+    let (mut heard, mut bytes_of_sounds) = (Vec::new(), Vec::new());
+    write_sounds(lists.iter().zip([9, 0]).map(|(list, age)| (age, list)), &mut heard);
+    let heard = Sounds::new(&heard).expect("what was written");
+    Datagram::Sounds(SnapshotHeader::new(None, 2), heard, &[1, 2, 3]).encode(&mut bytes_of_sounds);
+    add("sounds", KIND_SOUNDS, bytes_of_sounds);
     let mut bytes = Vec::new();
     Datagram::KillCam(KillCamHeader { number: 5, match_number: 1 }, &[1, 2, 3]).encode(&mut bytes);
     add("kill-cam", KIND_KILL_CAM, bytes);

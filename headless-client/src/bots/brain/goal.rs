@@ -48,6 +48,8 @@ impl Goal {
 const RETHINK_S: f32 = 0.3;
 /// A walk without purpose is given up after this many seconds.
 const ROAM_S: f32 = 9.0;
+/// A walk without purpose goes on for this many seconds before a sound leads it elsewhere: who runs after each finds nobody.
+const HEED_S: f32 = 3.0;
 /// Health further away than this many metres is not fetched in need.
 const HEALTH_WALK_MAX: f32 = 35.0;
 
@@ -60,6 +62,8 @@ pub(super) struct Planner {
     roam: Option<Vec3>,
     /// Where to look for enemies next: the place goes round, so that bots meet.
     hunted: u32,
+    /// The tick of the sound that was followed last.
+    heeded: u32,
 }
 
 impl Planner {
@@ -92,7 +96,7 @@ impl Planner {
             .or_else(|| self.capture(view, me, around, temper, foe.as_ref()))
             .or_else(|| support(view, me, hero, senses, foe.as_ref()))
             .or_else(|| foe.map(|foe| Goal::Fight(foe.id, foe.position)))
-            .unwrap_or_else(|| self.roam(view, me, around, rng));
+            .unwrap_or_else(|| self.roam(view, me, around, senses, rng));
         self.goal = Some(goal);
         goal
     }
@@ -154,7 +158,20 @@ impl Planner {
     }
 
     /// Where enemies may be: where they were last heard of, enemy spawns, points, anywhere.
-    fn roam(&mut self, view: &WorldView, me: &PlayerView, around: &Surroundings, rng: &mut SimRng) -> Goal {
+    fn roam(
+        &mut self,
+        view: &WorldView,
+        me: &PlayerView,
+        around: &Surroundings,
+        senses: &Senses,
+        rng: &mut SimRng,
+    ) -> Goal {
+        let waypoint = |place: Vec3| around.graph.nearest(place).and_then(|at| around.graph.position(at));
+        let heard = senses.heard().filter(|heard| heard.tick != self.heeded && self.roam_s < ROAM_S - HEED_S);
+        if let Some((heard, place)) = heard.and_then(|heard| Some((heard, waypoint(heard.place)?))) {
+            (self.heeded, self.roam_s, self.roam) = (heard.tick, ROAM_S, Some(place));
+            return Goal::Roam(place);
+        }
         let arrived = self.roam.is_some_and(|place| place.distance(me.position) < 3.0);
         if let Some(place) = self.roam.filter(|_| self.roam_s > 0.0 && !arrived) {
             return Goal::Roam(place);
