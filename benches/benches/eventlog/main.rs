@@ -7,8 +7,9 @@
 //! - `bare.direct`: one thread; one write past the system's cache that returns when it is on disk (`O_DIRECT | O_DSYNC`), the
 //!   next one. Memory and file are aligned to pages or, where the bytes are fewer, to sectors.
 //! - `ours.alone`: one thread; append each record, `commit`, the next batch: nobody has another batch before this one is answered.
-//! - `ours.ahead`: the next batch is appended and sealed while a thread of the bench's own writes the last one (`begin_commit`,
-//!   `write`, `end_commit`). A batch is answered when it is on disk, and begins to be written when the one before is.
+//! - `ours.ahead`: the next batch is appended while a thread of the bench's own writes the last one (`begin_commit`, `write`,
+//!   `end_commit`), and is sealed and hashed on whichever of the two threads has time. A batch is answered by the thread that wrote it
+//!   when it is on disk, and begins to be written when the one before is; until then it waits for up to two others.
 //!
 //! All four flush the disk's own cache for each batch, and no batch is written before the one before it is on disk. Ours seals,
 //! hashes, looks for each record's id among all, keeps the acknowledged position, and writes 20 B for each record and 112 for
@@ -17,8 +18,10 @@
 //!
 //! Wall time, since it is the disk that is waited for. All take turns, the first changes, and what is compared is the middle turn:
 //! a virtual disk that is out of tokens answers in milliseconds for a while. Such a while is waited for between two rounds.
+//! `apart` is what the steps of a commit take one after the other, on one thread and behind all turns.
 //! Payloads are random: nothing compresses them. A latency is from a batch's first record until it is answered.
 
+mod apart;
 mod bare;
 mod ours;
 
@@ -92,6 +95,7 @@ fn compare(path: &Path, batch: usize) -> [f64; 2] {
         figure(&format!("{name}.p50"), samples.percentile_us(0.5), "us");
         figure(&format!("{name}.p99"), samples.percentile_us(0.99), "us");
     }
+    apart::figures(folder("apart"), &data, batch, commits);
     let [cache, direct, alone, ahead] = middle;
     let shares = [cache, direct].map(|bare| 100.0 * bare / alone.min(ahead));
     figure(&format!("eventlog.batch{batch}.share_of_disk"), shares[0], "percent");

@@ -1,6 +1,5 @@
 //! Our log, one batch after the other and with the next batch ready when the disk is.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -17,8 +16,9 @@ use crate::{COMMITS, RECORD_BYTES, Way};
 const BLOCK_HEAD_BYTES: usize = 1024;
 const RECORD_HEAD_BYTES: usize = 20;
 
-struct Ours {
-    log: Log<Folder>,
+/// A log, and what is put into it.
+pub struct Ours {
+    pub log: Log<Folder>,
     data: Vec<u8>,
     /// Names are as good as random to the log, as those of real events are, which are hashes.
     names: Dice,
@@ -27,7 +27,7 @@ struct Ours {
 
 impl Ours {
     /// All that is to come fits one segment: how long a new one takes to fill with zeros is no matter of a commit.
-    fn new(folder: Folder, data: &[u8], commits: usize) -> Self {
+    pub fn new(folder: Folder, data: &[u8], commits: usize) -> Self {
         let block = data.len() + data.len() / RECORD_BYTES * RECORD_HEAD_BYTES + BLOCK_HEAD_BYTES;
         let segment_bytes = ((block * commits) as u64).max(16 << 20);
         let options = Options { segment_bytes, masters: Some(Masters::from_key([7; 32])), ..Options::default() };
@@ -36,12 +36,17 @@ impl Ours {
         Self { log, data: data.to_vec(), names: Dice::new(commits as u64), batch }
     }
 
-    fn append(&mut self) {
+    /// Names a batch, and looks whether any of it is there.
+    pub fn look(&mut self) {
         self.batch.clear();
         for _ in 0..self.data.len() / RECORD_BYTES {
             self.batch.push(u128::from(self.names.roll()) << 64 | u128::from(self.names.roll()));
         }
         assert_eq!(self.log.known_among(self.batch.iter().copied()), 0);
+    }
+
+    /// Appends that batch.
+    pub fn append(&mut self) {
         for (id, data) in self.batch.iter().zip(self.data.chunks_exact(RECORD_BYTES)) {
             self.log.append(*id, data).expect("appended");
         }
@@ -66,6 +71,7 @@ impl Way for Alone {
         let began = Instant::now();
         for _ in 0..COMMITS {
             let before = Instant::now();
+            self.0.look();
             self.0.append();
             self.0.log.commit().expect("on disk");
             samples.push(before.elapsed());
@@ -77,35 +83,34 @@ impl Way for Alone {
 /// The next batch while the last one is written.
 pub struct Ahead {
     ours: Ours,
-    /// When the batches that are under way began.
-    began: VecDeque<Instant>,
-    pending: Option<SyncSender<PendingCommit<Folder>>>,
-    written: Receiver<WrittenCommit>,
+    pending: Option<SyncSender<(Instant, PendingCommit<Folder>)>>,
+    written: Receiver<(Duration, WrittenCommit)>,
     disk_cpu_ns: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Ahead {
     pub fn new(folder: Folder, data: &[u8], commits: usize) -> Self {
-        let (pending, commits_to_write) = sync_channel::<PendingCommit<Folder>>(COMMITS_UNDER_WAY_MAX as usize);
+        let (pending, commits_to_write) =
+            sync_channel::<(Instant, PendingCommit<Folder>)>(COMMITS_UNDER_WAY_MAX as usize);
         let (back, written) = sync_channel(COMMITS_UNDER_WAY_MAX as usize);
         let disk_cpu_ns = Arc::new(AtomicU64::new(0));
         let cpu = Arc::clone(&disk_cpu_ns);
         let thread = std::thread::spawn(move || {
-            for commit in commits_to_write {
-                back.send(commit.write()).expect("who waits for it");
+            for (began, commit) in commits_to_write {
+                let written = commit.write();
+                // Here whoever waits for it can be told: that the batch's memory goes back to the log later is nobody's loss.
+                back.send((began.elapsed(), written)).expect("who takes it back");
                 cpu.store(thread_cpu().as_nanos() as u64, Ordering::Relaxed);
             }
         });
         let ours = Ours::new(folder, data, commits);
-        Self { ours, began: VecDeque::new(), pending: Some(pending), written, disk_cpu_ns, thread: Some(thread) }
+        Self { ours, pending: Some(pending), written, disk_cpu_ns, thread: Some(thread) }
     }
 
-    fn end(&mut self, written: WrittenCommit, samples: &mut Samples) {
+    fn end(&mut self, (took, written): (Duration, WrittenCommit), samples: &mut Samples) {
         self.ours.log.end_commit(written).expect("on disk");
-        if let Some(began) = self.began.pop_front() {
-            samples.push(began.elapsed());
-        }
+        samples.push(took);
     }
 
     fn end_one(&mut self, samples: &mut Samples) {
@@ -120,26 +125,33 @@ impl Way for Ahead {
     }
 
     fn turn(&mut self, samples: &mut Samples) -> Duration {
-        let began = Instant::now();
+        let turn_began = Instant::now();
         for _ in 0..COMMITS {
-            self.began.push_back(Instant::now());
+            let began = Instant::now();
+            self.ours.look();
             self.ours.append();
-            let commit = loop {
-                match self.ours.log.begin_commit().expect("sealed") {
+            while let Ok(written) = self.written.try_recv() {
+                self.end(written, samples);
+            }
+            let mut commit = loop {
+                match self.ours.log.begin_commit().expect("begun") {
                     Begun::Pending(commit) => break commit,
                     Begun::Later | Begun::Nothing => self.end_one(samples),
                 }
             };
-            self.pending.as_ref().expect("the thread").send(commit).expect("the thread");
-            while let Ok(written) = self.written.try_recv() {
-                self.end(written, samples);
+            // The more waits for the disk, the more time there is on this side of it.
+            match self.ours.log.under_way() {
+                1 => (),
+                2 => commit.seal(),
+                _ => commit.hash(),
             }
+            self.pending.as_ref().expect("the thread").send((began, commit)).expect("the thread");
         }
         // A turn is over when all of it is answered.
         while self.ours.log.under_way() > 0 {
             self.end_one(samples);
         }
-        began.elapsed()
+        turn_began.elapsed()
     }
 
     fn beside_cpu(&self) -> Duration {

@@ -6,7 +6,6 @@
 use crate::command::{Command, POSTINGS_MAX, STEPS_MAX};
 use crate::entry::{Answer, Cause, ENTRY_BYTES_MAX, Entry, Outcome};
 use crate::key::{AHEAD_MS_MAX, Key};
-use crate::name::fixed;
 use crate::refusal::Unanswered;
 use crate::state::State;
 use crate::transaction::Transaction;
@@ -64,7 +63,7 @@ pub fn apply(state: &mut State, command: &Command, time: Time) -> Result<Applied
     }
     let (number, before) = (state.entries, state.history);
     let mut transaction = Transaction::begin(state, now);
-    let released = transaction.release(RELEASED_MAX, fixed("release"));
+    let released = transaction.release(RELEASED_MAX);
     if cause == Cause::Elapsed && released.is_none() {
         return Ok(Applied::Nothing);
     }

@@ -92,7 +92,15 @@ impl<K, V> Map<K, V> {
 
     /// The entry with the least key.
     pub fn first(&self) -> Option<(&K, &V)> {
-        self.iter().next()
+        let mut node = &self.root;
+        while let Node::Branch(children) = &**node {
+            node = &children[0].node;
+        }
+        match &**node {
+            Node::Leaf(entries) if !entries.is_empty() => entries.first().map(|(key, value)| (key, value)),
+            // A first leaf is hardly ever empty while others are not.
+            _ => self.iter().next(),
+        }
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use thiserror::Error;
+
+use crate::account::{DEBT, HELD, ISSUER, MAIN};
 
 /// Bytes of a name at most: a word, a point and the 32 digits of an item's number.
 pub const NAME_BYTES_MAX: usize = 40;
@@ -18,7 +20,20 @@ pub struct Name(Arc<str>);
 #[error("{0:?} is no name: use 1 to {NAME_BYTES_MAX} letters, digits, `.`, `_`, `:` and `-`")]
 pub struct NoName(pub String);
 
+/// What stands in the code. Nearly every account has one of these: there is one of each in memory, and nobody waits for another.
+static FIXED: LazyLock<[Name; 5]> =
+    LazyLock::new(|| [MAIN, HELD, DEBT, ISSUER, RELEASE].map(|text| Name(Arc::from(text))));
+
+/// Why holds come back by themselves.
+pub(crate) const RELEASE: &str = "release";
+
 impl Name {
+    /// Of a text that may be one.
+    fn of(text: &str) -> Self {
+        let known = FIXED.iter().find(|name| *name.0 == *text).cloned();
+        known.unwrap_or_else(|| Self(text.into()))
+    }
+
     /// Before every name; itself none.
     pub(crate) fn least() -> Self {
         Self("".into())
@@ -40,7 +55,7 @@ impl FromStr for Name {
     type Err = NoName;
 
     fn from_str(text: &str) -> Result<Self, NoName> {
-        if is_name(text) { Ok(Self(text.into())) } else { Err(NoName(text.chars().take(NAME_BYTES_MAX).collect())) }
+        if is_name(text) { Ok(Self::of(text)) } else { Err(NoName(text.chars().take(NAME_BYTES_MAX).collect())) }
     }
 }
 
@@ -59,5 +74,5 @@ impl fmt::Debug for Name {
 /// A name that stands in the code.
 pub(crate) fn fixed(text: &'static str) -> Name {
     debug_assert!(is_name(text), "{text}");
-    Name(text.into())
+    Name::of(text)
 }

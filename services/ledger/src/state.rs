@@ -221,7 +221,7 @@ impl State {
                 if !right || !self.assets.contains_key(&account.asset) {
                     return Err(Broken::Balance(account.clone()));
                 }
-                self.set(account, after, undo);
+                self.set(account, before, after, undo);
             }
             Effect::Held { number, hold } => {
                 let before = self.balance(&hold.from);
@@ -229,7 +229,7 @@ impl State {
                 if *number != self.holds_opened {
                     return Err(Broken::Hold(*number));
                 }
-                self.set(&hold.from, Balance { returning, ..before }, undo);
+                self.set(&hold.from, before, Balance { returning, ..before }, undo);
                 self.holds_opened += 1;
                 self.open(*number, hold.clone());
                 undo.push(Undo::Opened(*number));
@@ -239,18 +239,18 @@ impl State {
                 let hold = hold.ok_or(Broken::Hold(*number))?;
                 let before = self.balance(&hold.from);
                 let returning = before.returning.checked_sub(hold.amount).ok_or(Broken::Hold(*number))?;
-                self.set(&hold.from, Balance { returning, ..before }, undo);
+                self.set(&hold.from, before, Balance { returning, ..before }, undo);
                 self.holds.remove(number);
                 self.holds_due.remove(&(hold.until, *number));
                 undo.push(Undo::Closed(*number, hold));
             }
             Effect::Limited { account, limit } => {
                 let before = self.balance(account);
-                self.set(account, Balance { limit: *limit, ..before }, undo);
+                self.set(account, before, Balance { limit: *limit, ..before }, undo);
             }
             Effect::Frozen { account, frozen } => {
                 let before = self.balance(account);
-                self.set(account, Balance { frozen: *frozen, ..before }, undo);
+                self.set(account, before, Balance { frozen: *frozen, ..before }, undo);
             }
             Effect::Claimed { key, until } => {
                 undo.push(Undo::Claim(*key, self.claims.get(key).copied()));
@@ -262,9 +262,9 @@ impl State {
         Ok(())
     }
 
-    fn set(&mut self, account: &Account, balance: Balance, undo: &mut Vec<Undo>) {
-        undo.push(Undo::Account(account.clone(), self.balance(account)));
-        self.put(account, balance);
+    fn set(&mut self, account: &Account, before: Balance, after: Balance, undo: &mut Vec<Undo>) {
+        undo.push(Undo::Account(account.clone(), before));
+        self.put(account, after);
     }
 
     fn put(&mut self, account: &Account, balance: Balance) {

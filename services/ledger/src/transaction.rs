@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::account::HOUSE;
 use crate::command::{Claim, HOLD_MS_MAX, HOLDS_MAX, NOTE_BYTES_MAX, Order, POSTINGS_MAX, Step};
 use crate::entry::{Booking, Effect};
-use crate::name::Name;
+use crate::name::{Name, RELEASE, fixed};
 use crate::refusal::{Refusal, Why};
 use crate::state::{Asset, Hold, State, Undo};
 use crate::{Account, Time};
@@ -46,7 +46,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Brings back the holds whose time has come, the earliest first, at most `most` of them.
-    pub fn release(&mut self, most: usize, reason: Name) -> Option<Booking> {
+    pub fn release(&mut self, most: usize) -> Option<Booking> {
         let due = self.state.holds_due.iter().map(|(due, ())| *due).take_while(|(until, _)| *until <= self.now);
         let due: Vec<u64> = due.take(most).map(|(_, number)| number).collect();
         if due.is_empty() {
@@ -58,7 +58,7 @@ impl<'a> Transaction<'a> {
             self.close(number, &hold, 0);
         }
         self.settle();
-        Some(self.book(reason))
+        Some(self.book(fixed(RELEASE)))
     }
 
     fn book(&mut self, reason: Name) -> Booking {
@@ -90,12 +90,17 @@ impl<'a> Transaction<'a> {
                 *came.entry(account.clone()).or_default() += i128::from(*amount);
             }
         }
-        for (main, came) in came {
+        for (main, came) in came.into_iter().filter(|(_, came)| *came > 0) {
             let debt = Account::debt(main.owner, main.asset.clone());
-            let (there, owed) = (self.state.balance(&main).amount, self.state.balance(&debt));
+            let owed = self.state.balance(&debt);
+            // Hardly anybody owes anything.
+            if owed.amount >= 0 {
+                continue;
+            }
+            let there = self.state.balance(&main).amount;
             let owes = i64::try_from(owed.amount.unsigned_abs()).unwrap_or(i64::MAX);
             let paid = i64::try_from(came).unwrap_or(i64::MAX).min(there).min(owes);
-            if owed.amount < 0 && !owed.frozen && paid > 0 && !said.contains(&debt) {
+            if !owed.frozen && paid > 0 && !said.contains(&debt) {
                 self.moved(&main, -paid);
                 self.moved(&debt, paid);
             }
@@ -169,10 +174,10 @@ impl<'a> Transaction<'a> {
 
     fn transfer(&mut self, from: &Account, to: &Account, amount: u64) -> Result<(), Why> {
         let moved = self.between(from, to, amount)?;
-        self.may_take(from, moved)?;
-        self.may_put(to, moved)?;
-        self.moved(from, -moved);
-        self.moved(to, moved);
+        // They are two accounts: what is taken from one changes nothing of the other.
+        let (there, here) = (self.may_take(from, moved)?, self.may_put(to, moved)?);
+        self.moved_from(from, there, -moved);
+        self.moved_from(to, here, moved);
         Ok(())
     }
 
@@ -252,14 +257,15 @@ impl<'a> Transaction<'a> {
         if account.is_held() || strange_issuer || owed { Err(Why::Bucket) } else { Ok(asset) }
     }
 
-    fn may_take(&self, account: &Account, moved: i64) -> Result<(), Why> {
+    /// Whether so much may be taken from an account, which has what is returned.
+    fn may_take(&self, account: &Account, moved: i64) -> Result<i64, Why> {
         let balance = self.state.balance(account);
         if balance.frozen {
             return Err(Why::Frozen);
         }
         let after = balance.amount.checked_sub(moved).ok_or(Why::Limit)?;
         if after >= 0 {
-            return Ok(());
+            return Ok(balance.amount);
         }
         if !account.may_be_negative() {
             return Err(Why::NotEnough);
@@ -268,10 +274,12 @@ impl<'a> Transaction<'a> {
         if account.is_issuer() && supply.is_some_and(|supply| after.unsigned_abs() > supply) {
             return Err(Why::Supply);
         }
-        if balance.limit.is_some_and(|limit| after.unsigned_abs() > limit) { Err(Why::Limit) } else { Ok(()) }
+        let beyond = balance.limit.is_some_and(|limit| after.unsigned_abs() > limit);
+        if beyond { Err(Why::Limit) } else { Ok(balance.amount) }
     }
 
-    fn may_put(&self, account: &Account, moved: i64) -> Result<(), Why> {
+    /// Whether so much may be put into an account, which has what is returned.
+    fn may_put(&self, account: &Account, moved: i64) -> Result<i64, Why> {
         let balance = self.state.balance(account);
         if balance.frozen {
             return Err(Why::Frozen);
@@ -280,11 +288,15 @@ impl<'a> Transaction<'a> {
         let with_returning = i64::try_from(balance.returning).ok().and_then(|returning| after.checked_add(returning));
         let most = with_returning.ok_or(Why::Limit)?;
         let beyond = most > 0 && balance.limit.is_some_and(|limit| most.unsigned_abs() > limit);
-        if beyond { Err(Why::Limit) } else { Ok(()) }
+        if beyond { Err(Why::Limit) } else { Ok(balance.amount) }
     }
 
     fn moved(&mut self, account: &Account, amount: i64) {
-        let before = self.state.balance(account).amount;
+        self.moved_from(account, self.state.balance(account).amount, amount);
+    }
+
+    /// The same for an account of which it is known what is there.
+    fn moved_from(&mut self, account: &Account, before: i64, amount: i64) {
         // Whoever calls has checked it; what does not fit is refused by the state.
         let balance = before.saturating_add(amount);
         self.perform(Effect::Moved { account: account.clone(), amount, balance });

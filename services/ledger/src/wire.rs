@@ -60,9 +60,13 @@ impl<'a> Bytes<'a> {
     }
 }
 
+/// Room for most entries, so that none of them is copied while it grows.
+const ROOM_BYTES: usize = 512;
+
 /// Bytes of a thing with the format before them.
 pub fn to_bytes(thing: &impl Wire) -> Vec<u8> {
-    let mut out = vec![FORMAT];
+    let mut out = Vec::with_capacity(ROOM_BYTES);
+    out.push(FORMAT);
     thing.put(&mut out);
     out
 }

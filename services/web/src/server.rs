@@ -23,6 +23,7 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use crate::caller::{Access, Doors, ServiceKey};
 use crate::figures::{Figures, Told};
 use crate::limits::{self, Limits, Rate};
+use crate::linger::{Callers, Lingering};
 use crate::problem::Problem;
 use crate::requests::{self, Requests};
 use crate::{Router, trace};
@@ -94,7 +95,10 @@ pub(crate) fn listen(
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let workers = (0..workers).map(|_| Worker::start(router.clone())).collect::<std::io::Result<Vec<_>>>()?;
+    let callers = Callers::new();
+    let workers = (0..workers)
+        .map(|_| Worker::start(router.clone(), Arc::clone(&callers)))
+        .collect::<std::io::Result<Vec<_>>>()?;
     let runtime = runtime()?;
     let (stop, stopped) = oneshot::channel();
     let run = move || {
@@ -172,11 +176,11 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(router: axum::Router) -> std::io::Result<Self> {
+    fn start(router: axum::Router, callers: Arc<Callers>) -> std::io::Result<Self> {
         let runtime = runtime()?;
         // As many as there are places for connections, not more.
         let (connections, accepted) = mpsc::unbounded_channel();
-        let run = move || runtime.block_on(answer(accepted, router));
+        let run = move || runtime.block_on(answer(accepted, router, callers));
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(run)?;
         Ok(Self { connections, thread })
     }
@@ -216,7 +220,7 @@ async fn accept(
     }
 }
 
-async fn answer(mut accepted: mpsc::UnboundedReceiver<Accepted>, router: axum::Router) {
+async fn answer(mut accepted: mpsc::UnboundedReceiver<Accepted>, router: axum::Router, callers: Arc<Callers>) {
     let graceful = GracefulShutdown::new();
     while let Some((stream, peer, place)) = accepted.recv().await {
         // Answers are small, and whoever asks waits for them.
@@ -235,7 +239,7 @@ async fn answer(mut accepted: mpsc::UnboundedReceiver<Accepted>, router: axum::R
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+            .serve_connection(TokioIo::new(Lingering::new(stream, &callers)), TowerToHyperService::new(service));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // A peer that went away or sent nonsense is no fault of ours.

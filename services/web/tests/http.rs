@@ -201,3 +201,38 @@ fn health_and_readiness_are_told_to_operators_too() {
     let (status, text, _) = ask(&operated, "GET", "/readyz", "", "");
     assert_eq!((status, text.as_str()), (503, "notes: the disk is full\n"));
 }
+
+/// Asks over a connection that stays open, and reads the answer.
+fn ask_over(connection: &mut TcpStream, text: &str) -> String {
+    let body = format!(r#"{{"text":"{text}"}}"#);
+    let head = "POST /notes/7 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer seven\r\nContent-Type: application/json";
+    let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    connection.write_all(request.as_bytes()).expect("asked");
+    let (mut answer, mut bytes) = (String::new(), [0; 1024]);
+    // What is given back is the same text.
+    while !answer.ends_with(&body) {
+        let read = connection.read(&mut bytes).expect("an answer");
+        assert!(read > 0, "hung up behind {answer:?}");
+        answer.push_str(std::str::from_utf8(&bytes[..read]).expect("text"));
+    }
+    answer
+}
+
+#[test]
+fn a_caller_who_asks_and_asks_is_answered_each_time_and_so_is_everybody_else_meanwhile() {
+    let server = start(Limits::default(), true);
+    let mut one = TcpStream::connect(server.address).expect("a connection");
+    one.set_nodelay(true).expect("no delay");
+    let mut others: Vec<_> = (0..3).map(|_| TcpStream::connect(server.address).expect("a connection")).collect();
+    for number in 0..600 {
+        let answer = ask_over(&mut one, &format!("note {number}"));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        if number % 50 == 49 {
+            for other in &mut others {
+                assert!(ask_over(other, "another").starts_with("HTTP/1.1 200"));
+            }
+        }
+    }
+    drop(one);
+    assert!(ask_over(&mut others[0], "the last").starts_with("HTTP/1.1 200"));
+}

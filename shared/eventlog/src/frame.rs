@@ -4,6 +4,8 @@
 //! the chain of the block before, the frame and the payload as stored, finds blocks that are whole but were cut out, put in or
 //! swapped. The chain needs no key, so that who may not read a log can still verify it.
 
+use crate::chain::Beforehand;
+
 /// What a disk writes whole or not at all. Blocks begin on such a border, so that no write touches a sector that holds
 /// what was acknowledged before.
 pub const SECTOR_BYTES: usize = 512;
@@ -16,6 +18,10 @@ pub const FRAME_BYTES: usize = 96;
 
 /// Bytes of [`FRAME_BYTES`] that the chain and the seal cover: all but the chain itself and the CRC.
 pub const COVERED_BYTES: usize = 56;
+
+/// Where, in the room for a frame, the covered bytes stand while the chain is taken, and the chain before them.
+const COVERED_FROM: usize = FRAME_BYTES - COVERED_BYTES;
+const HASHED_FROM: usize = COVERED_FROM - size_of::<Chain>();
 
 /// Bytes that a payload may have, with its seal; what one commit writes at most.
 pub const PAYLOAD_BYTES_MAX: usize = 8 << 20;
@@ -113,9 +119,9 @@ pub struct Frame {
     pub salt: [u8; 8],
     /// Drawn for this block if it is sealed.
     pub nonce: [u8; 12],
-    /// CRC-32 of the payload as stored; filled in by [`Self::finish`].
+    /// CRC-32 of the payload as stored; filled in before the block is written.
     pub payload_crc: u32,
-    /// Chain through this block; filled in by [`Self::finish`].
+    /// Chain through this block; filled in when the block before is on disk.
     pub chain: Chain,
 }
 
@@ -127,14 +133,19 @@ impl Frame {
         out
     }
 
-    /// Fills in what depends on the stored payload, which stands in `block` behind room for the frame, and writes the frame there.
-    pub fn finish(&mut self, before: &Chain, block: &mut [u8]) {
+    /// Fills in what depends on the stored payload alone, which stands in `block` behind room for the frame; what it returns is for
+    /// [`Self::link`].
+    pub(crate) fn prepare(&mut self, block: &[u8]) -> Beforehand {
         self.payload_crc = crc32fast::hash(&block[FRAME_BYTES..]);
+        Beforehand::of(&block[HASHED_FROM..])
+    }
+
+    /// Fills in the chain, which follows from the block before, and writes the frame into the room for it.
+    pub(crate) fn link(&mut self, before: &Chain, beforehand: &Beforehand, block: &mut [u8]) {
         // What is hashed stands in one piece for a moment, with the room for the frame: in pieces it would be hashed slower.
-        let (covered, hashed) = (FRAME_BYTES - COVERED_BYTES, FRAME_BYTES - COVERED_BYTES - before.len());
-        block[hashed..covered].copy_from_slice(before);
-        block[covered..FRAME_BYTES].copy_from_slice(&self.covered());
-        self.chain = *blake3::hash(&block[hashed..]).as_bytes();
+        block[HASHED_FROM..COVERED_FROM].copy_from_slice(before);
+        block[COVERED_FROM..FRAME_BYTES].copy_from_slice(&self.covered());
+        self.chain = beforehand.finish(&block[HASHED_FROM..]);
         block[..FRAME_BYTES].copy_from_slice(&self.to_bytes());
     }
 
@@ -242,8 +253,13 @@ mod tests {
             payload_crc: 0,
             chain: [0; 32],
         };
-        frame.finish(&[1; 32], &mut block(b"hello"));
+        finish(&mut frame, &mut block(b"hello"));
         frame
+    }
+
+    fn finish(frame: &mut Frame, block: &mut [u8]) {
+        let beforehand = frame.prepare(block);
+        frame.link(&[1; 32], &beforehand, block);
     }
 
     /// A payload behind room for its frame.
@@ -261,7 +277,7 @@ mod tests {
         for length in [0, 5, 900, 1024, 70_000] {
             let payload: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
             let (mut frame, mut block) = (Frame { payload_bytes: length, ..frame() }, block(&payload));
-            frame.finish(&[1; 32], &mut block);
+            finish(&mut frame, &mut block);
             assert_eq!(Frame::from_bytes(&block, &[9; 8]), Some(frame));
             assert_eq!(frame.chain_after(&[1; 32], &block[FRAME_BYTES..]), frame.chain);
             assert_eq!(block[FRAME_BYTES..], payload);

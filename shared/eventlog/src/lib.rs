@@ -12,6 +12,7 @@
 pub mod backup;
 mod batch;
 mod catalogue;
+mod chain;
 pub mod commit;
 pub mod cursor;
 pub mod disk;

@@ -11,7 +11,7 @@ use ring::aead::LessSafeKey;
 use crate::backup::BACKUP;
 use crate::batch::Batch;
 use crate::catalogue::{Catalogue, End, Extent, SEGMENT_BYTES_MAX};
-use crate::commit::Turn;
+use crate::commit::{Next, Written};
 use crate::cursor;
 use crate::disk::Disk;
 use crate::error::{AppendError, CommitError, OpenError};
@@ -21,7 +21,6 @@ use crate::keys::{Keys, Masters, TAG_BYTES};
 use crate::mark::Mark;
 use crate::record::{Opener, RECORD_BYTES_MAX, RECORD_HEAD_BYTES, Record};
 use crate::segment_file;
-use crate::slots::Slots;
 
 /// How a log is kept.
 #[derive(Debug, Clone)]
@@ -30,7 +29,7 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Bytes that a batch holds, heads of records included, up to 7 MiB.
     pub batch_bytes: usize,
-    /// Ids that are kept for idempotence, 30 to 60 B of memory each: as many as there are records in the segments.
+    /// Ids that are kept for idempotence, 33 to 66 B of memory each: as many as there are records in the segments.
     pub ids_max: usize,
     /// Keys that wrap the log's own; `None` for a log in the clear.
     pub masters: Option<Masters>,
@@ -89,13 +88,12 @@ pub struct Log<D: Disk> {
     pub(crate) file: Arc<D::File>,
     /// Bytes of `file`.
     pub(crate) file_bytes: u64,
-    /// Where the log ends behind what is under way.
-    pub(crate) sealed: End,
+    /// Where the open batch goes.
+    pub(crate) next: Next,
     /// Commits that were begun and not ended.
     pub(crate) under_way: u32,
-    pub(crate) turn: Turn,
-    pub(crate) cipher: Option<LessSafeKey>,
-    pub(crate) marks: Slots<D::File>,
+    pub(crate) written: Written<D::File>,
+    pub(crate) cipher: Option<Arc<LessSafeKey>>,
     pub(crate) ids: Ids,
     /// The open batch.
     pub(crate) batch: Batch,
@@ -119,7 +117,8 @@ impl<D: Disk> Log<D> {
             return Err(AppendError::TooLong { found: data.len(), limit });
         }
         let digest = self.ids.digest(data);
-        if let Some((position, known)) = self.ids.get(id) {
+        let hash = self.ids.hash(id);
+        if let Some((position, known)) = self.ids.get(id, hash) {
             return if known == digest {
                 Ok(Appended::Known(position))
             } else {
@@ -133,7 +132,7 @@ impl<D: Disk> Log<D> {
             return Err(AppendError::BatchFull);
         }
         let position = self.next_position();
-        self.ids.push(id, digest);
+        self.ids.push(id, hash, digest);
         if self.batch.is_away() {
             self.batch = Batch::new(self.options.batch_bytes);
         }
@@ -181,7 +180,7 @@ impl<D: Disk> Log<D> {
 
     /// Position that the next new record gets.
     pub fn next_position(&self) -> u64 {
-        self.sealed.position + u64::from(self.batch.count)
+        self.next.position + u64::from(self.batch.count)
     }
 
     /// What the log was named when it was made: random, the same in all segments and in copies.
@@ -196,7 +195,7 @@ impl<D: Disk> Log<D> {
 
     /// Where an id is, if the log still has it; it may wait for a commit.
     pub fn position_of(&self, id: u128) -> Option<u64> {
-        self.ids.get(id).map(|(position, _)| position)
+        self.ids.get(id, self.ids.hash(id)).map(|(position, _)| position)
     }
 
     /// Reads acknowledged records from a position on, into an empty list: at least one block's if there are any, and no
@@ -225,7 +224,7 @@ impl<D: Disk> Log<D> {
         if self.failed {
             return Err(CommitError::Failed);
         }
-        let synced = self.marks.sync();
+        let synced = self.written.lock().and_then(|written| written.marks.sync());
         synced.map_err(|error| self.fail(error))
     }
 
@@ -233,7 +232,10 @@ impl<D: Disk> Log<D> {
     pub fn close(mut self) -> Result<u64, CommitError> {
         let end = self.commit()?;
         let mark = mark_of(&self.catalogue.end, true);
-        let marked = self.marks.write(&mark.to_bytes()).and_then(|()| self.marks.sync());
+        let marked = self.written.lock().and_then(|mut written| {
+            written.marks.write(&mark.to_bytes())?;
+            written.marks.sync()
+        });
         marked.map_err(|error| self.fail(error))?;
         Ok(end)
     }

@@ -25,8 +25,10 @@ pub struct Record {
 
 /// Adds a record to a payload.
 pub(crate) fn push(payload: &mut Vec<u8>, id: u128, data: &[u8]) {
-    payload.extend_from_slice(&(data.len() as u32).to_le_bytes());
-    payload.extend_from_slice(&id.to_le_bytes());
+    let mut head = [0; RECORD_HEAD_BYTES];
+    head[..4].copy_from_slice(&(data.len() as u32).to_le_bytes());
+    head[4..].copy_from_slice(&id.to_le_bytes());
+    payload.extend_from_slice(&head);
     payload.extend_from_slice(data);
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::batch::Batch;
 use crate::catalogue::{self, Behind, Catalogue, Segment, Stop, damaged, is_leftover};
-use crate::commit::Turn;
+use crate::commit::Written;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Fault, OpenError};
 use crate::frame::{HEADER_BYTES, SegmentHeader, first_chain};
@@ -95,7 +95,7 @@ fn begin<D: Disk>(
     let marks = Slots::make(&disk, mark::FILE, &mark_of(&catalogue.end, false).to_bytes())?;
     let recovered = Recovered { clean: true, ..Recovered::default() };
     let bytes = options.segment_bytes;
-    Ok((assemble(disk, options, lock, keys, catalogue, (file, bytes), marks, Ids::default()), recovered))
+    Ok((assemble(disk, options, lock, keys, catalogue, (file, bytes), marks, Ids::from(0)), recovered))
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a log, put together in two places")]
@@ -112,8 +112,8 @@ fn assemble<D: Disk>(
     let cipher = catalogue.segments.last().and_then(|segment| keys.cipher(segment.header.key_epoch));
     Log {
         disk,
-        sealed: catalogue.end,
-        turn: Turn::of(catalogue.end.block),
+        next: catalogue.end.into(),
+        written: Written::to(catalogue.end, marks),
         batch: Batch::new(options.batch_bytes),
         options,
         keys,
@@ -121,8 +121,7 @@ fn assemble<D: Disk>(
         file: Arc::new(file),
         file_bytes,
         under_way: 0,
-        cipher,
-        marks,
+        cipher: cipher.map(Arc::new),
         ids,
         idle: Vec::new(),
         failed: false,
@@ -143,8 +142,8 @@ fn recover<D: Disk>(
     let (mut ids, mut opener) = (Ids::from(first_position(&segments)), Opener::default());
     let proved = prove(&disk, segments, &mark, None, |epoch, frame, payload| {
         opener.records(&keys, epoch, frame, payload, |_, id, data| {
-            let digest = ids.digest(data);
-            ids.push(id, digest);
+            let (hash, digest) = (ids.hash(id), ids.digest(data));
+            ids.push(id, hash, digest);
         })
     })?;
     if ids.len() > options.ids_max {

@@ -80,7 +80,7 @@ impl<D: Disk> Run<D> {
                 7 | 8 => self.commit_all(&mut log, &mut beside),
                 9 => log.settle().map_err(|_| ()),
                 10 => preparer.prepare().map(drop).map_err(drop),
-                11 | 12 => self.begin(&mut log, &mut beside),
+                11 | 12 => self.begin(&mut log, &mut dice, &mut beside),
                 13 => {
                     beside.write_one();
                     Ok(())
@@ -131,8 +131,13 @@ impl<D: Disk> Run<D> {
         self.commit(log)
     }
 
-    fn begin(&mut self, log: &mut Log<D>, beside: &mut Beside<D>) -> Result<(), ()> {
-        if let Begun::Pending(pending) = log.begin_commit().map_err(drop)? {
+    fn begin(&mut self, log: &mut Log<D>, dice: &mut Dice, beside: &mut Beside<D>) -> Result<(), ()> {
+        if let Begun::Pending(mut pending) = log.begin_commit().map_err(drop)? {
+            match dice.below(3) {
+                0 => pending.seal(),
+                1 => pending.hash(),
+                _ => (),
+            }
             beside.pending.push_back(pending);
             self.known.under_way.push_back(std::mem::take(&mut self.known.open));
         }
