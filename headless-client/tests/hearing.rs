@@ -18,8 +18,8 @@ use arbiter_transport::Key;
 
 const BOTS: u16 = 4;
 /// Of each kind, before the match may end.
-const ENOUGH: usize = 20;
-const PATIENCE: Duration = Duration::from_secs(90);
+const ENOUGH: usize = 5;
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What one bot heard, and the input behind which that was noted last.
 #[derive(Default)]
