@@ -61,7 +61,7 @@ def over(value, gap, age):
 # The file of tables.
 
 SYMBOLS = {"axis": 60, "turn": 60, "lane": 60, "mask": 2, "skip": 60, "rank": 4, "glide": 34, "free": 60}
-OTHER_SYMBOLS = {"head": 3, "odd": 2, "wakes": 2, "odd-gap": 60, "wake-gap": 60}
+OTHER_SYMBOLS = {"head": 3, "step": 5, "how": 4, "odd": 2, "wakes": 2, "odd-gap": 60, "wake-gap": 60}
 FITS = {"axis": (272, 3, 8), "turn": (221, 2, 8), "rolled": (100, 4, 20), "contact": (256, 3, 8)}
 
 
@@ -108,7 +108,7 @@ class Tables:
     def __init__(self, data):
         self.lines = data.decode("ascii").splitlines()
         self.at = 1
-        if self.lines[0] != "arbiter-codec 3":
+        if self.lines[0] != "arbiter-codec 4":
             raise SystemExit("the tables have another version")
         self.fits, self.trees = {}, {}
         while self.at < len(self.lines):
