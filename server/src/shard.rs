@@ -221,7 +221,6 @@ impl<'a, O: Out> Shard<'a, O> {
         self.sample_round_trips(self.now());
         self.close_leaving(at);
         self.answer();
-        self.desk.say_unsaid();
         self.accuse(at);
     }
 
@@ -232,6 +231,7 @@ impl<'a, O: Out> Shard<'a, O> {
         for (client, place) in &desk.places {
             place.line.set_budget(transport.budget(*client, *tick_rate));
         }
+        desk.say_unsaid();
     }
 
     /// Once a second is enough for metrics, and costs nothing that could be seen.

@@ -120,3 +120,8 @@ fn a_token_leads_to_its_room_and_team() {
     until("the room has it", &mut clients[..1], |_| server.room_stats(1).is_some_and(|stats| stats.players == 1));
     assert_eq!(server.room_stats(0).map(|stats| stats.players), Some(0));
 }
+
+#[test]
+fn whoever_comes_while_a_room_cannot_keep_up_is_let_in_as_soon_as_it_can() {
+    assert!(common::remote::is_let_in_behind_a_full_queue(&config()));
+}

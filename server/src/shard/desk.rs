@@ -50,7 +50,7 @@ pub(super) struct Desk<'a> {
     pub places: HashMap<ClientId, Place>,
     /// Oldest first.
     pub answers: VecDeque<Answer>,
-    /// Leaves that found their room's queue full.
+    /// Joins and leaves that found their room's queue full, in order: at most two for each client.
     unsaid: Vec<(usize, FromSocket)>,
     /// What the last client that was expelled did, until it is logged.
     pub expelled: Option<Violation>,
@@ -193,20 +193,10 @@ impl Desk<'_> {
             room.reserve();
             self.shared.directory.enter(player, at as u16);
         }
-        match room.queue.try_send(FromSocket::Join(arrival)) {
-            Ok(()) => {
-                if let Some(place) = self.places.get_mut(&client) {
-                    (place.stage, place.line) = (Stage::Room(at), line);
-                }
-            }
-            Err(_) => {
-                if reserved {
-                    room.release();
-                    self.shared.directory.leave(player, at as u16);
-                }
-                self.refuse(client, RefusedReason::Full);
-            }
+        if let Some(place) = self.places.get_mut(&client) {
+            (place.stage, place.line) = (Stage::Room(at), line);
         }
+        self.tell(at, FromSocket::Join(arrival));
     }
 
     /// Spectators have no place in a match, so that none is kept for them: whoever comes back does so as anybody else.
@@ -260,11 +250,16 @@ impl Desk<'_> {
         }
     }
 
-    /// An input that finds no room is dropped: the next datagram repeats it. A leave is said again until it is heard.
+    /// An input that finds no room is dropped: the next datagram repeats it. A join or a leave is said again until it is heard,
+    /// and behind those before it, so that nobody leaves before having come.
     fn tell(&mut self, room: usize, what: FromSocket) {
+        let must_be_heard = matches!(what, FromSocket::Join(_) | FromSocket::Left { .. });
+        if must_be_heard && !self.unsaid.is_empty() {
+            return self.unsaid.push((room, what));
+        }
         match self.shared.rooms[room].queue.try_send(what) {
             Ok(()) => {}
-            Err(TrySendError::Full(what @ FromSocket::Left { .. })) => self.unsaid.push((room, what)),
+            Err(TrySendError::Full(what)) if must_be_heard => self.unsaid.push((room, what)),
             Err(_) => self.inputs_dropped += 1,
         }
     }

@@ -30,9 +30,13 @@ const EPOCH: Duration = Duration::from_secs(1_800_000_000);
 
 impl Remote {
     fn new(config: &ServerConfig, protocol_hash: u64, watch: Option<Target>) -> Self {
+        Self::at(EPOCH, config, protocol_hash, watch)
+    }
+
+    fn at(now: Duration, config: &ServerConfig, protocol_hash: u64, watch: Option<Target>) -> Self {
         let user = UserData::default().encode().expect("user data");
-        let token = arbiter_transport::mint_token(&config.key, &[SERVER.into()], &user, Duration::from_secs(60), EPOCH);
-        let connection = ClientConnection::new(&token.expect("a token")[..], EPOCH).expect("a connection");
+        let token = arbiter_transport::mint_token(&config.key, &[SERVER.into()], &user, Duration::from_secs(60), now);
+        let connection = ClientConnection::new(&token.expect("a token")[..], now).expect("a connection");
         let join = Join { version: PROTOCOL_VERSION, protocol_hash, hero: 0, team: 0, watch };
         Self { connection, join, number: None, tick: 0, is_told: false, out: Vec::new() }
     }
@@ -82,6 +86,53 @@ impl Remote {
         let body = Body { kind: KIND_INPUT, tag: 0, bytes: &bytes };
         // Whoever was let go says nothing more.
         let _ = connection.send_body(now, body, &mut |_, bytes| out.push(bytes.to_vec()));
+    }
+}
+
+/// More inputs than wait for a room.
+const INPUTS_THAT_WAIT: u32 = 8_400;
+
+/// One plays on while the room stands still, until the room's queue is full of inputs; then another comes, and the room goes on. Returns
+/// whether that one is in within a second.
+pub fn is_let_in_behind_a_full_queue(config: &ServerConfig) -> bool {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = ServerConfig { record_dir: Some(folder.path().to_owned()), ..config.clone() };
+    let mut room = Staged::new(config.clone(), SERVER.into(), EPOCH).expect("the room starts");
+    let hash = arbiter_protocol::agreement(arbiter_snapshot::protocol_hash(room.simulation().registry()));
+    let mut remotes = vec![Remote::new(&config, hash, None)];
+    let (mut now, mut next, mut since) = (EPOCH, 0, 0);
+    loop {
+        now += Duration::from_micros(16_667);
+        let is_in = remotes[0].number.is_some();
+        let is_full = next > INPUTS_THAT_WAIT;
+        next = if is_in { (next + 1).max(room.simulation().tick() + 2) } else { 0 };
+        for (at, remote) in remotes.iter_mut().enumerate() {
+            remote.step(now, None);
+            remote.act(now, next);
+            for mut datagram in remote.out.drain(..) {
+                room.hear(now, ([10, 0, 0, at as u8], 40_000).into(), &mut datagram);
+            }
+        }
+        room.advance(now);
+        if is_full && remotes.len() == 1 {
+            remotes.push(Remote::at(now, &config, hash, None));
+        }
+        // The other one has asked to be let in while there was no room for it.
+        let has_asked = remotes.get(1).is_some_and(|remote| remote.connection.is_connected());
+        since += u32::from(has_asked);
+        if !is_in || since > 2 {
+            room.tick(now);
+        }
+        room.send(now);
+        let sent: Vec<_> = room.datagrams().iter().map(|(to, bytes)| (to, bytes.to_vec())).collect();
+        room.datagrams().clear();
+        for (to, mut bytes) in sent {
+            let at = if to.ip() == std::net::IpAddr::from([10, 0, 0, 0]) { 0 } else { 1 };
+            remotes[at].step(now, Some(&mut bytes));
+        }
+        if since > 60 || remotes.get(1).is_some_and(|remote| remote.number.is_some()) {
+            return remotes[1].number.is_some();
+        }
     }
 }
 
