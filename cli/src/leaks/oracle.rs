@@ -72,11 +72,7 @@ impl Oracle {
     }
 
     /// Whether nothing of the map stands between two places.
-    pub fn clear(&mut self, from: Vec3, to: Vec3) -> bool {
-        self.sees(from, to)
-    }
-
-    fn sees(&mut self, from: Vec3, to: Vec3) -> bool {
+    pub fn sees(&mut self, from: Vec3, to: Vec3) -> bool {
         self.rays += 1;
         World { statics: &self.statics, dynamics: &self.nothing }.sees(from, to)
     }

@@ -10,8 +10,8 @@ use arbiter_schema::StableId;
 use arbiter_server::interest::hearing;
 use arbiter_sim::collide::MoverState;
 use arbiter_sim::players::Life;
-use arbiter_sim::rules::{Behaviour, Rules};
-use arbiter_sim::{Cue, Simulation};
+use arbiter_sim::rules::Rules;
+use arbiter_sim::{Cue, Simulation, weapons};
 use glam::Vec3;
 
 use super::oracle::Oracle;
@@ -129,10 +129,9 @@ impl Sounded {
                 let burst = |cue: &Cue| matches!(cue, Cue::Exploded { at, .. } if at.distance(place) < ROUNDED_M);
                 let movement = &rules.movement;
                 // Whoever stands may duck the next moment, and the other way round.
-                let eyes = [movement.crouch_height, movement.height]
-                    .map(|height| me.feet + Vec3::Y * (height - movement.eye_below_top));
+                let eyes = [true, false].map(|crouched| weapons::eye(movement, me.feet, crouched));
                 let before = |eyes: Vec3| place - (place - eyes).normalize_or_zero() * BURST_M;
-                let is_seen = eyes.into_iter().any(|eyes| oracle.clear(eyes, before(eyes)));
+                let is_seen = eyes.into_iter().any(|eyes| oracle.sees(eyes, before(eyes)));
                 (cues.iter().any(burst), is_seen)
             }
             Sound::Fired { .. } | Sound::Used { .. } => {
@@ -169,10 +168,5 @@ fn reach(noise: Noise) -> f32 {
 }
 
 fn noise_of(rules: &Rules, weapon: u8) -> Noise {
-    match rules.weapons.get(usize::from(weapon)).map(|weapon| &weapon.behaviour) {
-        Some(Behaviour::Projectile(_)) => Noise::Launch,
-        Some(Behaviour::Melee(_)) => Noise::Swing,
-        Some(Behaviour::Beam(_)) => Noise::Beam,
-        _ => Noise::Shot,
-    }
+    hearing::report(rules, weapon).into()
 }

@@ -398,7 +398,7 @@ fn noise(what: What) -> Noise {
 }
 
 /// What a weapon sounds like. A studio's own is taken for a shot, which is heard furthest.
-fn report(rules: &Rules, weapon: u8) -> Report {
+pub fn report(rules: &Rules, weapon: u8) -> Report {
     match rules.weapons.get(usize::from(weapon)).map(|weapon| &weapon.behaviour) {
         Some(Behaviour::Projectile(_)) => Report::Launch,
         Some(Behaviour::Melee(_)) => Report::Swing,
