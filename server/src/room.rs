@@ -44,7 +44,7 @@ use crate::outbox::Story;
 use crate::recorder::Recorder;
 use crate::resume::Resumed;
 use crate::shard::Remote;
-use crate::sounds::SoundQueue;
+use crate::sounds::{self, SoundQueue};
 use crate::stats::{CpuTimer, TickTimes};
 use crate::suspicion::conduct::Conduct;
 use crate::suspicion::{DETECTORS, Suspicion};
@@ -129,13 +129,7 @@ impl Seat {
     /// Parts have come or are lost.
     fn land(&mut self, landed: &Landed) {
         for (tag, came) in landed.iter().filter(|(tag, _)| tag & kill_cam::TAGS == 0) {
-            if *came {
-                self.peer.delivered(*tag);
-                self.sounds.delivered(*tag);
-            } else {
-                self.peer.lost(*tag);
-                self.sounds.lost(*tag);
-            }
+            sounds::land(&mut self.peer, &mut self.sounds, *tag, *came);
         }
     }
 

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use arbiter_protocol::SoundList;
 use arbiter_protocol::sound::{SOUND_BYTES_MAX, write_sounds};
 use arbiter_schema::StableId;
+use arbiter_snapshot::Peer;
 
 /// Milliseconds for which a sound is worth telling: what is heard later belongs to nothing that one sees any more.
 pub const FRESH_MS: u32 = 500;
@@ -124,6 +125,17 @@ impl SoundQueue {
         for told in self.lists.iter_mut().filter(|told| told.carried == from) {
             told.carried = to;
         }
+    }
+}
+
+/// What became of the part with this tag, for all that it carried.
+pub fn land(peer: &mut Peer, sounds: &mut SoundQueue, tag: u32, came: bool) {
+    if came {
+        peer.delivered(tag);
+        sounds.delivered(tag);
+    } else {
+        peer.lost(tag);
+        sounds.lost(tag);
     }
 }
 

@@ -6,7 +6,7 @@ use arbiter_snapshot::{Cache, Peer, PeerParts, Wish};
 
 use super::stage::{Shown, Stage, View};
 use crate::interest::WANTED_MAX;
-use crate::sounds::SoundQueue;
+use crate::sounds::{self, SoundQueue};
 
 /// What was told longer ago than this many ticks is as urgent as can be.
 const AGE_MAX: u32 = 1 << 16;
@@ -42,13 +42,7 @@ impl Eye {
 
     /// What became of a part.
     pub fn land(&mut self, tag: u32, came: bool) {
-        if came {
-            self.peer.delivered(tag);
-            self.sounds.delivered(tag);
-        } else {
-            self.peer.lost(tag);
-            self.sounds.lost(tag);
-        }
+        sounds::land(&mut self.peer, &mut self.sounds, tag, came);
     }
 
     /// From this tick on nothing counts as held.
@@ -102,8 +96,7 @@ impl Eye {
         for (tag, bytes) in ink.parts.iter() {
             self.sounds.sent(tag);
             if !part(tag, sounds.take(), bytes) {
-                self.peer.lost(tag);
-                self.sounds.lost(tag);
+                self.land(tag, false);
             }
         }
         self.sounds.unsent();

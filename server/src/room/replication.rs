@@ -15,6 +15,7 @@ use super::{Entering, Room, Seat, messages};
 use crate::Shared;
 use crate::interest::{Ears, HORIZON_SLACK_MS, Heard, Watcher};
 use crate::shed::Step;
+use crate::sounds;
 
 /// Socket threads are woken behind so many clients of a tick, and behind the last: they send to the first while the others'
 /// snapshots are made, but are not woken for each.
@@ -261,8 +262,7 @@ impl Moment<'_> {
             let (body, bytes) = with_sounds(header, sounds.take(), part);
             told.bytes += bytes as u64;
             if !messages::offer(self.shared, seat.client, tag, &body) {
-                seat.peer.lost(tag);
-                seat.sounds.lost(tag);
+                sounds::land(&mut seat.peer, &mut seat.sounds, tag, false);
                 told.dropped += 1;
             }
         }
