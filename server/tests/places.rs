@@ -3,10 +3,14 @@
 mod common;
 
 use arbiter_protocol::{GoodbyeReason, RefusedReason, UserData};
-use arbiter_server::ServerHandle;
+use arbiter_server::{ServerConfig, ServerHandle};
 use arbiter_transport::USER_DATA_BYTES;
 
+use common::listener::Hall;
 use common::{Client, config, registry, start, until};
+
+/// More inputs than wait for a room.
+const INPUTS_THAT_WAIT: u32 = 8_400;
 
 fn player(player: u64) -> UserData {
     UserData { player, ..UserData::default() }
@@ -123,5 +127,15 @@ fn a_token_leads_to_its_room_and_team() {
 
 #[test]
 fn whoever_comes_while_a_room_cannot_keep_up_is_let_in_as_soon_as_it_can() {
-    assert!(common::remote::is_let_in_behind_a_full_queue(&config()));
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut hall = Hall::new(&ServerConfig { record_dir: Some(folder.path().to_owned()), ..config() });
+    hall.enter(1, None);
+    hall.settle();
+    (0..INPUTS_THAT_WAIT).for_each(|_| hall.stall());
+    // The other one asks to be let in while there is no room for it.
+    hall.enter(2, None);
+    (0..20).for_each(|_| hall.stall());
+    assert!(hall.clients[1].welcomes.is_empty());
+    (0..60).for_each(|_| hall.step());
+    assert_eq!(hall.clients[1].welcomes.len(), 1);
 }

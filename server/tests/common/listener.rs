@@ -3,23 +3,19 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use arbiter_protocol::{
-    ClientMessage, Datagram, InputPacket, Join, KIND_INPUT, PROTOCOL_VERSION, ServerMessage, Sound, Target, UserData,
-    Welcome, WireInput,
-};
+use arbiter_protocol::{ClientMessage, Datagram, ServerMessage, Sound, Target, Welcome, WireInput};
 use arbiter_server::ServerConfig;
 use arbiter_server::staged::Staged;
 use arbiter_snapshot::Receiver;
-use arbiter_transport::{Body, ClientConnection, ClientEvent};
+use arbiter_transport::ClientEvent;
 
-const SERVER: ([u8; 4], u16) = ([10, 255, 0, 1], 7_000);
-const EPOCH: Duration = Duration::from_secs(1_800_000_000);
+use super::remote::{EPOCH, SERVER, Wire};
+
 pub const TICK: Duration = Duration::from_micros(16_667);
 
 /// Who it is.
 pub struct Listener {
-    connection: ClientConnection,
-    join: Join,
+    wire: Wire,
     receiver: Receiver,
     /// Newest last.
     pub welcomes: Vec<Welcome>,
@@ -29,7 +25,6 @@ pub struct Listener {
     tick: u32,
     /// A part came that was not kept.
     discarded: Option<u32>,
-    out: Vec<Vec<u8>>,
     /// Each sound as it came, with its tick and that of the part that brought it.
     pub heard: Vec<(u32, u32, Sound)>,
     /// Whether a datagram from the server is lost, by its number.
@@ -55,19 +50,14 @@ impl Hall {
     pub fn enter(&mut self, player: u64, watch: Option<Target>) {
         let registry = self.room.simulation().registry();
         let protocol_hash = arbiter_protocol::agreement(arbiter_snapshot::protocol_hash(registry));
-        let user = UserData { player, ..UserData::default() }.encode().expect("user data");
-        let life = Duration::from_secs(60);
-        let token = arbiter_transport::mint_token(&self.config.key, &[SERVER.into()], &user, life, self.now);
         self.clients.push(Listener {
-            connection: ClientConnection::new(&token.expect("a token")[..], self.now).expect("a connection"),
-            join: Join { version: PROTOCOL_VERSION, protocol_hash, hero: 0, team: 0, watch },
+            wire: Wire::new(self.now, &self.config, protocol_hash, player, watch),
             receiver: Receiver::new(registry),
             welcomes: Vec::new(),
             input: WireInput::default(),
             newest: 0,
             tick: 0,
             discarded: None,
-            out: Vec::new(),
             heard: Vec::new(),
             loses: Box::new(|_| false),
             came: 0,
@@ -76,18 +66,28 @@ impl Hall {
 
     /// A tick of the match.
     pub fn step(&mut self) {
+        self.turn(true);
+    }
+
+    /// The time of a tick in which the room cannot keep up, while clients go on.
+    pub fn stall(&mut self) {
+        self.turn(false);
+    }
+
+    fn turn(&mut self, ticks: bool) {
         let Self { room, clients, now, .. } = self;
         *now += TICK;
         let address = |at: usize| SocketAddr::from(([10, 0, 0, at as u8], 40_000));
         for (at, client) in clients.iter_mut().enumerate() {
             client.take(*now, None);
-            client.act(*now, room.simulation().tick() + 2);
-            for mut datagram in client.out.drain(..) {
+            let due = room.simulation().tick() + 2;
+            client.act(*now, if ticks { due } else { due.max(client.tick + 1) });
+            for mut datagram in client.wire.out.drain(..) {
                 room.hear(*now, address(at), &mut datagram);
             }
         }
         room.advance(*now);
-        assert!(room.tick(*now), "the match goes on");
+        assert!(!ticks || room.tick(*now), "the match goes on");
         room.send(*now);
         let sent: Vec<_> = room.datagrams().iter().map(|(to, bytes)| (to, bytes.to_vec())).collect();
         room.datagrams().clear();
@@ -115,11 +115,8 @@ impl Hall {
 
 impl Listener {
     fn take(&mut self, now: Duration, datagram: Option<&mut Vec<u8>>) {
-        let Self { connection, join, receiver, welcomes, newest, discarded, out, heard, .. } = self;
-        let mut connected = false;
-        let mut send = |_: SocketAddr, bytes: &[u8]| out.push(bytes.to_vec());
-        let mut tell = |event: ClientEvent<'_>| match event {
-            ClientEvent::Connected => connected = true,
+        let Self { wire, receiver, welcomes, newest, discarded, heard, .. } = self;
+        wire.step(now, datagram, &mut |event| match event {
             ClientEvent::Message(bytes) => {
                 if let Ok(ServerMessage::Welcome(welcome)) = ServerMessage::decode(bytes) {
                     receiver.begin(welcome.tick);
@@ -141,33 +138,20 @@ impl Listener {
                 let sounds = sounds.into_iter().flat_map(|sounds| sounds.iter());
                 heard.extend(sounds.map(|(age, sound)| (tick - u32::from(age), tick, sound)));
             }
-            ClientEvent::Disconnected(_) | ClientEvent::Delivered(_) | ClientEvent::Lost(_) => {}
-        };
-        match datagram {
-            Some(datagram) => connection.receive(now, SERVER.into(), datagram, &mut send, &mut tell),
-            None => connection.advance(now, &mut send, &mut tell),
-        }
-        if connected {
-            connection.send_message(&ClientMessage::Join(*join).encode()).expect("sent");
-        }
+            _ => {}
+        });
     }
 
     fn act(&mut self, now: Duration, tick: u32) {
         let Some(welcome) = self.welcomes.last().filter(|_| tick > self.tick) else { return };
         self.tick = tick;
         let input = WireInput { tick, view_tick: tick.saturating_sub(4), ..self.input };
-        let mut bytes = Vec::new();
-        let inputs = [input].into_iter().collect();
-        Datagram::Input(InputPacket { inputs, match_number: welcome.number, discarded: self.discarded.take() })
-            .encode(&mut bytes);
-        let Self { connection, out, .. } = self;
-        let body = Body { kind: KIND_INPUT, tag: 0, bytes: &bytes };
-        let _ = connection.send_body(now, body, &mut |_, bytes| out.push(bytes.to_vec()));
+        self.wire.send_input(now, input, welcome.number, self.discarded.take());
     }
 
     /// Wishes to watch somebody else.
     pub fn watch(&mut self, target: Target) {
-        self.connection.send_message(&ClientMessage::Watch(target).encode()).expect("sent");
+        self.wire.say(&ClientMessage::Watch(target));
     }
 
     /// What it heard, each tick once: whoever is told a tick twice is told the same.

@@ -14,55 +14,87 @@ use arbiter_server::staged::Staged;
 use arbiter_sim::Command;
 use arbiter_transport::{Body, ClientConnection, ClientEvent};
 
-/// A client without a socket and without a clock.
-struct Remote {
+pub const SERVER: ([u8; 4], u16) = ([10, 255, 0, 1], 7_000);
+pub const EPOCH: Duration = Duration::from_secs(1_800_000_000);
+
+/// A connection without a socket and without a clock.
+pub struct Wire {
     connection: ClientConnection,
     join: Join,
-    number: Option<u8>,
-    tick: u32,
-    /// Whether something was told of a match since this was last asked.
-    is_told: bool,
-    out: Vec<Vec<u8>>,
+    /// Datagrams that are ready to leave.
+    pub out: Vec<Vec<u8>>,
 }
 
-const SERVER: ([u8; 4], u16) = ([10, 255, 0, 1], 7_000);
-const EPOCH: Duration = Duration::from_secs(1_800_000_000);
-
-impl Remote {
-    fn new(config: &ServerConfig, protocol_hash: u64, watch: Option<Target>) -> Self {
-        Self::at(EPOCH, config, protocol_hash, watch)
-    }
-
-    fn at(now: Duration, config: &ServerConfig, protocol_hash: u64, watch: Option<Target>) -> Self {
-        let user = UserData::default().encode().expect("user data");
+impl Wire {
+    /// Of a player, or of somebody who watches.
+    pub fn new(now: Duration, config: &ServerConfig, protocol_hash: u64, player: u64, watch: Option<Target>) -> Self {
+        let user = UserData { player, ..UserData::default() }.encode().expect("user data");
         let token = arbiter_transport::mint_token(&config.key, &[SERVER.into()], &user, Duration::from_secs(60), now);
         let connection = ClientConnection::new(&token.expect("a token")[..], now).expect("a connection");
         let join = Join { version: PROTOCOL_VERSION, protocol_hash, hero: 0, team: 0, watch };
-        Self { connection, join, number: None, tick: 0, is_told: false, out: Vec::new() }
+        Self { connection, join, out: Vec::new() }
     }
 
-    /// Receives a datagram, or only moves on.
-    fn step(&mut self, now: Duration, datagram: Option<&mut Vec<u8>>) {
-        let Self { connection, join, number, is_told, out, .. } = self;
+    /// Receives a datagram, or only moves on. Asks to be let in once it is connected.
+    pub fn step(&mut self, now: Duration, datagram: Option<&mut Vec<u8>>, tell: &mut dyn FnMut(ClientEvent<'_>)) {
+        let Self { connection, out, .. } = self;
         let mut connected = false;
         let mut send = |_: SocketAddr, bytes: &[u8]| out.push(bytes.to_vec());
         let mut tell = |event: ClientEvent<'_>| match event {
             ClientEvent::Connected => connected = true,
-            ClientEvent::Message(bytes) => {
-                if let Ok(ServerMessage::Welcome(welcome)) = ServerMessage::decode(bytes) {
-                    *number = Some(welcome.number);
-                }
-            }
-            ClientEvent::Body { .. } => *is_told = true,
-            ClientEvent::Disconnected(_) | ClientEvent::Delivered(_) | ClientEvent::Lost(_) => {}
+            event => tell(event),
         };
         match datagram {
             Some(datagram) => connection.receive(now, SERVER.into(), datagram, &mut send, &mut tell),
             None => connection.advance(now, &mut send, &mut tell),
         }
         if connected {
-            connection.send_message(&ClientMessage::Join(*join).encode()).expect("sent");
+            self.say(&ClientMessage::Join(self.join));
         }
+    }
+
+    pub fn say(&mut self, message: &ClientMessage) {
+        self.connection.send_message(&message.encode()).expect("sent");
+    }
+
+    pub fn send_input(&mut self, now: Duration, input: WireInput, match_number: u8, discarded: Option<u32>) {
+        let mut bytes = Vec::new();
+        let inputs = [input].into_iter().collect();
+        Datagram::Input(InputPacket { inputs, match_number, discarded }).encode(&mut bytes);
+        let Self { connection, out, .. } = self;
+        let body = Body { kind: KIND_INPUT, tag: 0, bytes: &bytes };
+        // Whoever was let go says nothing more.
+        let _ = connection.send_body(now, body, &mut |_, bytes| out.push(bytes.to_vec()));
+    }
+}
+
+/// A client that knows only whether it is in and whether it is told something.
+struct Remote {
+    wire: Wire,
+    number: Option<u8>,
+    tick: u32,
+    /// Whether something was told of a match since this was last asked.
+    is_told: bool,
+}
+
+impl Remote {
+    fn new(config: &ServerConfig, protocol_hash: u64, watch: Option<Target>) -> Self {
+        let wire = Wire::new(EPOCH, config, protocol_hash, UserData::default().player, watch);
+        Self { wire, number: None, tick: 0, is_told: false }
+    }
+
+    /// Receives a datagram, or only moves on.
+    fn step(&mut self, now: Duration, datagram: Option<&mut Vec<u8>>) {
+        let Self { wire, number, is_told, .. } = self;
+        wire.step(now, datagram, &mut |event| match event {
+            ClientEvent::Message(bytes) => {
+                if let Ok(ServerMessage::Welcome(welcome)) = ServerMessage::decode(bytes) {
+                    *number = Some(welcome.number);
+                }
+            }
+            ClientEvent::Body { .. } => *is_told = true,
+            _ => {}
+        });
     }
 
     /// Walks and shoots.
@@ -77,62 +109,9 @@ impl Remote {
             view_tick: tick.saturating_sub(4),
             ..WireInput::default()
         };
-        let mut bytes = Vec::new();
-        let inputs = [input].into_iter().collect();
         // Every now and then, that nothing could be read.
         let discarded = tick.is_multiple_of(50).then_some(tick.saturating_sub(3));
-        Datagram::Input(InputPacket { inputs, match_number, discarded }).encode(&mut bytes);
-        let Self { connection, out, .. } = self;
-        let body = Body { kind: KIND_INPUT, tag: 0, bytes: &bytes };
-        // Whoever was let go says nothing more.
-        let _ = connection.send_body(now, body, &mut |_, bytes| out.push(bytes.to_vec()));
-    }
-}
-
-/// More inputs than wait for a room.
-const INPUTS_THAT_WAIT: u32 = 8_400;
-
-/// One plays on while the room stands still, until the room's queue is full of inputs; then another comes, and the room goes on. Returns
-/// whether that one is in within a second.
-pub fn is_let_in_behind_a_full_queue(config: &ServerConfig) -> bool {
-    let folder = tempfile::tempdir().expect("a folder");
-    let config = ServerConfig { record_dir: Some(folder.path().to_owned()), ..config.clone() };
-    let mut room = Staged::new(config.clone(), SERVER.into(), EPOCH).expect("the room starts");
-    let hash = arbiter_protocol::agreement(arbiter_snapshot::protocol_hash(room.simulation().registry()));
-    let mut remotes = vec![Remote::new(&config, hash, None)];
-    let (mut now, mut next, mut since) = (EPOCH, 0, 0);
-    loop {
-        now += Duration::from_micros(16_667);
-        let is_in = remotes[0].number.is_some();
-        let is_full = next > INPUTS_THAT_WAIT;
-        next = if is_in { (next + 1).max(room.simulation().tick() + 2) } else { 0 };
-        for (at, remote) in remotes.iter_mut().enumerate() {
-            remote.step(now, None);
-            remote.act(now, next);
-            for mut datagram in remote.out.drain(..) {
-                room.hear(now, ([10, 0, 0, at as u8], 40_000).into(), &mut datagram);
-            }
-        }
-        room.advance(now);
-        if is_full && remotes.len() == 1 {
-            remotes.push(Remote::at(now, &config, hash, None));
-        }
-        // The other one has asked to be let in while there was no room for it.
-        let has_asked = remotes.get(1).is_some_and(|remote| remote.connection.is_connected());
-        since += u32::from(has_asked);
-        if !is_in || since > 2 {
-            room.tick(now);
-        }
-        room.send(now);
-        let sent: Vec<_> = room.datagrams().iter().map(|(to, bytes)| (to, bytes.to_vec())).collect();
-        room.datagrams().clear();
-        for (to, mut bytes) in sent {
-            let at = if to.ip() == std::net::IpAddr::from([10, 0, 0, 0]) { 0 } else { 1 };
-            remotes[at].step(now, Some(&mut bytes));
-        }
-        if since > 60 || remotes.get(1).is_some_and(|remote| remote.number.is_some()) {
-            return remotes[1].number.is_some();
-        }
+        self.wire.send_input(now, input, match_number, discarded);
     }
 }
 
@@ -158,7 +137,7 @@ pub fn recorded(config: &ServerConfig, watch: &[Target]) -> (Ticks, Vec<Vec<u32>
         for (at, remote) in remotes.iter_mut().enumerate() {
             remote.step(now, None);
             remote.act(now, room.simulation().tick() + 2);
-            for mut datagram in remote.out.drain(..) {
+            for mut datagram in remote.wire.out.drain(..) {
                 room.hear(now, address(at), &mut datagram);
             }
         }
