@@ -27,6 +27,7 @@ pub struct ServerHandle {
     pub(crate) pool: Option<Pool>,
     pub(crate) watch: Option<Watch>,
     pub(crate) threads: Vec<JoinHandle<()>>,
+    pub(crate) settling: Option<JoinHandle<()>>,
     pub(crate) freight: Option<Freight>,
     pub(crate) shipping: Option<Shipping>,
     pub(crate) registering: Option<Registering>,
@@ -116,19 +117,23 @@ impl ServerHandle {
             // For the last time: the sockets close.
             self.shared.ask_for_overflows(Duration::ZERO);
         }
+        // The recorder still waits for what it finds out of earlier matches.
+        self.settling.take().into_iter().for_each(end);
         self.shared.closing.store(true, Ordering::Release);
         self.shared.shards.iter().for_each(ShardLink::call);
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the server panicked; its work is lost");
-            }
-        }
+        self.threads.drain(..).for_each(end);
         // Behind the thread that closed the last recordings.
         drop(self.freight.take());
         // Behind the thread that wrote the last results.
         drop(self.shipping.take());
         // Last: behind this word the pod is deleted.
         drop(self.fleet.take());
+    }
+}
+
+fn end(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        tracing::error!("a thread of the server panicked; its work is lost");
     }
 }
 

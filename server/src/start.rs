@@ -188,7 +188,7 @@ impl Server {
         let operate = operate.transpose()?;
         let unfinished = shared.config.record_dir.as_deref().map(resume::find).unwrap_or_default();
         let (resumed, left) = resume::sort(&shared, unfinished);
-        threads.extend(resume::settle::start(&shared, &recorder, left)?);
+        let settling = resume::settle::start(&shared, &recorder, left)?;
         let pool = start_rooms(&shared, queues, recorder, resumed)?;
         let watch = Watch::start(Arc::clone(&shared)).map_err(StartError::Thread)?;
         let services = shared.config.services.as_ref();
@@ -198,7 +198,19 @@ impl Server {
         let fleet = shared.config.agones.map(|agones| Fleet::start(&shared, agones)).transpose()?;
         tracing::info!(address = %local_address, rooms, sockets = shared.shards.len(), "server started");
         let (pool, watch) = (Some(pool), Some(watch));
-        Ok(ServerHandle { shared, local_address, operate, pool, watch, threads, freight, shipping, registering, fleet })
+        Ok(ServerHandle {
+            shared,
+            local_address,
+            operate,
+            pool,
+            watch,
+            threads,
+            settling,
+            freight,
+            shipping,
+            registering,
+            fleet,
+        })
     }
 }
 
