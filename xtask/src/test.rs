@@ -123,6 +123,9 @@ fn tests() -> Result<Count> {
     let mut nextest = shell::program(tools::extension("cargo-nextest")?);
     nextest.args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--status-level", "slow"]);
     nextest.args(["--final-status-level", "fail", "--show-progress", "none"]);
+    // Most of a test of real servers is waiting: as many tests as cores leave half of the cores idle.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    nextest.args(["--test-threads", &(2 * cores).to_string()]);
     let (success, lines) = shell::watch(&mut nextest)?;
     // "Summary [   1.234s] 152 tests run: 150 passed (1 slow), 2 failed, 0 skipped"
     let summary = lines.iter().rev().find(|line| line.contains("Summary [")).context("nextest printed no summary")?;
