@@ -67,6 +67,25 @@ impl Piece {
                 let at = if length > 0.0 { (-from.dot(along) / length).clamp(0.0, 1.0) } else { 0.0 };
                 (from + along * at).length_squared() <= radius * radius
             }
+            Form::Hull(hull) => {
+                let (from, along) = (self.to_local(from), self.to_local(along));
+                // How much of the line is inside of all faces that were looked at. Most lines pass by, and end with the first face
+                // that they are outside of: what a ray does for a normal and a distance is not done here.
+                let (mut enter, mut leave) = (0.0_f32, 1.0_f32);
+                for (normal, offset) in &hull.faces {
+                    let start = normal.dot(from) - offset;
+                    let end = start + normal.dot(along);
+                    if start > 0.0 && end > 0.0 {
+                        return false;
+                    }
+                    if start > 0.0 {
+                        enter = enter.max(start / (start - end));
+                    } else if end > 0.0 {
+                        leave = leave.min(start / (start - end));
+                    }
+                }
+                enter <= leave
+            }
             // In multiples of the line: none of these needs a unit direction.
             _ => self.ray(from, along, 1.0).is_some(),
         }
@@ -139,6 +158,46 @@ mod tests {
         assert_eq!(world.blocker(&line(5.2, 9.0)), StaticWorld::NOTHING);
         assert!(world.stands_on(1, &line(12.0, 1.0)) && !world.stands_on(1, &line(7.0, 1.0)));
         assert!(!world.stands_on(7, &line(12.0, 1.0)), "no such piece");
+    }
+
+    /// Numbers from -1 to 1 that are the same everywhere.
+    fn numbers() -> impl Iterator<Item = f32> {
+        let mut state = 7_u32;
+        core::iter::repeat_with(move || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        })
+    }
+
+    #[test]
+    fn a_hull_stands_on_the_lines_that_a_box_of_its_form_stands_on() {
+        let half = Vec3::new(1.0, 2.0, 3.0);
+        let turned = |shape: Shape, size: f32| {
+            let rotation = Quat::from_rotation_y(0.7) * Quat::from_rotation_x(0.3);
+            let shape = match shape {
+                Shape::Box { half } => Shape::Box { half: half * size },
+                other => other,
+            };
+            let solid = Solid { name: "solid".to_owned(), shape, position: Vec3::new(1.0, -2.0, 0.5), rotation };
+            StaticWorld::new(&[solid]).unwrap()
+        };
+        let corner =
+            |at: usize| half * Vec3::from_array([0, 1, 2].map(|axis| if at >> axis & 1 == 0 { -1.0 } else { 1.0 }));
+        let hull = turned(Shape::Hull { points: (0..8).map(corner).collect() }, 1.0);
+        let [smaller, larger] = [0.999, 1.001].map(|size| turned(Shape::Box { half }, size));
+        let mut numbers = numbers();
+        let mut point = || Vec3::from_array([0; 3].map(|_| numbers.next().unwrap() * 6.0));
+        let mut counts = [0; 2];
+        for _ in 0..20_000 {
+            let line = SightLine::between(point(), point());
+            let stands = [&smaller, &larger].map(|world| world.stands_on(0, &line));
+            // The others graze the surface.
+            if stands[0] == stands[1] {
+                assert_eq!(hull.stands_on(0, &line), stands[0], "{line:?}");
+                counts[usize::from(stands[0])] += 1;
+            }
+        }
+        assert!(counts[0] > 10_000 && counts[1] > 1_000, "{counts:?}");
     }
 
     #[test]
