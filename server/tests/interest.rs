@@ -264,3 +264,49 @@ fn what_is_far_is_told_rarely_while_load_is_shed_and_what_is_near_as_often_as_ev
     // At once, and then four times a second.
     assert_eq!((wanted_in_a_second(100.0, false), wanted_in_a_second(100.0, true)), (every, 4));
 }
+
+/// One crowd stands 60 m in front of slot 0 and one as far behind it. It turns round, and is told two of them a tick while
+/// clients look in turns: how often each of those was told that are ahead then, and each of the others.
+fn told_after_turning() -> [Vec<u32>; 2] {
+    const CROWD: u16 = 16;
+    let mut map = ground(vec![], 1);
+    map.spawns.retain(|spawn| spawn.team == 1);
+    for at in 0..CROWD {
+        let (side, x) = (0.05 * (f32::from(at / 2) - 3.5)).sin_cos();
+        let x = if at.is_multiple_of(2) { x } else { -x };
+        map.spawns.push(Spawn { team: 2, position: Vec3::new(60.0 * x - 10.0, 0.05, 60.0 * side), yaw: 0.0 });
+    }
+    // Medics: the beam in their hands does not reach so far, so that nobody is aimed at.
+    let mut game = Match::new(map, 2 * CROWD, 3, InterestSettings::default());
+    game.interest.shed(4, false);
+    let crowd: Vec<StableId> = (0..CROWD).map(|at| game.player(2 * at + 1)).collect();
+    let mut times = vec![0; crowd.len()];
+    for tick in 0..400 {
+        if tick == 30 {
+            game.inputs[0].yaw = game.inputs[0].yaw.wrapping_add(32_768);
+        }
+        game.step();
+        let now = game.simulation.tick();
+        let watcher = game.interest.watcher(0).unwrap();
+        let mut left = 2;
+        for at in 1..watcher.wanted().len() {
+            let counted = crowd.iter().position(|id| *id == watcher.wanted()[at]);
+            if counted.is_none() || left > 0 {
+                watcher.told(at, now);
+            }
+            if let Some(which) = counted.filter(|_| left > 0) {
+                left -= 1;
+                times[which] += u32::from(tick >= 100);
+            }
+        }
+    }
+    let is_ahead = |at: usize| game.feet(2 * at as u16 + 1).x < -10.0;
+    [true, false].map(|ahead| (0..times.len()).filter(|at| is_ahead(*at) == ahead).map(|at| times[at]).collect())
+}
+
+#[test]
+fn what_is_far_is_weighed_anew_though_clients_look_in_turns() {
+    let [ahead, behind] = told_after_turning();
+    assert_eq!((ahead.len(), behind.len()), (8, 8));
+    assert!(ahead.iter().min() > behind.iter().max(), "{ahead:?} {behind:?}");
+}

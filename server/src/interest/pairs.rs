@@ -12,8 +12,13 @@ pub const RELEVANT: u8 = 1;
 pub const TOLD: u8 = 2;
 /// By sight, not because a team mate sees it.
 pub const SEEN: u8 = 4;
+/// A team mate sees it.
+pub const MATES_SEE: u8 = 16;
 /// It is a player: the simulation must know who was told of it.
 const PLAYER: u8 = 8;
+
+/// In place of a weight: it is to be weighed before anything else is done with it.
+pub const UNWEIGHED: u16 = 0;
 
 /// News of one tick that are noted without an allocation once a room is warm.
 const NEWS_USUAL: usize = 64;
@@ -49,9 +54,9 @@ pub struct Pair {
     pub due: u32,
     /// Tick at which it was told last.
     pub told: u32,
-    /// How fast it becomes urgent.
+    /// How fast it becomes urgent, or [`UNWEIGHED`].
     pub weight: u16,
-    /// [`RELEVANT`], [`TOLD`], [`SEEN`].
+    /// [`RELEVANT`], [`TOLD`], [`SEEN`], [`MATES_SEE`].
     pub flags: u8,
 }
 
@@ -70,7 +75,7 @@ pub struct Pairs {
 
 impl Pair {
     fn new(id: StableId, told: u32) -> Self {
-        Self { id, due: 0, told, weight: 1, flags: 0 }
+        Self { id, due: 0, told, weight: UNWEIGHED, flags: 0 }
     }
 }
 
@@ -97,8 +102,8 @@ impl Pairs {
         self.judged[place] = Judged::default();
     }
 
-    /// What stands here is in the snapshot of `tick`.
-    pub fn tell(&mut self, place: usize, tick: u32) {
+    /// What stands here is in the snapshot of `tick`. Returns it as it is now.
+    pub fn tell(&mut self, place: usize, tick: u32) -> Pair {
         let pair = &mut self.all[place];
         pair.told = tick;
         if pair.flags & (TOLD | PLAYER) == PLAYER {
@@ -110,6 +115,7 @@ impl Pairs {
             watched.push(News::Told(pair.id));
         }
         pair.flags |= TOLD;
+        *pair
     }
 
     /// The client is told that what stands here is out of sight.

@@ -6,11 +6,10 @@
 //! nobody starves: with `n` relevant entities of which `u` are urgent and `m > u` told a tick, each is told at least every
 //! `STALE_MAX_S · rate + ceil(n / (m - u))` ticks, because at most `n - 1` are overdue for longer and each is told once.
 
-use arbiter_schema::StableId;
 use arbiter_sim::index::Kind;
 
 use super::aim;
-use super::scene::{Body, Scene};
+use super::scene::Body;
 
 /// Seconds after which what was not told goes before all that is not urgent.
 pub const STALE_MAX_S: f32 = 1.0;
@@ -80,15 +79,25 @@ pub fn may_wait(rate: u16, weight: u16, age: u32) -> bool {
     weight < FAR_WEIGHT && (age as f32) < FAR_EVERY_S * f32::from(rate)
 }
 
-/// The key by which what is told is ordered, largest first; equal ones by stable id.
-pub fn key(scene: &Scene, id: StableId, weight: u16, age: u32) -> u64 {
-    const CLASS: u64 = 1 << 62;
-    let stale = (STALE_MAX_S * f32::from(scene.rate)) as u32;
-    // 30 bits hold the largest weight for a day's ticks.
-    let urgency = match weight {
-        URGENT => 2 * CLASS,
-        _ if age >= stale => CLASS + (u64::from(age.min((1 << 30) - 1)) << 32),
-        weight => u64::from(age.saturating_mul(u32::from(weight)).min((1 << 30) - 1)) << 32,
-    };
-    urgency | u64::from(u32::MAX - id.0)
+/// Ticks after which what was not told goes before all that is not urgent.
+pub fn stale(rate: u16) -> u32 {
+    (STALE_MAX_S * f32::from(rate)) as u32
+}
+
+/// The key by which what is told is ordered, smallest first; equal ones by label. `stale` is as [`stale`] says.
+#[inline(always)]
+pub fn key(stale: u32, weight: u16, age: u32, label: u32) -> u64 {
+    const CLASS: u32 = 1 << 30;
+    // Below a class: the largest weight for a day's ticks.
+    const MOST: u32 = CLASS - 1;
+    let waits = CLASS + age.min(MOST);
+    let gathers = age.saturating_mul(u32::from(weight)).min(MOST);
+    let urgency = if age >= stale { waits } else { gathers };
+    let urgency = if weight == URGENT { 2 * CLASS } else { urgency };
+    u64::from(!urgency) << 32 | u64::from(label)
+}
+
+/// The label of a key.
+pub fn label(key: u64) -> u32 {
+    key as u32
 }

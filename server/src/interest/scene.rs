@@ -12,6 +12,7 @@ use arbiter_sim::{Cue, Simulation};
 use glam::Vec3;
 
 use super::grid::Grid;
+use super::rank;
 use super::reach::{CORNERS, DIRECTIONS, Gait, Shape};
 use super::reader::{Numbers, Reader};
 use super::settings::{ENTITIES_MAX, HORIZON_MS_MAX};
@@ -121,6 +122,8 @@ pub struct Scene {
     pub tick: u32,
     /// Ticks in a second.
     pub rate: u16,
+    /// Ticks after which what was not told goes first.
+    pub stale: u32,
     /// By stable id.
     pub bodies: Vec<Body>,
     /// The same, in short.
@@ -158,6 +161,7 @@ impl Scene {
             statics,
             tick: 0,
             rate: simulation.settings().tick_rate,
+            stale: rank::stale(simulation.settings().tick_rate),
             bodies: Vec::with_capacity(ENTITIES_MAX),
             hot: Vec::with_capacity(ENTITIES_MAX),
             players: vec![None; usize::from(simulation.settings().players_max)],

@@ -8,7 +8,7 @@ use arbiter_schema::StableId;
 use arbiter_sim::index::Kind;
 use glam::Vec2;
 
-use super::pairs::{News, Pairs, RELEVANT, SEEN, TOLD};
+use super::pairs::{MATES_SEE, News, Pair, Pairs, RELEVANT, SEEN, TOLD, UNWEIGHED};
 use super::rank::{self, URGENT};
 use super::reach::Prism;
 use super::scene::{Body, Hot, Scene, Secrecy};
@@ -53,11 +53,41 @@ const FAR_TICKS: u32 = 8;
 /// Metres beyond the range at which one is out of it: two who run at each other come no nearer in [`FAR_TICKS`].
 const FAR_SLACK_M: f32 = 6.0;
 
-/// Weights of what is far are looked up anew by turns, each in this many ticks.
+/// Weights of what is far are looked up anew by turns, each in this many looks.
 const TURNS: u32 = 8;
 
 /// Metres within which weights are looked up every tick.
 const FRESH_M: f32 = 30.0;
+
+/// Which of a list are looked at more closely. Each client walks long lists, and which of them it picks follows no pattern
+/// that a processor could guess: so nothing branches.
+#[derive(Debug, Default)]
+struct Picked(Vec<u32>);
+
+impl Picked {
+    #[inline(always)]
+    fn pick(&mut self, from: impl ExactSizeIterator<Item = u32>, is_in: impl Fn(usize) -> bool) {
+        self.0.resize(from.len(), 0);
+        let mut end = 0;
+        for at in from {
+            self.0[end] = at;
+            end += usize::from(is_in(at as usize));
+        }
+        self.0.truncate(end);
+    }
+
+    fn iter(&self) -> impl ExactSizeIterator<Item = u32> + '_ {
+        self.0.iter().copied()
+    }
+}
+
+/// Something that is wanted.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    place: u32,
+    /// As it stands at the place.
+    pair: Pair,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -69,12 +99,16 @@ pub struct Watcher {
     pairs: Pairs,
     purse: u32,
     purse_max: u32,
-    /// Places of `wanted` and `gone` in the pairs.
-    wanted_places: Vec<u32>,
+    /// What is wanted, in order, beside each other: between two turns nothing else is looked at. And what was before.
+    waiting: Vec<Waiting>,
+    before: Vec<Waiting>,
+    /// Places of `gone` in the pairs.
     gone_places: Vec<u32>,
     wanted: Vec<StableId>,
     gone: Vec<StableId>,
-    keys: Vec<(u64, u32)>,
+    keys: Vec<u64>,
+    /// Places in the list of bodies: all that is looked at in this part of a look, and some of that.
+    picked: [Picked; 2],
     /// On foot and by a dash, for each slack.
     eyes: [[Prism; 2]; SLACKS_MS.len()],
     /// Judgements, and what they cost, since the watcher was made.
@@ -99,11 +133,13 @@ impl Watcher {
             pairs: Pairs::default(),
             purse: 0,
             purse_max: 0,
-            wanted_places: Vec::with_capacity(WANTED_MAX),
+            waiting: Vec::with_capacity(WANTED_MAX),
+            before: Vec::with_capacity(WANTED_MAX),
             gone_places: Vec::new(),
             wanted: Vec::with_capacity(WANTED_MAX + 1),
             gone: Vec::new(),
             keys: Vec::new(),
+            picked: Default::default(),
             eyes: [[nowhere; 2]; SLACKS_MS.len()],
             judgements: 0,
             cost: 0,
@@ -133,8 +169,8 @@ impl Watcher {
 
     /// The entity at this place of [`Self::wanted`] is in the snapshot of `tick`, or there is nothing new to tell of it.
     pub fn told(&mut self, at: usize, tick: u32) {
-        let Some(place) = at.checked_sub(1).and_then(|at| self.wanted_places.get(at)) else { return };
-        self.pairs.tell(*place as usize, tick);
+        let Some(waiting) = at.checked_sub(1).and_then(|at| self.waiting.get_mut(at)) else { return };
+        waiting.pair = self.pairs.tell(waiting.place as usize, tick);
     }
 
     /// The client is told that the entity at this place of [`Self::gone`] is out of sight.
@@ -185,6 +221,7 @@ impl Watcher {
     /// The client has nothing and is told everything anew: after it joined, came back or changed teams.
     pub fn reset(&mut self) {
         self.pairs.clear();
+        self.waiting.clear();
     }
 
     /// Judges what is due and makes the lists. `mates_see` says of a place whether a team mate sees what stands there.
@@ -194,7 +231,7 @@ impl Watcher {
         self.gone_places.clear();
         self.keys.clear();
         self.wanted.push(StableId::NONE);
-        let Some(me) = scene.player(self.slot) else { return self.wanted_places.clear() };
+        let Some(me) = scene.player(self.slot) else { return self.waiting.clear() };
         let is_new = (me.id, me.team) != (self.id, self.team);
         if is_new {
             self.reset();
@@ -202,12 +239,14 @@ impl Watcher {
         }
         self.make_room(scene.places());
         self.note_contacts(scene, me);
+        core::mem::swap(&mut self.waiting, &mut self.before);
+        self.waiting.clear();
         if !is_new && !(scene.tick + u32::from(self.slot)).is_multiple_of(scene.turns()) {
-            self.look_again(scene);
+            self.look_again(scene, me);
         } else {
             self.look_at_all(scene, settings, me, mates_see);
         }
-        self.rank();
+        self.wanted.extend(self.waiting.iter().map(|waiting| waiting.pair.id));
     }
 
     fn look_at_all(&mut self, scene: &Scene, settings: &InterestSettings, me: &Body, mates_see: &dyn Fn(u32) -> bool) {
@@ -221,32 +260,123 @@ impl Watcher {
             let seconds = self.horizon_s + (ticks(*slack, scene.rate) + wait) as f32 / f32::from(scene.rate);
             *eyes = [false, true].map(|dash| me.shape.eyes_within(seconds, dash));
         }
-        for at in 0..scene.hot.len() {
-            self.look_at(scene, settings, me, at, mates_see);
+        let [mut picked, mut fresh] = core::mem::take(&mut self.picked);
+        self.judge_due(scene, settings, me, &mut picked);
+        if settings.team_sight {
+            self.ask_mates(scene, mates_see);
+        }
+        self.note_gone(scene, &mut picked);
+        self.weigh_all(scene, me, &mut picked, &mut fresh);
+        self.picked = [picked, fresh];
+    }
+
+    /// Judges again what may have changed.
+    fn judge_due(&mut self, scene: &Scene, settings: &InterestSettings, me: &Body, picked: &mut Picked) {
+        picked.pick(0..scene.hot.len() as u32, |at| {
+            let hot = &scene.hot[at];
+            let pair = &self.pairs.all[hot.place as usize];
+            (pair.due <= scene.tick) | (pair.id != hot.id) | hot.jolted | me.jolted
+        });
+        for at in picked.iter() {
+            let (hot, body) = (&scene.hot[at as usize], &scene.bodies[at as usize]);
+            let place = hot.place as usize;
+            if self.pairs.all[place].id != hot.id {
+                self.pairs.begin(place, hot.id, body.kind == Kind::Player, scene.tick);
+            }
+            self.judge(scene, settings, me, body, hot);
         }
     }
 
-    /// Between two turns: what was most urgent gets more urgent as it waits. Nothing goes out of sight.
-    fn look_again(&mut self, scene: &Scene) {
-        for at in 0..self.wanted_places.len() {
-            let place = self.wanted_places[at] as usize;
-            // Whoever came to a place that was left is looked at in turn.
-            let pair = self.pairs.all[place];
-            if pair.flags & RELEVANT != 0 && scene.stands_at(pair.id, place) {
-                self.want(scene, place, pair.weight);
+    /// What a team mate sees may be known too.
+    fn ask_mates(&mut self, scene: &Scene, mates_see: &dyn Fn(u32) -> bool) {
+        for hot in &scene.hot {
+            let flags = &mut self.pairs.all[hot.place as usize].flags;
+            *flags = if mates_see(hot.place) { *flags | MATES_SEE } else { *flags & !MATES_SEE };
+        }
+    }
+
+    /// Notes what the client was told of and may not know any more.
+    fn note_gone(&mut self, scene: &Scene, picked: &mut Picked) {
+        picked.pick(0..scene.hot.len() as u32, |at| {
+            let flags = self.pairs.all[scene.hot[at].place as usize].flags;
+            (flags & (RELEVANT | MATES_SEE) == 0) & (flags & TOLD != 0)
+        });
+        for at in picked.iter() {
+            let body = &scene.bodies[at as usize];
+            if body.secrecy != Secrecy::Remembered {
+                self.gone.push(body.id);
+                self.gone_places.push(body.place);
             }
         }
+    }
+
+    /// Weighs what may be known, and puts it among what is wanted.
+    fn weigh_all(&mut self, scene: &Scene, me: &Body, picked: &mut Picked, fresh: &mut Picked) {
+        picked.pick(0..scene.hot.len() as u32, |at| {
+            self.pairs.all[scene.hot[at].place as usize].flags & (RELEVANT | MATES_SEE) != 0
+        });
+        // A client looks in one of so many ticks: of what is far, each has its turn nevertheless.
+        let turn = scene.tick / scene.turns();
+        fresh.pick(picked.iter(), |at| {
+            let hot = &scene.hot[at];
+            let weight = self.pairs.all[hot.place as usize].weight;
+            let apart = hot.position - me.shape.position;
+            let (ahead, away) = (me.look.dot(apart), apart.length_squared());
+            // What may be aimed at, or was, is looked at every time.
+            let is_ahead = hot.is_target & (ahead > 0.0) & (ahead * ahead > 0.9 * away);
+            let is_due = (hot.place + turn).is_multiple_of(TURNS);
+            is_due | is_ahead | (away < FRESH_M * FRESH_M) | (weight == URGENT) | (weight == UNWEIGHED)
+        });
+        for at in fresh.iter() {
+            self.weigh(scene, me, &scene.bodies[at as usize]);
+        }
+        for at in picked.iter() {
+            let place = scene.hot[at as usize].place;
+            let pair = self.pairs.all[place as usize];
+            self.want(scene, &pair, place);
+        }
+        self.sort();
+        let pairs = &self.pairs.all;
+        let places = self.keys.iter().map(|key| rank::label(*key));
+        self.waiting.extend(places.map(|place| Waiting { place, pair: pairs[place as usize] }));
+    }
+
+    fn weigh(&mut self, scene: &Scene, me: &Body, body: &Body) -> u16 {
+        let place = body.place as usize;
+        let contact = self.pairs.judged[place].contact_until > scene.tick;
+        let weight = rank::weight(me, body, is_hostile(me, body), contact);
+        self.pairs.all[place].weight = weight;
+        weight
+    }
+
+    /// Between two turns: what was most urgent gets more urgent as it waits. Nothing goes out of sight.
+    fn look_again(&mut self, scene: &Scene, me: &Body) {
+        for at in 0..self.before.len() {
+            let Waiting { place, mut pair } = self.before[at];
+            // Whoever came to a place that was left is looked at in turn.
+            if !scene.stands_at(pair.id, place as usize) {
+                continue;
+            }
+            if pair.weight == UNWEIGHED
+                && let Some(body) = scene.body(pair.id)
+            {
+                pair.weight = self.weigh(scene, me, body);
+                self.before[at].pair = pair;
+            }
+            self.want(scene, &pair, at as u32);
+        }
+        self.sort();
+        self.waiting.extend(self.keys.iter().map(|key| self.before[rank::label(*key) as usize]));
     }
 
     /// Room for every place in use, so that a busy tick allocates nothing.
     fn make_room(&mut self, places: usize) {
         self.pairs.reserve(places);
         let places = self.pairs.all.len();
-        for list in [&mut self.gone_places, &mut self.wanted_places] {
-            list.reserve(places);
-        }
+        self.gone_places.reserve(places);
         self.gone.reserve(places);
         self.keys.reserve(places);
+        self.picked.iter_mut().for_each(|picked| picked.0.reserve(places - picked.0.len().min(places)));
     }
 
     /// Whoever hurts, or is hurt by, the viewer.
@@ -260,70 +390,23 @@ impl Watcher {
             };
             if let Some(place) = self.place(scene, other) {
                 self.pairs.judged[place].contact_until = until;
-                self.pairs.all[place].weight = 0;
+                self.pairs.all[place].weight = UNWEIGHED;
+                let waiting = self.waiting.iter_mut().find(|waiting| waiting.place as usize == place);
+                waiting.into_iter().for_each(|waiting| waiting.pair.weight = UNWEIGHED);
             }
         }
     }
 
-    fn look_at(
-        &mut self,
-        scene: &Scene,
-        settings: &InterestSettings,
-        me: &Body,
-        at: usize,
-        mates_see: &dyn Fn(u32) -> bool,
-    ) {
-        let hot = &scene.hot[at];
-        let place = hot.place as usize;
-        if self.pairs.all[place].id != hot.id {
-            self.pairs.begin(place, hot.id, scene.bodies[at].kind == Kind::Player, scene.tick);
-        }
-        if self.pairs.all[place].due <= scene.tick || hot.jolted || me.jolted {
-            self.judge(scene, settings, me, &scene.bodies[at], hot);
-        }
-        let mut flags = self.pairs.all[place].flags;
-        if settings.team_sight && flags & RELEVANT == 0 && mates_see(hot.place) {
-            flags |= RELEVANT;
-        }
-        if flags & RELEVANT != 0 {
-            let weight = self.weigh(scene, me, at, hot);
-            self.want(scene, place, weight);
-        } else if flags & TOLD != 0 && scene.bodies[at].secrecy != Secrecy::Remembered {
-            self.gone.push(hot.id);
-            self.gone_places.push(hot.place);
-        }
-    }
-
-    /// Puts what stands at a place among what is wanted.
-    fn want(&mut self, scene: &Scene, place: usize, weight: u16) {
-        let pair = self.pairs.all[place];
+    /// Puts something among what is wanted, with a number that finds it again.
+    #[inline(always)]
+    fn want(&mut self, scene: &Scene, pair: &Pair, label: u32) {
         let age = scene.tick.saturating_sub(pair.told);
         // What the client does not know yet is never far: whether one may be hit rests on it.
-        if scene.thin && pair.flags & TOLD != 0 && rank::may_wait(scene.rate, weight, age) {
+        if scene.thin && pair.flags & TOLD != 0 && rank::may_wait(scene.rate, pair.weight, age) {
             self.thinned += 1;
             return;
         }
-        self.keys.push((rank::key(scene, pair.id, weight, age), place as u32));
-    }
-
-    fn weigh(&mut self, scene: &Scene, me: &Body, at: usize, hot: &Hot) -> u16 {
-        let place = hot.place as usize;
-        let old = self.pairs.all[place].weight;
-        let apart = hot.position - me.shape.position;
-        let ahead = me.look.dot(apart);
-        // What may be aimed at, or was, is looked at every tick.
-        let fresh = apart.length_squared() < FRESH_M * FRESH_M
-            || old == URGENT
-            || old == 0
-            || (hot.is_target && ahead > 0.0 && ahead * ahead > 0.9 * apart.length_squared());
-        if !fresh && !(hot.place + scene.tick).is_multiple_of(TURNS) {
-            return old;
-        }
-        let body = &scene.bodies[at];
-        let contact = self.pairs.judged[place].contact_until > scene.tick;
-        let weight = rank::weight(me, body, is_hostile(me, body), contact);
-        self.pairs.all[place].weight = weight;
-        weight
+        self.keys.push(rank::key(scene.stale, pair.weight, age, label));
     }
 
     /// Renews what is known of one entity.
@@ -425,18 +508,12 @@ impl Watcher {
     }
 
     /// The most urgent first.
-    fn rank(&mut self) {
-        let by_key = |a: &(u64, u32), b: &(u64, u32)| b.0.cmp(&a.0);
+    fn sort(&mut self) {
         if self.keys.len() > WANTED_MAX {
-            self.keys.select_nth_unstable_by(WANTED_MAX, by_key);
+            self.keys.select_nth_unstable(WANTED_MAX);
             self.keys.truncate(WANTED_MAX);
         }
-        self.keys.sort_unstable_by(by_key);
-        self.wanted_places.clear();
-        for (key, place) in &self.keys {
-            self.wanted.push(StableId(u32::MAX - (*key & u64::from(u32::MAX)) as u32));
-            self.wanted_places.push(*place);
-        }
+        self.keys.sort_unstable();
     }
 
     /// Calls `visit` with the place of everything that this client's own eyes see.
