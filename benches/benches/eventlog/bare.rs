@@ -42,6 +42,8 @@ impl Bare {
         bytes[start..start + data.len()].copy_from_slice(data);
         bytes.truncate(start + stored);
         let file = if past_the_cache { folder.open_to_commit("bare").expect("a file") } else { file };
+        // As the log does: what is cached of it would only have to be thrown out by each write past the cache.
+        file.forget_cached(0);
         assert_eq!(
             file.is_direct(),
             past_the_cache,

@@ -10,6 +10,7 @@ use arbiter_benches::measure::{Samples, thread_cpu};
 use arbiter_eventlog::simulated::Dice;
 use arbiter_eventlog::{Begun, COMMITS_UNDER_WAY_MAX, Folder, Log, Masters, Options, PendingCommit, WrittenCommit};
 
+use crate::cores::pin;
 use crate::{COMMITS, RECORD_BYTES, Way};
 
 /// Bytes of a block that a batch may have beside its records' own, and those of a record.
@@ -80,10 +81,18 @@ impl Way for Alone {
     }
 }
 
+/// What the thread beside is told.
+enum Task {
+    /// To go to a core.
+    Pin(usize),
+    /// To write a batch that was begun then.
+    Write(Instant, PendingCommit<Folder>),
+}
+
 /// The next batch while the last one is written.
 pub struct Ahead {
     ours: Ours,
-    pending: Option<SyncSender<(Instant, PendingCommit<Folder>)>>,
+    pending: Option<SyncSender<Task>>,
     written: Receiver<(Duration, WrittenCommit)>,
     disk_cpu_ns: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
@@ -91,13 +100,19 @@ pub struct Ahead {
 
 impl Ahead {
     pub fn new(folder: Folder, data: &[u8], commits: usize) -> Self {
-        let (pending, commits_to_write) =
-            sync_channel::<(Instant, PendingCommit<Folder>)>(COMMITS_UNDER_WAY_MAX as usize);
+        let (pending, tasks) = sync_channel(COMMITS_UNDER_WAY_MAX as usize);
         let (back, written) = sync_channel(COMMITS_UNDER_WAY_MAX as usize);
         let disk_cpu_ns = Arc::new(AtomicU64::new(0));
         let cpu = Arc::clone(&disk_cpu_ns);
         let thread = std::thread::spawn(move || {
-            for (began, commit) in commits_to_write {
+            for task in tasks {
+                let (began, commit) = match task {
+                    Task::Pin(core) => {
+                        pin(core);
+                        continue;
+                    }
+                    Task::Write(began, commit) => (began, commit),
+                };
                 let written = commit.write();
                 // Here whoever waits for it can be told: that the batch's memory goes back to the log later is nobody's loss.
                 back.send((began.elapsed(), written)).expect("who takes it back");
@@ -145,13 +160,17 @@ impl Way for Ahead {
                 2 => commit.seal(),
                 _ => commit.hash(),
             }
-            self.pending.as_ref().expect("the thread").send((began, commit)).expect("the thread");
+            self.pending.as_ref().expect("the thread").send(Task::Write(began, commit)).expect("the thread");
         }
         // A turn is over when all of it is answered.
         while self.ours.log.under_way() > 0 {
             self.end_one(samples);
         }
         turn_began.elapsed()
+    }
+
+    fn pin_beside(&mut self, core: usize) {
+        self.pending.as_ref().expect("the thread").send(Task::Pin(core)).expect("the thread");
     }
 
     fn beside_cpu(&self) -> Duration {

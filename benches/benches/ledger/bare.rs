@@ -1,4 +1,5 @@
-//! One fdatasync: a sector written into a file that was filled before, and flushed.
+//! One fdatasync: a sector written into a file that was filled before, and flushed; one behind the other at once, or with as much between two as
+//! lies between two commits of a caller who waits for each answer.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -38,11 +39,21 @@ impl Bare {
         Self { file, offset: 0, quickest: Duration::MAX, rested: Duration::ZERO }
     }
 
-    /// Writes and flushes for `time`.
+    /// Writes and flushes for `time`, one behind the other.
     pub fn run(&mut self, time: Duration) -> Turn {
+        self.paced(time, Duration::ZERO)
+    }
+
+    /// The same, beginning one every `every`. What is left of that the thread is awake, as one that serves a caller is; a disk takes
+    /// longer the longer it had nothing to do.
+    pub fn paced(&mut self, time: Duration, every: Duration) -> Turn {
         let (began, mut samples) = (Instant::now(), Vec::new());
         while began.elapsed() < time {
+            let next = Instant::now() + every;
             samples.push(self.flush());
+            while Instant::now() < next {
+                std::hint::spin_loop();
+            }
         }
         turn(&samples, time)
     }

@@ -16,7 +16,9 @@
 //! | the house's accounts | one for each asset | 256 rows for each asset, so that nobody waits for a row |
 //! | beside | BLAKE3 through all entries, places in the inventory are counted | nothing |
 //!
-//! `hot` is all callers buying as one player. `fdatasync` is a sector written into a file that was filled before, and flushed.
+//! `hot` is all callers buying as one player. `fdatasync` is a sector written into a file that was filled before, and flushed, one behind the other
+//! at once; `fdatasync_paced` is the same with as much between two as a single caller takes for all, since a disk takes longer the longer
+//! it had nothing to do: what such a caller would wait for if there were nothing but the disk.
 //! Medians of turns, before each of which the disk is given time to be as quick as at the best. The limit on requests a second of one address is lifted, since all callers have one here. The view of
 //! transactions is not fed (see `town.rs`), and PostgreSQL has no index of postings either.
 //!
@@ -119,6 +121,7 @@ fn main() -> Result<(), String> {
     let ways = tried.transpose()?;
     let none = || cases.iter().map(|_| Turns::default()).collect::<Vec<_>>();
     let (mut ours, mut theirs, mut flushes) = (none(), none(), Turns::default());
+    let mut paced = Turns::default();
     for round in 0..rounds {
         bare.rest();
         flushes.0.push(bare.run(FDATASYNC_TURN));
@@ -130,6 +133,11 @@ fn main() -> Result<(), String> {
                     (0, ..) => {
                         let seed = (round * cases.len() + at) as u64;
                         ours[at].0.push(callers::run(&town, own_ways[at], callers, hot, TURN, seed));
+                        if callers == 1 {
+                            bare.rest();
+                            let every = Duration::from_secs_f64(ours[at].0[round].p50_us / 1e6);
+                            paced.0.push(bare.paced(FDATASYNC_TURN, every));
+                        }
                     }
                     (_, Some(peer), Some(ways)) => theirs[at].0.push(peer.turn(ways[at], callers, hot, TURN)?),
                     _ => {}
@@ -164,7 +172,10 @@ fn main() -> Result<(), String> {
         }
     }
     if let Some(single) = of("callers1") {
-        figure("ledger.single_over_fdatasync", ratio(single, &flushes, |turn| turn.p50_us), "ratio");
+        paced.print("ledger.fdatasync_paced");
+        for (name, flushes) in [("fdatasync", &flushes), ("fdatasync_paced", &paced)] {
+            figure(&format!("ledger.single_over_{name}"), ratio(single, flushes, |turn| turn.p50_us), "ratio");
+        }
     }
     if !given("--no-snapshot") {
         snapshot::figures(&town);

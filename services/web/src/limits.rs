@@ -2,12 +2,10 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, Request};
 use axum::http::StatusCode;
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
@@ -55,9 +53,9 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    pub fn new(limits: &Limits) -> Arc<Self> {
+    pub fn new(limits: &Limits) -> Self {
         let quota = Quota::per_second(limits.requests_per_s).allow_burst(limits.burst);
-        Arc::new(Self { limiter: RateLimiter::hashmap(quota), clock: DefaultClock::default() })
+        Self { limiter: RateLimiter::hashmap(quota), clock: DefaultClock::default() }
     }
 
     fn check(&self, address: IpAddr) -> Result<(), Duration> {
@@ -79,26 +77,20 @@ fn household(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Answers 429 where one address asks too much.
-pub(crate) async fn rate(
-    State(rate): State<Arc<Rate>>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match rate.check(address.ip()) {
-        Ok(()) => next.run(request).await,
-        Err(wait) => {
-            let detail = "too many requests from this address: wait and try again";
-            let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail).after(seconds).into_response()
-        }
-    }
+/// Refuses with 429 where one address asks too much.
+pub(crate) fn rate(rate: &Rate, request: &Request) -> Result<(), Problem> {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let ConnectInfo(address) = peer.ok_or_else(|| Problem::unavailable("nobody knows who asks", 1))?;
+    rate.check(address.ip()).map_err(|wait| {
+        let detail = "too many requests from this address: wait and try again";
+        let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail).after(seconds)
+    })
 }
 
 /// Answers 503 where a request takes too long.
-pub(crate) async fn timeout(State(timeout): State<Duration>, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(timeout, next.run(request)).await {
+pub(crate) async fn timeout(timeout: Duration, answer: impl Future<Output = Response>) -> Response {
+    match tokio::time::timeout(timeout, answer).await {
         Ok(answer) => answer,
         Err(_) => {
             let detail =

@@ -4,14 +4,12 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arbiter_metrics::{Histogram, Label, SharedHistogram, Writer};
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
 use utoipa::openapi::OpenApi;
 
@@ -103,28 +101,36 @@ impl Requests {
     }
 }
 
-/// One request less is running, however it ended.
-struct Run<'a>(&'a AtomicU64);
+/// A request that is being answered; one less is running when it is dropped, however it ended.
+pub(crate) struct Counted<'a> {
+    requests: &'a Requests,
+    began: Instant,
+    method: usize,
+    path: Option<MatchedPath>,
+}
 
-impl Drop for Run<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+impl<'a> Counted<'a> {
+    /// Before it is answered.
+    pub fn begin(requests: &'a Requests, request: &Request) -> Self {
+        let method = METHODS.iter().position(|(known, _)| known == request.method()).unwrap_or(METHODS.len() - 1);
+        let path = request.extensions().get::<MatchedPath>().cloned();
+        requests.running.fetch_add(1, Ordering::Relaxed);
+        Self { requests, began: Instant::now(), method, path }
+    }
+
+    /// Behind the answer.
+    pub fn end(self, answer: &Response) {
+        let path = self.path.as_ref().and_then(|path| self.requests.routes.get(path.as_str()));
+        let route = path.unwrap_or(&self.requests.none);
+        route.counts[self.method][at(answer.status())].fetch_add(1, Ordering::Relaxed);
+        route.took.note(self.began.elapsed());
     }
 }
 
-/// Counts a request.
-pub(crate) async fn count(State(requests): State<Arc<Requests>>, request: Request, next: Next) -> Response {
-    let began = Instant::now();
-    let method = METHODS.iter().position(|(known, _)| known == request.method()).unwrap_or(METHODS.len() - 1);
-    let path = request.extensions().get::<MatchedPath>().cloned();
-    requests.running.fetch_add(1, Ordering::Relaxed);
-    let running = Run(&requests.running);
-    let answer = next.run(request).await;
-    drop(running);
-    let route = path.and_then(|path| requests.routes.get(path.as_str())).unwrap_or(&requests.none);
-    route.counts[method][at(answer.status())].fetch_add(1, Ordering::Relaxed);
-    route.took.note(began.elapsed());
-    answer
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.requests.running.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 fn at(status: StatusCode) -> usize {

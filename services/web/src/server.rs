@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -25,7 +26,7 @@ use crate::figures::{Figures, Told};
 use crate::limits::{self, Limits, Rate};
 use crate::linger::{Callers, Lingering};
 use crate::problem::Problem;
-use crate::requests::{self, Requests};
+use crate::requests::{Counted, Requests};
 use crate::{Router, trace};
 
 /// Until the head of a request is there.
@@ -141,6 +142,7 @@ fn assemble(services: Vec<Service>, doors: Doors, limits: Limits) -> (axum::Rout
     let api = api.to_json().unwrap_or_default();
     let served = move || async move { ([(header::CONTENT_TYPE, "application/json")], api.clone()) };
     let ready = Arc::new(told.ready.clone());
+    let gate = Gate { requests, rate: Rate::new(&limits), timeout: limits.timeout };
     let router = router
         .route("/openapi.json", get(served))
         .route("/readyz", get(readyz).with_state(ready))
@@ -149,15 +151,46 @@ fn assemble(services: Vec<Service>, doors: Doors, limits: Limits) -> (axum::Rout
             let detail = "this path has other methods: /openapi.json lists them";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail)
         })
-        .layer(DefaultBodyLimit::max(limits.body_bytes_max))
-        .layer(axum::middleware::from_fn_with_state(limits.timeout, limits::timeout))
-        .layer(axum::middleware::from_fn_with_state(Rate::new(&limits), limits::rate))
-        .layer(axum::Extension(doors))
-        // Whether the process lives is asked behind no limit.
-        .route("/healthz", get(|| async { "ok\n" }))
-        .layer(axum::middleware::from_fn(trace::trace))
-        .layer(axum::middleware::from_fn_with_state(requests, requests::count));
+        // Whether the process lives is asked behind no limit: see `Gate::pass`.
+        .route(HEALTH, get(|| async { "ok\n" }))
+        .layer((
+            axum::middleware::from_fn_with_state(Arc::new(gate), Gate::pass),
+            axum::Extension(doors),
+            DefaultBodyLimit::max(limits.body_bytes_max),
+        ));
     (router, told)
+}
+
+/// Where it is asked whether the process lives.
+const HEALTH: &str = "/healthz";
+
+/// What every request passes.
+struct Gate {
+    requests: Arc<Requests>,
+    rate: Rate,
+    timeout: Duration,
+}
+
+impl Gate {
+    /// Counts a request, gives it its trace and its limits. All at once: a router puts each layer that it is given into a box around each
+    /// route, copies all boxes for each request, and each puts what it waits for into another one.
+    async fn pass(State(gate): State<Arc<Self>>, request: Request, next: Next) -> Response {
+        let counted = Counted::begin(&gate.requests, &request);
+        let limits = &*gate;
+        let answer = trace::answer(request, async move |request| limits.limited(request, next).await).await;
+        counted.end(&answer);
+        answer
+    }
+
+    async fn limited(&self, request: Request, next: Next) -> Response {
+        if request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == HEALTH) {
+            return next.run(request).await;
+        }
+        match limits::rate(&self.rate, &request) {
+            Ok(()) => limits::timeout(self.timeout, next.run(request)).await,
+            Err(problem) => problem.into_response(),
+        }
+    }
 }
 
 pub(crate) async fn readyz(State(services): State<Arc<Vec<(&'static str, Ready)>>>) -> impl IntoResponse {

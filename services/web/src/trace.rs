@@ -8,7 +8,6 @@ use arbiter_contracts::trace::{HEADER, TraceContext};
 use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
-use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
 
@@ -44,17 +43,18 @@ fn random() -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// Runs a request inside its trace.
-pub(crate) async fn trace(mut request: Request, next: Next) -> Response {
+/// Answers a request inside its trace.
+pub(crate) async fn answer(mut request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
     let trace = Trace::of(request.headers());
     // The route and not the path: who is asked about stands in paths, and whatever strangers like to send.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
-    let own = format!("{:016x}", trace.0.span);
+    let own = arbiter_contracts::trace::digits(trace.0.span);
+    let own = std::str::from_utf8(&own).unwrap_or_default();
     let span = tracing::info_span!("request", trace = trace.0.trace, span = own, method = %request.method(), route);
     request.extensions_mut().insert(trace.clone());
     let answer = async {
         let began = Instant::now();
-        let answer = next.run(request).await;
+        let answer = answer(request).await;
         let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(status = answer.status().as_u16(), us, "answered");
         answer

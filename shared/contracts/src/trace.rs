@@ -23,7 +23,11 @@ impl TraceContext {
     /// A trace that begins here. They are only names: numbers that are not random are no reason not to call.
     pub fn begin(flags: u8, mut random: impl FnMut() -> u64) -> Self {
         let mut part = || random().max(1);
-        Self { trace: format!("{:016x}{:016x}", part(), part()), span: part(), flags }
+        let mut trace = String::with_capacity(32);
+        for _ in 0..2 {
+            trace.extend(digits(part()).map(char::from));
+        }
+        Self { trace, span: part(), flags }
     }
 
     /// What somebody sent; `None` if it is none of version 00.
@@ -46,9 +50,22 @@ impl TraceContext {
     }
 }
 
+/// The 16 digits of a number, as they stand in names of traces and spans.
+pub fn digits(number: u64) -> [u8; 16] {
+    core::array::from_fn(|at| b"0123456789abcdef"[(number >> (60 - 4 * at)) as usize % 16])
+}
+
+fn text(digits: &[u8]) -> &str {
+    core::str::from_utf8(digits).unwrap_or_default()
+}
+
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{}-{:016x}-{:02x}", self.trace, self.span, self.flags)
+        let [span, flags] = [self.span, u64::from(self.flags)].map(digits);
+        for part in ["00-", &self.trace, "-", text(&span), "-", text(&flags[14..])] {
+            f.write_str(part)?;
+        }
+        Ok(())
     }
 }
 
@@ -61,6 +78,13 @@ mod tests {
         for luck in [0, 7, u64::MAX] {
             let begun = TraceContext::begin(SAMPLED, || luck);
             assert_eq!(TraceContext::parse(&begun.to_string()), Some(begun));
+        }
+    }
+
+    #[test]
+    fn the_digits_of_a_number_are_those_that_it_is_shown_with() {
+        for number in [0, 1, 0x0123_4567_89ab_cdef, u64::MAX] {
+            assert_eq!(core::str::from_utf8(&digits(number)), Ok(&*format!("{number:016x}")));
         }
     }
 

@@ -292,6 +292,7 @@ impl<D: Disk> Log<D> {
             MakeError::Names(error) => self.fail(error),
         })?;
         end.offset = HEADER_BYTES as u64;
+        file.forget_cached(end.offset);
         self.cipher = self.keys.cipher(epoch).map(Arc::new);
         self.catalogue.segments.push(segment);
         self.catalogue.end = end;

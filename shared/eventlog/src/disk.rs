@@ -53,6 +53,9 @@ pub trait DiskFile: fmt::Debug {
         self.write_at(bytes, offset)?;
         self.sync_data()
     }
+    /// What stands in a file that is committed to, from an offset on, is only there to be written over: nobody needs it in memory.
+    /// A hint, which changes nothing of what is read or on disk.
+    fn forget_cached(&self, _offset: u64) {}
     /// Bytes in the file.
     fn length(&self) -> io::Result<u64>;
     /// Cuts the file, or extends it with zeros.

@@ -23,13 +23,12 @@ pub struct Record {
     pub data: Vec<u8>,
 }
 
-/// Adds a record to a payload.
-pub(crate) fn push(payload: &mut Vec<u8>, id: u128, data: &[u8]) {
+/// What stands before a record's bytes in a payload.
+pub(crate) fn head(id: u128, data: &[u8]) -> [u8; RECORD_HEAD_BYTES] {
     let mut head = [0; RECORD_HEAD_BYTES];
     head[..4].copy_from_slice(&(data.len() as u32).to_le_bytes());
     head[4..].copy_from_slice(&id.to_le_bytes());
-    payload.extend_from_slice(&head);
-    payload.extend_from_slice(data);
+    head
 }
 
 /// Opens payloads; keeps the memory and the last key for the next one.

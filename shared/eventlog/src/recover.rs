@@ -109,6 +109,7 @@ fn assemble<D: Disk>(
     marks: Slots<D::File>,
     ids: Ids,
 ) -> Log<D> {
+    file.forget_cached(catalogue.end.offset);
     let cipher = catalogue.segments.last().and_then(|segment| keys.cipher(segment.header.key_epoch));
     Log {
         disk,
