@@ -127,12 +127,10 @@ fn compare(path: &Path, batch: usize, cores: &[Cores]) -> [f64; 2] {
         }
     }
     let mut places = [(); 4].map(|()| cores.iter().copied().map(Place::new).collect::<Vec<_>>());
-    for round in 0..ROUNDS {
-        for at in 0..cores.len() {
-            look.rest();
-            for who in (0..4).map(|turn| (turn + round) % 4) {
-                places[who][at].turn(&mut *ways[who]);
-            }
+    for (round, at) in (0..ROUNDS).flat_map(|round| (0..cores.len()).map(move |at| (round, at))) {
+        look.rest();
+        for who in (0..4).map(|turn| (turn + round) % 4) {
+            places[who][at].turn(&mut *ways[who]);
         }
     }
     let mut best = Vec::with_capacity(4);

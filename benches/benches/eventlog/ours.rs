@@ -82,6 +82,7 @@ impl Way for Alone {
 }
 
 /// What the thread beside is told.
+#[expect(clippy::large_enum_variant, reason = "nearly all are commits, and a box would be an allocation for each")]
 enum Task {
     /// To go to a core.
     Pin(usize),
