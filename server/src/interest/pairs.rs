@@ -12,10 +12,10 @@ pub const RELEVANT: u8 = 1;
 pub const TOLD: u8 = 2;
 /// By sight, not because a team mate sees it.
 pub const SEEN: u8 = 4;
-/// A team mate sees it.
-pub const MATES_SEE: u8 = 16;
 /// It is a player: the simulation must know who was told of it.
 const PLAYER: u8 = 8;
+/// A team mate sees it.
+pub const MATES_SEE: u8 = 16;
 
 /// In place of a weight: it is to be weighed before anything else is done with it.
 pub const UNWEIGHED: u16 = 0;

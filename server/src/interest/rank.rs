@@ -79,21 +79,18 @@ pub fn may_wait(rate: u16, weight: u16, age: u32) -> bool {
     weight < FAR_WEIGHT && (age as f32) < FAR_EVERY_S * f32::from(rate)
 }
 
-/// Ticks after which what was not told goes before all that is not urgent.
-pub fn stale(rate: u16) -> u32 {
-    (STALE_MAX_S * f32::from(rate)) as u32
-}
-
-/// The key by which what is told is ordered, smallest first; equal ones by label. `stale` is as [`stale`] says.
+/// The key by which what is told is ordered, smallest first; equal ones by label.
 #[inline(always)]
-pub fn key(stale: u32, weight: u16, age: u32, label: u32) -> u64 {
+pub fn key(rate: u16, weight: u16, age: u32, label: u32) -> u64 {
     const CLASS: u32 = 1 << 30;
     // Below a class: the largest weight for a day's ticks.
     const MOST: u32 = CLASS - 1;
-    let waits = CLASS + age.min(MOST);
-    let gathers = age.saturating_mul(u32::from(weight)).min(MOST);
-    let urgency = if age >= stale { waits } else { gathers };
-    let urgency = if weight == URGENT { 2 * CLASS } else { urgency };
+    let stale = (STALE_MAX_S * f32::from(rate)) as u32;
+    let urgency = match weight {
+        URGENT => 2 * CLASS,
+        _ if age >= stale => CLASS + age.min(MOST),
+        weight => age.saturating_mul(u32::from(weight)).min(MOST),
+    };
     u64::from(!urgency) << 32 | u64::from(label)
 }
 

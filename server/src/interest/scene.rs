@@ -12,7 +12,6 @@ use arbiter_sim::{Cue, Simulation};
 use glam::Vec3;
 
 use super::grid::Grid;
-use super::rank;
 use super::reach::{CORNERS, DIRECTIONS, Gait, Shape};
 use super::reader::{Numbers, Reader};
 use super::settings::{ENTITIES_MAX, HORIZON_MS_MAX};
@@ -122,8 +121,6 @@ pub struct Scene {
     pub tick: u32,
     /// Ticks in a second.
     pub rate: u16,
-    /// Ticks after which what was not told goes first.
-    pub stale: u32,
     /// By stable id.
     pub bodies: Vec<Body>,
     /// The same, in short.
@@ -149,6 +146,7 @@ pub struct Scene {
     numbers: Numbers,
     next_cleared: usize,
     turns: u32,
+    turn: u32,
     player_count: usize,
 }
 
@@ -161,7 +159,6 @@ impl Scene {
             statics,
             tick: 0,
             rate: simulation.settings().tick_rate,
-            stale: rank::stale(simulation.settings().tick_rate),
             bodies: Vec::with_capacity(ENTITIES_MAX),
             hot: Vec::with_capacity(ENTITIES_MAX),
             players: vec![None; usize::from(simulation.settings().players_max)],
@@ -177,6 +174,7 @@ impl Scene {
             numbers: Numbers::new(simulation.rules()),
             next_cleared: 0,
             turns: 1,
+            turn: 0,
             player_count: 0,
         }
     }
@@ -194,6 +192,11 @@ impl Scene {
     /// In how many ticks every client has its turn to look at all there is; in between it looks at what was most urgent.
     pub fn turns(&self) -> u32 {
         self.turns
+    }
+
+    /// How often every client has had its turn: what counts ticks instead sees only some of them.
+    pub fn turn(&self) -> u32 {
+        self.turn
     }
 
     /// The body of an entity.
@@ -227,6 +230,7 @@ impl Scene {
         let (crowd, rate) = (self.player_count.div_ceil(WATCHED_MAX) as u32, u32::from(self.rate));
         // A client looks when it is served, or it would be told what it looked at a while ago.
         self.turns = crowd.max(rate / LOOKS_PER_SECOND).max(1).next_multiple_of(self.stride);
+        self.turn = self.tick / self.turns;
         for &(id, entity) in index.all() {
             let Some(identity) = view.component::<Identity>(entity) else { continue };
             // Both lists are in the order of ids, and what is gone was taken out.

@@ -56,30 +56,8 @@ const FAR_SLACK_M: f32 = 6.0;
 /// Weights of what is far are looked up anew by turns, each in this many looks.
 const TURNS: u32 = 8;
 
-/// Metres within which weights are looked up every tick.
+/// Metres within which weights are looked up with every look.
 const FRESH_M: f32 = 30.0;
-
-/// Which of a list are looked at more closely. Each client walks long lists, and which of them it picks follows no pattern
-/// that a processor could guess: so nothing branches.
-#[derive(Debug, Default)]
-struct Picked(Vec<u32>);
-
-impl Picked {
-    #[inline(always)]
-    fn pick(&mut self, from: impl ExactSizeIterator<Item = u32>, is_in: impl Fn(usize) -> bool) {
-        self.0.resize(from.len(), 0);
-        let mut end = 0;
-        for at in from {
-            self.0[end] = at;
-            end += usize::from(is_in(at as usize));
-        }
-        self.0.truncate(end);
-    }
-
-    fn iter(&self) -> impl ExactSizeIterator<Item = u32> + '_ {
-        self.0.iter().copied()
-    }
-}
 
 /// Something that is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -107,8 +85,6 @@ pub struct Watcher {
     wanted: Vec<StableId>,
     gone: Vec<StableId>,
     keys: Vec<u64>,
-    /// Places in the list of bodies: all that is looked at in this part of a look, and some of that.
-    picked: [Picked; 2],
     /// On foot and by a dash, for each slack.
     eyes: [[Prism; 2]; SLACKS_MS.len()],
     /// Judgements, and what they cost, since the watcher was made.
@@ -139,7 +115,6 @@ impl Watcher {
             wanted: Vec::with_capacity(WANTED_MAX + 1),
             gone: Vec::new(),
             keys: Vec::new(),
-            picked: Default::default(),
             eyes: [[nowhere; 2]; SLACKS_MS.len()],
             judgements: 0,
             cost: 0,
@@ -260,85 +235,45 @@ impl Watcher {
             let seconds = self.horizon_s + (ticks(*slack, scene.rate) + wait) as f32 / f32::from(scene.rate);
             *eyes = [false, true].map(|dash| me.shape.eyes_within(seconds, dash));
         }
-        let [mut picked, mut fresh] = core::mem::take(&mut self.picked);
-        self.judge_due(scene, settings, me, &mut picked);
-        if settings.team_sight {
-            self.ask_mates(scene, mates_see);
-        }
-        self.note_gone(scene, &mut picked);
-        self.weigh_all(scene, me, &mut picked, &mut fresh);
-        self.picked = [picked, fresh];
-    }
-
-    /// Judges again what may have changed.
-    fn judge_due(&mut self, scene: &Scene, settings: &InterestSettings, me: &Body, picked: &mut Picked) {
-        picked.pick(0..scene.hot.len() as u32, |at| {
-            let hot = &scene.hot[at];
-            let pair = &self.pairs.all[hot.place as usize];
-            (pair.due <= scene.tick) | (pair.id != hot.id) | hot.jolted | me.jolted
-        });
-        for at in picked.iter() {
-            let (hot, body) = (&scene.hot[at as usize], &scene.bodies[at as usize]);
-            let place = hot.place as usize;
-            if self.pairs.all[place].id != hot.id {
-                self.pairs.begin(place, hot.id, body.kind == Kind::Player, scene.tick);
-            }
-            self.judge(scene, settings, me, body, hot);
-        }
-    }
-
-    /// What a team mate sees may be known too.
-    fn ask_mates(&mut self, scene: &Scene, mates_see: &dyn Fn(u32) -> bool) {
-        for hot in &scene.hot {
-            let flags = &mut self.pairs.all[hot.place as usize].flags;
-            *flags = if mates_see(hot.place) { *flags | MATES_SEE } else { *flags & !MATES_SEE };
-        }
-    }
-
-    /// Notes what the client was told of and may not know any more.
-    fn note_gone(&mut self, scene: &Scene, picked: &mut Picked) {
-        picked.pick(0..scene.hot.len() as u32, |at| {
-            let flags = self.pairs.all[scene.hot[at].place as usize].flags;
-            (flags & (RELEVANT | MATES_SEE) == 0) & (flags & TOLD != 0)
-        });
-        for at in picked.iter() {
-            let body = &scene.bodies[at as usize];
-            if body.secrecy != Secrecy::Remembered {
-                self.gone.push(body.id);
-                self.gone_places.push(body.place);
-            }
-        }
-    }
-
-    /// Weighs what may be known, and puts it among what is wanted.
-    fn weigh_all(&mut self, scene: &Scene, me: &Body, picked: &mut Picked, fresh: &mut Picked) {
-        picked.pick(0..scene.hot.len() as u32, |at| {
-            self.pairs.all[scene.hot[at].place as usize].flags & (RELEVANT | MATES_SEE) != 0
-        });
-        // A client looks in one of so many ticks: of what is far, each has its turn nevertheless.
-        let turn = scene.tick / scene.turns();
-        fresh.pick(picked.iter(), |at| {
-            let hot = &scene.hot[at];
-            let weight = self.pairs.all[hot.place as usize].weight;
-            let apart = hot.position - me.shape.position;
-            let (ahead, away) = (me.look.dot(apart), apart.length_squared());
-            // What may be aimed at, or was, is looked at every time.
-            let is_ahead = hot.is_target & (ahead > 0.0) & (ahead * ahead > 0.9 * away);
-            let is_due = (hot.place + turn).is_multiple_of(TURNS);
-            is_due | is_ahead | (away < FRESH_M * FRESH_M) | (weight == URGENT) | (weight == UNWEIGHED)
-        });
-        for at in fresh.iter() {
-            self.weigh(scene, me, &scene.bodies[at as usize]);
-        }
-        for at in picked.iter() {
-            let place = scene.hot[at as usize].place;
-            let pair = self.pairs.all[place as usize];
-            self.want(scene, &pair, place);
+        for at in 0..scene.hot.len() {
+            self.look_at(scene, settings, me, at, mates_see);
         }
         self.sort();
         let pairs = &self.pairs.all;
         let places = self.keys.iter().map(|key| rank::label(*key));
         self.waiting.extend(places.map(|place| Waiting { place, pair: pairs[place as usize] }));
+    }
+
+    fn look_at(
+        &mut self,
+        scene: &Scene,
+        settings: &InterestSettings,
+        me: &Body,
+        at: usize,
+        mates_see: &dyn Fn(u32) -> bool,
+    ) {
+        let hot = &scene.hot[at];
+        let place = hot.place as usize;
+        if self.pairs.all[place].id != hot.id {
+            self.pairs.begin(place, hot.id, scene.bodies[at].kind == Kind::Player, scene.tick);
+        }
+        if self.pairs.all[place].due <= scene.tick || hot.jolted || me.jolted {
+            self.judge(scene, settings, me, &scene.bodies[at], hot);
+        }
+        let pair = &mut self.pairs.all[place];
+        if settings.team_sight {
+            pair.flags = if mates_see(hot.place) { pair.flags | MATES_SEE } else { pair.flags & !MATES_SEE };
+        }
+        let mut pair = *pair;
+        if pair.flags & (RELEVANT | MATES_SEE) != 0 {
+            if is_to_weigh(scene, me, hot, pair.weight) {
+                pair.weight = self.weigh(scene, me, &scene.bodies[at]);
+            }
+            self.want(scene, &pair, hot.place);
+        } else if pair.flags & TOLD != 0 && scene.bodies[at].secrecy != Secrecy::Remembered {
+            self.gone.push(hot.id);
+            self.gone_places.push(hot.place);
+        }
     }
 
     fn weigh(&mut self, scene: &Scene, me: &Body, body: &Body) -> u16 {
@@ -376,7 +311,6 @@ impl Watcher {
         self.gone_places.reserve(places);
         self.gone.reserve(places);
         self.keys.reserve(places);
-        self.picked.iter_mut().for_each(|picked| picked.0.reserve(places - picked.0.len().min(places)));
     }
 
     /// Whoever hurts, or is hurt by, the viewer.
@@ -406,7 +340,7 @@ impl Watcher {
             self.thinned += 1;
             return;
         }
-        self.keys.push(rank::key(scene.stale, pair.weight, age, label));
+        self.keys.push(rank::key(scene.rate, pair.weight, age, label));
     }
 
     /// Renews what is known of one entity.
@@ -539,6 +473,17 @@ impl Watcher {
 
 fn ticks(ms: u32, rate: u16) -> u32 {
     (ms * u32::from(rate) + 500) / 1_000
+}
+
+/// Whether what may be known is weighed anew in this look: what is near, what may be aimed at or was, and the rest by turns.
+fn is_to_weigh(scene: &Scene, me: &Body, hot: &Hot, weight: u16) -> bool {
+    let apart = hot.position - me.shape.position;
+    let (ahead, away) = (me.look.dot(apart), apart.length_squared());
+    away < FRESH_M * FRESH_M
+        || weight == URGENT
+        || weight == UNWEIGHED
+        || (hot.is_target && ahead > 0.0 && ahead * ahead > 0.9 * away)
+        || (hot.place + scene.turn()).is_multiple_of(TURNS)
 }
 
 /// Whether a player may always know an entity.
