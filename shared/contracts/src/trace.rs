@@ -55,17 +55,9 @@ pub fn digits(number: u64) -> [u8; 16] {
     core::array::from_fn(|at| b"0123456789abcdef"[(number >> (60 - 4 * at)) as usize % 16])
 }
 
-fn text(digits: &[u8]) -> &str {
-    core::str::from_utf8(digits).unwrap_or_default()
-}
-
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [span, flags] = [self.span, u64::from(self.flags)].map(digits);
-        for part in ["00-", &self.trace, "-", text(&span), "-", text(&flags[14..])] {
-            f.write_str(part)?;
-        }
-        Ok(())
+        write!(f, "00-{}-{:016x}-{:02x}", self.trace, self.span, self.flags)
     }
 }
 
