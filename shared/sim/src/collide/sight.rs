@@ -141,6 +141,7 @@ impl StaticWorld {
 mod tests {
     use super::*;
     use crate::map::{Shape, Solid};
+    use crate::time::SimRng;
     use glam::Quat;
 
     fn wall_at(x: f32) -> Solid {
@@ -160,15 +161,6 @@ mod tests {
         assert!(!world.stands_on(7, &line(12.0, 1.0)), "no such piece");
     }
 
-    /// Numbers from -1 to 1 that are the same everywhere.
-    fn numbers() -> impl Iterator<Item = f32> {
-        let mut state = 7_u32;
-        core::iter::repeat_with(move || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-        })
-    }
-
     #[test]
     fn a_hull_stands_on_the_lines_that_a_box_of_its_form_stands_on() {
         let half = Vec3::new(1.0, 2.0, 3.0);
@@ -185,8 +177,8 @@ mod tests {
             |at: usize| half * Vec3::from_array([0, 1, 2].map(|axis| if at >> axis & 1 == 0 { -1.0 } else { 1.0 }));
         let hull = turned(Shape::Hull { points: (0..8).map(corner).collect() }, 1.0);
         let [smaller, larger] = [0.999, 1.001].map(|size| turned(Shape::Box { half }, size));
-        let mut numbers = numbers();
-        let mut point = || Vec3::from_array([0; 3].map(|_| numbers.next().unwrap() * 6.0));
+        let mut rng = SimRng::seeded(7);
+        let mut point = || Vec3::from_array([0; 3].map(|_| rng.unit() * 12.0 - 6.0));
         let mut counts = [0; 2];
         for _ in 0..20_000 {
             let line = SightLine::between(point(), point());
