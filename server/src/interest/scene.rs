@@ -345,13 +345,9 @@ impl Kept {
 fn ways(statics: &StaticWorld, shape: &Shape) -> [f32; CORNERS] {
     let reach = shape.travel_max(HORIZON_MS_MAX as f32 * 0.001 * 2.0).max(1.0) * 1.1 + 0.5;
     let hurdle = shape.gait.rise(HORIZON_MS_MAX as f32 * 0.0005).clamp(HURDLE_MIN, shape.eyes[1]);
-    let from = [hurdle, shape.eyes[1]].map(|height| shape.position + Vec3::Y * height);
-    DIRECTIONS.map(|way| {
-        let max = reach.min(CLEARANCE_MAX);
-        let along = Vec3::new(way.x, 0.0, way.y);
-        let found = from.iter().fold(max, |clear, from| statics.clearance(*from, along, clear));
-        if found < max { found } else { f32::INFINITY }
-    })
+    let max = reach.min(CLEARANCE_MAX);
+    let found = statics.clearances(shape.position, &[hurdle, shape.eyes[1]], &DIRECTIONS, max);
+    found.map(|found| if found < max { found } else { f32::INFINITY })
 }
 
 /// What is lower than this many metres is stepped over.

@@ -57,7 +57,7 @@ impl Aabb {
 
     /// Where a ray enters, in multiples of its direction; `None` when it misses or enters beyond `max`.
     #[inline(always)]
-    fn entry(&self, ray: &Ray, max: f32) -> Option<f32> {
+    pub fn entry(&self, ray: &Ray, max: f32) -> Option<f32> {
         let to_min = (self.min - Vec3::splat(ray.radius) - ray.from) * ray.inverse;
         let to_max = (self.max + Vec3::splat(ray.radius) - ray.from) * ray.inverse;
         let enter = to_min.min(to_max).max_element().max(0.0);

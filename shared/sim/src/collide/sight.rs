@@ -3,9 +3,9 @@
 //! A line that a large wall blocked is most likely blocked by it again: whoever asks keeps the piece and names it the next
 //! time, which saves the walk through the tree.
 
-use glam::{Vec2, Vec3};
+use glam::{Vec2, Vec3, Vec3Swizzles as _};
 
-use super::bvh::Ray;
+use super::bvh::{Aabb, Ray};
 use super::shape::{Form, Piece};
 use super::world::StaticWorld;
 
@@ -37,6 +37,29 @@ pub struct UprightBox {
     pub low: f32,
     /// The highest y in it.
     pub high: f32,
+}
+
+impl UprightBox {
+    /// Lowers what is known of the way from a point along each of some directions, as far as the box stands in it.
+    #[inline]
+    fn shorten<const N: usize>(&self, from: Vec2, ways: &[Vec2; N], clear: &mut [f32; N]) {
+        let across = self.along.perp();
+        let local = |vector: Vec2| [self.along.dot(vector), across.dot(vector)];
+        let (from, half) = (local(from - self.centre), self.half.to_array());
+        // No branch on what one direction meets, so that several are looked at by one instruction.
+        for (way, clear) in ways.iter().zip(clear) {
+            let (mut enter, mut leave) = (0.0_f32, *clear);
+            for ((way, from), half) in local(*way).into_iter().zip(from).zip(half) {
+                // As good as parallel, and finite.
+                let inverse = if way.abs() < 1e-18 { 1e18 } else { 1.0 / way };
+                let [one, other] = [-half, half].map(|face| (face - from) * inverse);
+                let (first, last) = if one < other { (one, other) } else { (other, one) };
+                enter = if first > enter { first } else { enter };
+                leave = if last < leave { last } else { leave };
+            }
+            *clear = if enter <= leave { enter } else { *clear };
+        }
+    }
 }
 
 /// What keeps the test of axes safe from rounding where a line runs along a box's edge.
@@ -135,6 +158,41 @@ impl StaticWorld {
         });
         best
     }
+
+    /// The same from a point along level directions of unit length, at each of some heights above it: the shortest for each direction.
+    pub fn clearances<const N: usize>(&self, from: Vec3, heights: &[f32], ways: &[Vec2; N], max: f32) -> [f32; N] {
+        let mut clear = [max; N];
+        let (low, high) = heights.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), height| {
+            (low.min(from.y + height), high.max(from.y + height))
+        });
+        let around = Aabb {
+            min: Vec3::new(from.x - max, low, from.z - max), //
+            max: Vec3::new(from.x + max, high, from.z + max),
+        };
+        self.tree().overlapping(&around, |item, _| {
+            if let Some(upright) = self.upright(item) {
+                if heights.iter().any(|height| (upright.low..=upright.high).contains(&(from.y + height))) {
+                    upright.shorten(from.xz(), ways, &mut clear);
+                }
+                return;
+            }
+            let piece = &self.pieces()[item as usize];
+            let bounds = piece.aabb();
+            for height in heights {
+                let from = from + Vec3::Y * *height;
+                for (way, clear) in ways.iter().zip(&mut clear) {
+                    let along = Vec3::new(way.x, 0.0, way.y);
+                    let is_near = bounds.entry(&Ray::new(from, along, 0.0), *clear).is_some();
+                    if let Some((distance, _)) =
+                        is_near.then(|| piece.ray(from - piece.position, along, *clear)).flatten()
+                    {
+                        *clear = distance;
+                    }
+                }
+            }
+        });
+        clear
+    }
 }
 
 #[cfg(test)]
@@ -198,5 +256,44 @@ mod tests {
         let clear = |direction| world.clearance(Vec3::new(0.0, 1.0, 0.0), direction, 20.0);
         assert!((clear(Vec3::X) - 4.9).abs() < 1e-4);
         assert_eq!(clear(Vec3::NEG_X), 20.0);
+    }
+
+    #[test]
+    fn clearances_are_those_of_each_direction_and_height_alone() {
+        let mut rng = SimRng::seeded(3);
+        let mut within = |low: f32, high: f32| low + rng.unit() * (high - low);
+        let solids: Vec<Solid> = (0..60)
+            .map(|at| {
+                let half = Vec3::new(within(0.1, 3.0), within(0.1, 3.0), within(0.1, 3.0));
+                let corner = |at: usize| {
+                    half * Vec3::from_array([0, 1, 2].map(|axis| if at >> axis & 1 == 0 { -1.0 } else { 1.0 }))
+                };
+                let shape = match at % 5 {
+                    0 | 1 => Shape::Box { half },
+                    2 => Shape::Ball { radius: half.x },
+                    3 => Shape::Cylinder { radius: half.x, half_height: half.y },
+                    _ => Shape::Hull { points: (0..8).map(corner).collect() },
+                };
+                let tilt = if at % 2 == 0 { 0.0 } else { within(-0.5, 0.5) };
+                let rotation = Quat::from_rotation_y(within(-3.0, 3.0)) * Quat::from_rotation_x(tilt);
+                let position = Vec3::new(within(-15.0, 15.0), within(-2.0, 4.0), within(-15.0, 15.0));
+                Solid { name: format!("solid{at}"), shape, position, rotation }
+            })
+            .collect();
+        let world = StaticWorld::new(&solids).unwrap();
+        let ways = [Vec2::X, Vec2::Y, Vec2::NEG_X, Vec2::new(0.6, 0.8), Vec2::new(-0.8, 0.6)];
+        let mut shortened = 0;
+        for _ in 0..500 {
+            let from = Vec3::new(within(-15.0, 15.0), within(-1.0, 1.0), within(-15.0, 15.0));
+            let heights = [within(0.3, 0.9), 1.6];
+            let found = world.clearances(from, &heights, &ways, 12.0);
+            for (way, found) in ways.iter().zip(found) {
+                let clear = |height| world.clearance(from + Vec3::Y * height, Vec3::new(way.x, 0.0, way.y), 12.0);
+                let expected = heights.map(clear).into_iter().fold(12.0, f32::min);
+                assert!((found - expected).abs() < 1e-3, "{from} {way}: {found}, not {expected}");
+                shortened += usize::from(found < 12.0);
+            }
+        }
+        assert!(shortened > 500, "{shortened}");
     }
 }
