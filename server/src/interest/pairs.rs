@@ -41,6 +41,8 @@ pub struct Judged {
     pub memory: Memory,
     /// How far ahead the last judgement looked: a place in the list of slacks.
     pub level: u8,
+    /// What a judgement is likely to cost, by what the last ones did.
+    pub likely_cost: u16,
     /// Until when it is of interest because of what it did.
     pub contact_until: u32,
 }

@@ -56,22 +56,66 @@ pub enum Verdict {
 pub struct Memory {
     /// The piece that stood in the way.
     pub piece: u32,
-    /// Where a clear line was: in 1/255 of the way along the front and of its height, of either end.
-    pub clear: [u8; 4],
+    /// Where a clear line was at either end; before there was one, the middle.
+    pub clear: Option<[Spot; 2]>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        // Eyes in the middle of the front, to the upper body.
-        Self { piece: StaticWorld::NOTHING, clear: [128, 150, 128, 150] }
+        Self { piece: StaticWorld::NOTHING, clear: None }
+    }
+}
+
+/// A place on the side of a prism, whatever it is seen from: found again without a look at which side faces what.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spot {
+    /// Around, in parts of an edge.
+    along: u8,
+    /// From `Spot::LOW` at the foot to `Spot::HIGH` at the top, and as far beyond as a front may be higher than its prism.
+    up: u8,
+}
+
+impl Spot {
+    /// Parts of an edge, so that once around is once through all numbers.
+    const PARTS: f32 = 256.0 / CORNERS as f32;
+    const LOW: f32 = 64.0;
+    const HIGH: f32 = 192.0;
+
+    /// Corners behind the first, and the height as a part of the prism's.
+    fn new(along: f32, up: f32) -> Self {
+        let along = (along * Self::PARTS).round() as u32 as u8;
+        Self { along, up: (Self::LOW + up * (Self::HIGH - Self::LOW)).round() as u8 }
+    }
+
+    fn on(self, prism: &Prism) -> Vec3 {
+        let (at, between) = (f32::from(self.along) / Self::PARTS, f32::from(self.up) - Self::LOW);
+        let corner = at as usize;
+        let flat = prism.ring[corner].lerp(prism.ring[(corner + 1) % CORNERS], at - corner as f32);
+        Vec3::new(flat.x, prism.low + (prism.high - prism.low) * (between / (Self::HIGH - Self::LOW)), flat.y)
+    }
+}
+
+impl Memory {
+    /// The line that is most likely clear.
+    fn line(&self, eyes: &Prism, body: &Prism) -> SightLine {
+        let upper = |prism: &Prism| prism.low + 0.6 * (prism.high - prism.low);
+        let middle = |prism: &Prism| Vec3::new(prism.centre.x, upper(prism), prism.centre.y);
+        match self.clear {
+            Some([from, to]) => SightLine::between(from.on(eyes), to.on(body)),
+            None => SightLine::between(middle(eyes), middle(body)),
+        }
     }
 }
 
 /// The side of a prism that faces another one: all edges through which a line into the other can leave it.
 struct Front {
+    /// The corner of the prism with which it begins.
+    first: usize,
     corners: ArrayVec<Vec2, FRONT_MAX>,
     low: f32,
     high: f32,
+    /// Lowest y of the prism, and how high that is.
+    prism: [f32; 2],
 }
 
 impl Front {
@@ -97,7 +141,9 @@ impl Front {
         let between = (other.centre - prism.centre).dot(way) - near - reach(other, -way, other.centre);
         let within = (near + far) / (near + far + between.max(0.0)).max(f32::MIN_POSITIVE);
         Self {
+            first: back + hidden,
             corners,
+            prism: [prism.low, prism.high - prism.low],
             low: prism.low - (prism.low - other.low).max(0.0) * within,
             high: prism.high + (other.high - prism.high).max(0.0) * within,
         }
@@ -124,6 +170,13 @@ impl Front {
         let at = (along as usize).min(self.edges() - 1);
         let flat = self.corners[at].lerp(self.corners[at + 1], along - at as f32);
         Vec3::new(flat.x, self.low + (self.high - self.low) * up, flat.y)
+    }
+
+    /// A place on it, to be found again.
+    fn spot(&self, along: f32, up: f32) -> Spot {
+        let [low, height] = self.prism;
+        let above = self.low + (self.high - self.low) * up - low;
+        Spot::new(self.first as f32 + along, above / height.max(f32::MIN_POSITIVE))
     }
 
     /// Metres of a range along and up.
@@ -159,13 +212,38 @@ struct Search<'a> {
 /// Judges whether from anywhere in `eyes` anything in `body` can be seen, at a cost of at most about `cost_max` lines.
 /// Returns what it cost too.
 pub fn judge(statics: &StaticWorld, eyes: &Prism, body: &Prism, memory: &mut Memory, cost_max: u32) -> (Verdict, u32) {
+    let (verdict, cost) = glance(statics, eyes, body, memory);
+    if verdict != Verdict::Unsure || cost_max == 0 {
+        return (verdict, cost);
+    }
     let (from, to) = (Front::of(eyes, body), Front::of(body, eyes));
-    let mut search = Search { statics, eyes: from, body: to, memory, cost: 0, cost_max };
-    let verdict = match search.glance(eyes, body) {
-        Verdict::Unsure if cost_max > 0 => search.run(),
-        verdict => verdict,
-    };
-    (verdict, search.cost)
+    let mut search = Search { statics, eyes: from, body: to, memory, cost, cost_max };
+    (search.run(), search.cost)
+}
+
+/// What takes hardly any time: the line that was clear, and whether one upright box hides all.
+fn glance(statics: &StaticWorld, eyes: &Prism, body: &Prism, memory: &mut Memory) -> (Verdict, u32) {
+    let (line, hint) = (memory.line(eyes, body), memory.piece);
+    let (mut cost, mut found) = (1, hint);
+    if !statics.stands_on(hint, &line) {
+        cost += WALK_COST;
+        found = statics.blocker(&line);
+        if found == StaticWorld::NOTHING {
+            return (Verdict::Seen, cost);
+        }
+    }
+    cost += GLANCE_COST;
+    let Some(tangents) = Tangents::of(&eyes.ring, &body.ring) else { return (Verdict::Unsure, cost) };
+    let (from, to) = (region(eyes), region(body));
+    let hides_all = |piece: u32| statics.upright(piece).is_some_and(|wall| hides(&wall, &tangents, &from, &to));
+    let pieces = if found == hint { &[hint][..] } else { &[hint, found] };
+    match pieces.iter().find(|piece| hides_all(**piece)) {
+        Some(piece) => {
+            memory.piece = *piece;
+            (Verdict::Hidden, cost)
+        }
+        None => (Verdict::Unsure, cost),
+    }
 }
 
 fn region(prism: &Prism) -> Region<'_> {
@@ -192,39 +270,9 @@ impl Search<'_> {
         self.cost += WALK_COST;
         let found = self.statics.blocker(line);
         if found == StaticWorld::NOTHING {
-            let scales = self.scales();
-            self.memory.clear = core::array::from_fn(|of| (at[of] * (255.0 / scales[of])) as u8);
+            self.memory.clear = Some([self.eyes.spot(at[0], at[1]), self.body.spot(at[2], at[3])]);
         }
         found
-    }
-
-    /// How far each range goes.
-    fn scales(&self) -> [f32; 4] {
-        [self.eyes.edges() as f32, 1.0, self.body.edges() as f32, 1.0]
-    }
-
-    /// What takes hardly any time: the line that was clear, and whether one upright box hides all.
-    fn glance(&mut self, eyes: &Prism, body: &Prism) -> Verdict {
-        let scales = self.scales();
-        let before = core::array::from_fn(|of| f32::from(self.memory.clear[of]) * (scales[of] / 255.0));
-        let hint = self.memory.piece;
-        let found = self.blocker(before, hint);
-        if found == StaticWorld::NOTHING {
-            return Verdict::Seen;
-        }
-        self.cost += GLANCE_COST;
-        let Some(tangents) = Tangents::of(&eyes.ring, &body.ring) else { return Verdict::Unsure };
-        let (from, to) = (region(eyes), region(body));
-        let hides_all =
-            |piece: u32| self.statics.upright(piece).is_some_and(|wall| hides(&wall, &tangents, &from, &to));
-        let pieces = if found == hint { &[hint][..] } else { &[hint, found] };
-        match pieces.iter().find(|piece| hides_all(**piece)) {
-            Some(piece) => {
-                self.memory.piece = *piece;
-                Verdict::Hidden
-            }
-            None => Verdict::Unsure,
-        }
     }
 
     fn run(&mut self) -> Verdict {
@@ -379,5 +427,33 @@ impl Search<'_> {
             }
         }
         Some([low, high])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interest::reach::DIRECTIONS;
+
+    #[test]
+    fn a_place_on_a_front_is_found_again_from_anywhere() {
+        let around = |centre: Vec2, radius: f32| Prism {
+            centre,
+            ring: DIRECTIONS.map(|way| centre + way * radius * (1.5 + way.x)),
+            low: 1.0,
+            high: 3.0,
+        };
+        let prism = around(Vec2::new(4.0, -2.0), 1.0);
+        for way in DIRECTIONS {
+            let other = Prism { low: 0.5, high: 5.0, ..around(Vec2::new(4.0, -2.0) + way * 20.0, 2.0) };
+            let front = Front::of(&prism, &other);
+            for (corner, part) in (0..front.edges()).flat_map(|at| [0.0, 0.25, 0.5, 1.0].map(|part| (at, part))) {
+                for up in [0.0, 0.4, 1.0] {
+                    let along = corner as f32 + part;
+                    let (is, found) = (front.point(along, up), front.spot(along, up).on(&prism));
+                    assert!(is.distance(found) < 0.02, "{is} {found}");
+                }
+            }
+        }
     }
 }

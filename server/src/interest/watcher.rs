@@ -41,6 +41,9 @@ const SAVED_TICKS: u32 = 4;
 /// Players up to which nothing is saved.
 const FEW: usize = 32;
 
+/// What is likely to cost more than there is becomes less likely to by one part in so many, each time that it is not tried.
+const LIKELY_FADES: u32 = 3;
+
 /// Ticks after which what could not be paid is tried again, and as many more by turns.
 const UNPAID_TICKS: u32 = 4;
 
@@ -367,13 +370,13 @@ impl Watcher {
     /// Whether an entity is to be seen within the horizon, and until when that holds.
     fn judge_sight(&mut self, scene: &Scene, me: &Body, body: &Body, place: usize) -> (bool, u32) {
         let judged = &mut self.pairs.judged[place];
-        let mut memory = judged.memory;
+        let (mut memory, mut likely) = (judged.memory, u32::from(judged.likely_cost));
         let mut level = (usize::from(judged.level) + 1).min(SLACKS_MS.len() - 1);
         if self.pairs.all[place].flags & SEEN != 0 {
             // Most likely it still is.
             level = 0;
         }
-        let mut verdict = Verdict::Unsure;
+        let (mut verdict, mut is_tried) = (Verdict::Unsure, false);
         let mut slack;
         // What is nobody's comes first in the order of ids, and must leave something for players and what is theirs.
         let kept_for_players = if body.owner != 0 { 0 } else { self.purse_max / 2 };
@@ -383,8 +386,14 @@ impl Watcher {
                 break;
             }
             let seconds = self.horizon_s + (slack + scene.turns() - 1) as f32 / f32::from(scene.rate);
-            verdict = self.judge_within(scene, me, body, seconds, level, &mut memory);
+            let (before, cost_max) = (self.purse, cost_max(level, body.kind, likely, self.purse));
+            verdict = self.judge_within(scene, me, body, (seconds, level), cost_max, &mut memory);
             if verdict == Verdict::Hidden || level == 0 {
+                is_tried = cost_max > 0;
+                likely = match verdict {
+                    Verdict::Unsure if !is_tried => likely - likely / LIKELY_FADES,
+                    _ => before - self.purse,
+                };
                 break;
             }
             level -= 1;
@@ -392,14 +401,16 @@ impl Watcher {
         self.unsure += u64::from(verdict == Verdict::Unsure);
         let judged = &mut self.pairs.judged[place];
         (judged.memory, judged.level) = (memory, level as u8);
+        judged.likely_cost = likely.min(self.purse_max).min(u32::from(u16::MAX)) as u16;
         let held = |ms: u32| ticks(ms, scene.rate).max(1);
         match verdict {
             // It holds for the slack, the tick behind it not included.
             Verdict::Hidden if body.owner == 0 => (false, scene.tick + held(NEUTRAL_HIDDEN_MS).max(slack + 1)),
             Verdict::Hidden => (false, scene.tick + slack + 1),
-            Verdict::Unsure if body.kind == Kind::Player && self.purse > 0 => (true, scene.tick + 1),
+            Verdict::Unsure if is_tried && body.kind == Kind::Player && self.purse > 0 => (true, scene.tick + 1),
             // It would cost as much again.
-            Verdict::Unsure if self.purse > kept_for_players => (true, scene.tick + held(THING_SEEN_MS)),
+            Verdict::Unsure if is_tried && self.purse > kept_for_players => (true, scene.tick + held(THING_SEEN_MS)),
+            Verdict::Unsure if !is_tried && self.purse > kept_for_players => (true, scene.tick + 2),
             Verdict::Unsure => (true, scene.tick + UNPAID_TICKS + place as u32 % UNPAID_TICKS),
             Verdict::Seen if body.kind == Kind::Player => (true, scene.tick + held(SEEN_MS)),
             Verdict::Seen => (true, scene.tick + held(THING_SEEN_MS)),
@@ -412,22 +423,15 @@ impl Watcher {
         scene: &Scene,
         me: &Body,
         body: &Body,
-        seconds: f32,
-        level: usize,
+        (seconds, level): (f32, usize),
+        cost_max: u32,
         memory: &mut Memory,
     ) -> Verdict {
-        // Further ahead than the next look only what a glance shows: what it saves is not worth more.
-        let cost_max = match (level, body.kind) {
-            (1.., _) => 0,
-            (0, Kind::Player) => COST_MAX,
-            (0, _) => THING_COST_MAX,
-        };
-        let cost_max = cost_max.min(self.purse);
         let mut all = Verdict::Hidden;
         for by_dash in 0..=usize::from(body.shape.dashes()) {
             let target = body.shape.body_within(seconds, by_dash == 1);
             for eyes in &self.eyes[level][..=usize::from(me.shape.dashes())] {
-                let (verdict, cost) = judge(&scene.statics, eyes, &target, memory, cost_max);
+                let (verdict, cost) = judge(&scene.statics, eyes, &target, memory, cost_max.min(self.purse));
                 self.purse = self.purse.saturating_sub(cost);
                 self.cost += u64::from(cost);
                 self.judgements += 1;
@@ -473,6 +477,18 @@ impl Watcher {
 
 fn ticks(ms: u32, rate: u16) -> u32 {
     (ms * u32::from(rate) + 500) / 1_000
+}
+
+/// What a judgement may cost beside a glance, of what is likely to cost so much.
+fn cost_max(level: usize, kind: Kind, likely: u32, purse: u32) -> u32 {
+    match (level, kind) {
+        // Further ahead than the next look only what a glance shows: what it saves is not worth more.
+        (1.., _) => 0,
+        // What is begun and cannot be paid to its end is lost, and so is what it leaves for others.
+        _ if likely > purse => 0,
+        (0, Kind::Player) => COST_MAX,
+        (0, _) => THING_COST_MAX,
+    }
 }
 
 /// Whether what may be known is weighed anew in this look: what is near, what may be aimed at or was, and the rest by turns.
