@@ -44,6 +44,9 @@ const FEW: usize = 32;
 /// What is likely to cost more than there is becomes less likely to by one part in so many, each time that it is not tried.
 const LIKELY_FADES: u32 = 3;
 
+/// Ticks after which what was left out at a glance is looked at again: there may be enough by then.
+const LEFT_OUT_TICKS: u32 = 2;
+
 /// Ticks after which what could not be paid is tried again, and as many more by turns.
 const UNPAID_TICKS: u32 = 4;
 
@@ -410,7 +413,7 @@ impl Watcher {
             Verdict::Unsure if is_tried && body.kind == Kind::Player && self.purse > 0 => (true, scene.tick + 1),
             // It would cost as much again.
             Verdict::Unsure if is_tried && self.purse > kept_for_players => (true, scene.tick + held(THING_SEEN_MS)),
-            Verdict::Unsure if !is_tried && self.purse > kept_for_players => (true, scene.tick + 2),
+            Verdict::Unsure if !is_tried && self.purse > kept_for_players => (true, scene.tick + LEFT_OUT_TICKS),
             Verdict::Unsure => (true, scene.tick + UNPAID_TICKS + place as u32 % UNPAID_TICKS),
             Verdict::Seen if body.kind == Kind::Player => (true, scene.tick + held(SEEN_MS)),
             Verdict::Seen => (true, scene.tick + held(THING_SEEN_MS)),
