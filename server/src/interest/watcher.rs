@@ -518,3 +518,21 @@ fn is_hostile(me: &Body, body: &Body) -> bool {
     let mates = me.team != 0 && body.team == me.team;
     !own && !mates && (body.owner != 0 || body.team != 0 || body.kind == Kind::Player)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_likely_to_cost_more_than_there_is_is_only_glanced_at_until_it_is_less_likely_to() {
+        assert_eq!(cost_max(0, Kind::Player, 900, 900), COST_MAX);
+        assert_eq!(cost_max(0, Kind::Prop, 0, 900), THING_COST_MAX);
+        assert_eq!(cost_max(1, Kind::Player, 0, 900), 0, "further ahead than the next look");
+        let mut likely = COST_MAX;
+        let left_out = core::iter::from_fn(|| {
+            likely -= likely / LIKELY_FADES;
+            Some(cost_max(0, Kind::Player, likely, 200))
+        });
+        assert!((1..10).contains(&left_out.take_while(|cost| *cost == 0).count()));
+    }
+}
