@@ -162,29 +162,23 @@ impl StaticWorld {
     /// The same from a point along level directions of unit length, at each of some heights above it: the shortest for each direction.
     pub fn clearances<const N: usize>(&self, from: Vec3, heights: &[f32], ways: &[Vec2; N], max: f32) -> [f32; N] {
         let mut clear = [max; N];
-        let (low, high) = heights.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), height| {
-            (low.min(from.y + height), high.max(from.y + height))
-        });
-        let around = Aabb {
-            min: Vec3::new(from.x - max, low, from.z - max), //
-            max: Vec3::new(from.x + max, high, from.z + max),
-        };
-        self.tree().overlapping(&around, |item, _| {
+        let levels = heights.iter().map(|height| from.with_y(from.y + height));
+        let reach = Vec3::new(max, 0.0, max);
+        let around =
+            levels.clone().map(|level| Aabb::around(level, reach)).fold(Aabb::EMPTY, |sum, level| sum.union(level));
+        self.tree().overlapping(&around, |item, bounds| {
             if let Some(upright) = self.upright(item) {
-                if heights.iter().any(|height| (upright.low..=upright.high).contains(&(from.y + height))) {
+                if levels.clone().any(|level| (upright.low..=upright.high).contains(&level.y)) {
                     upright.shorten(from.xz(), ways, &mut clear);
                 }
                 return;
             }
             let piece = &self.pieces()[item as usize];
-            let bounds = piece.aabb();
-            for height in heights {
-                let from = from + Vec3::Y * *height;
+            for level in levels.clone() {
                 for (way, clear) in ways.iter().zip(&mut clear) {
                     let along = Vec3::new(way.x, 0.0, way.y);
-                    let is_near = bounds.entry(&Ray::new(from, along, 0.0), *clear).is_some();
-                    if let Some((distance, _)) =
-                        is_near.then(|| piece.ray(from - piece.position, along, *clear)).flatten()
+                    if bounds.entry(&Ray::new(level, along, 0.0), *clear).is_some()
+                        && let Some((distance, _)) = piece.ray(level - piece.position, along, *clear)
                     {
                         *clear = distance;
                     }
@@ -205,6 +199,13 @@ mod tests {
     fn wall_at(x: f32) -> Solid {
         let shape = Shape::Box { half: Vec3::new(0.1, 2.0, 3.0) };
         Solid { name: "wall".to_owned(), shape, position: Vec3::new(x, 2.0, 0.0), rotation: Quat::IDENTITY }
+    }
+
+    /// Of a box.
+    fn corners(half: Vec3) -> Vec<Vec3> {
+        let corner =
+            |at: usize| half * Vec3::from_array([0, 1, 2].map(|axis| if at >> axis & 1 == 0 { -1.0 } else { 1.0 }));
+        (0..8).map(corner).collect()
     }
 
     #[test]
@@ -231,9 +232,7 @@ mod tests {
             let solid = Solid { name: "solid".to_owned(), shape, position: Vec3::new(1.0, -2.0, 0.5), rotation };
             StaticWorld::new(&[solid]).unwrap()
         };
-        let corner =
-            |at: usize| half * Vec3::from_array([0, 1, 2].map(|axis| if at >> axis & 1 == 0 { -1.0 } else { 1.0 }));
-        let hull = turned(Shape::Hull { points: (0..8).map(corner).collect() }, 1.0);
+        let hull = turned(Shape::Hull { points: corners(half) }, 1.0);
         let [smaller, larger] = [0.999, 1.001].map(|size| turned(Shape::Box { half }, size));
         let mut rng = SimRng::seeded(7);
         let mut point = || Vec3::from_array([0; 3].map(|_| rng.unit() * 12.0 - 6.0));
@@ -265,14 +264,11 @@ mod tests {
         let solids: Vec<Solid> = (0..60)
             .map(|at| {
                 let half = Vec3::new(within(0.1, 3.0), within(0.1, 3.0), within(0.1, 3.0));
-                let corner = |at: usize| {
-                    half * Vec3::from_array([0, 1, 2].map(|axis| if at >> axis & 1 == 0 { -1.0 } else { 1.0 }))
-                };
                 let shape = match at % 5 {
                     0 | 1 => Shape::Box { half },
                     2 => Shape::Ball { radius: half.x },
                     3 => Shape::Cylinder { radius: half.x, half_height: half.y },
-                    _ => Shape::Hull { points: (0..8).map(corner).collect() },
+                    _ => Shape::Hull { points: corners(half) },
                 };
                 let tilt = if at % 2 == 0 { 0.0 } else { within(-0.5, 0.5) };
                 let rotation = Quat::from_rotation_y(within(-3.0, 3.0)) * Quat::from_rotation_x(tilt);
