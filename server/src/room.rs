@@ -79,6 +79,9 @@ pub(crate) fn build_with(config: &ServerConfig, seed: u64, settings: MatchSettin
     Simulation::with_plugins(rules, map, seed, settings, &*config.plugins)
 }
 
+/// Parts that landed wait for the next tick, unless there are more: then no tick may be told for a while.
+const LANDED_MAX: usize = 64;
+
 enum Entering {
     /// Its join is a command of the next tick.
     Joining,
@@ -99,6 +102,8 @@ struct Seat {
     peer: Peer,
     /// What it has yet to hear.
     sounds: SoundQueue,
+    /// Parts that came or are lost, of which neither of the two above knows yet.
+    landed: Vec<(u32, bool)>,
     /// What those hear of this tick who watch it.
     watched: SoundList,
     /// At this tick the client last began anew, since it could not read what it was told before.
@@ -123,13 +128,22 @@ impl Seat {
         self.conduct = Conduct::default();
         self.peer.reset();
         self.sounds.begin(tick_rate);
+        self.landed.clear();
         (self.restarted, self.view_lag, self.newest) = (None, None, None);
     }
 
-    /// Parts have come or are lost.
+    /// Parts have come or are lost: looked at when the next tick is told, which large rooms do on several threads.
     fn land(&mut self, landed: &Landed) {
-        for (tag, came) in landed.iter().filter(|(tag, _)| tag & kill_cam::TAGS == 0) {
-            sounds::land(&mut self.peer, &mut self.sounds, *tag, *came);
+        self.landed.extend(landed.iter().filter(|(tag, _)| tag & kill_cam::TAGS == 0));
+        if self.landed.len() > LANDED_MAX {
+            self.take_in();
+        }
+    }
+
+    /// Looks at what landed.
+    fn take_in(&mut self) {
+        for (tag, came) in self.landed.drain(..) {
+            sounds::land(&mut self.peer, &mut self.sounds, tag, came);
         }
     }
 
@@ -236,6 +250,7 @@ pub(crate) struct Room {
     sound_bytes: u64,
     snapshots: u64,
     held_back: u64,
+    entities: (u64, u64),
     substituted: u64,
     late: u64,
     matches: u32,
@@ -304,6 +319,7 @@ impl Room {
             sound_bytes: 0,
             snapshots: 0,
             held_back: 0,
+            entities: (0, 0),
             substituted: 0,
             late: 0,
             matches: 0,
@@ -467,7 +483,7 @@ impl Room {
         if let Some(cams) = &self.kill_cams {
             stats.snapshot_bytes += cams.snapshot_bytes;
         }
-        stats.encodings = self.encodings();
+        (stats.encodings, stats.entities) = (self.encodings(), self.entities);
         let seats = self.seats.iter().flatten();
         let (substituted, late) =
             seats.fold((0, 0), |(made, late), seat| (made + seat.inputs.substituted, late + seat.inputs.late));

@@ -242,6 +242,8 @@ pub struct RoomStats {
     pub held_back: u64,
     /// Encodings of an entity that another client's could be used for, and those that had to be made.
     pub encodings: (u64, u64),
+    /// Entities that clients were told of, each once a tick, and those that had to be told in full.
+    pub entities: (u64, u64),
     /// Path of the running recording.
     pub recording: Option<PathBuf>,
     /// How the last match ended.

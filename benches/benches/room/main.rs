@@ -126,7 +126,7 @@ fn measure(row: &Row) -> f64 {
     let warm = WARM_SECONDS * u32::from(row.tick_rate);
     let (mut since_in, mut now, mut allocations) = (0, EPOCH, 0);
     let mut bytes_before = (0, 0);
-    let mut sounds_before = 0;
+    let mut before = stage.room_stats();
     for turn in 0..JOIN_TICKS + warm + ticks {
         now += period;
         if clients.are_in() {
@@ -138,7 +138,7 @@ fn measure(row: &Row) -> f64 {
         clients.turn(now);
         if since_in == warm {
             bytes_before = (clients.bytes_down, clients.datagrams_down);
-            sounds_before = stage.room_stats().sound_bytes;
+            before = stage.room_stats();
         }
         let region = Region::new(ALLOCATOR);
         let (began, wall) = (thread_cpu(), Instant::now());
@@ -162,15 +162,19 @@ fn measure(row: &Row) -> f64 {
         }
     }
     print(row, &mut parts, &clients, bytes_before, allocations);
-    let sounds = stage.room_stats().sound_bytes - sounds_before;
+    let stats = stage.room_stats();
+    let sounds = stats.sound_bytes - before.sound_bytes;
     let kbit = sounds as f64 * 8e-3 / f64::from(row.seconds) / f64::from(row.players);
     figure(&format!("room.{}.sounds", row.name), kbit, "kbit/s");
+    let (told, in_full) = (stats.entities.0 - before.entities.0, stats.entities.1 - before.entities.1);
+    let snapshots = stats.snapshots - before.snapshots;
+    figure(&format!("room.{}.told", row.name), told as f64 / snapshots.max(1) as f64, "entities_per_snapshot");
+    figure(&format!("room.{}.told_in_full", row.name), 100.0 * in_full as f64 / told.max(1) as f64, "percent");
     if row.spectators.is_some() {
-        let stats = stage.room_stats();
         figure(&format!("room.{}.tape", row.name), stats.spectator_bytes as f64 / 1e3, "kB");
         figure(&format!("room.{}.tape_left_out", row.name), stats.spectator_ticks_left_out as f64, "ticks");
     }
-    let (shared, made) = stage.room_stats().encodings;
+    let (shared, made) = (stats.encodings.0 - before.encodings.0, stats.encodings.1 - before.encodings.1);
     figure(
         &format!("room.{}.encodings_shared", row.name),
         100.0 * shared as f64 / (shared + made).max(1) as f64,

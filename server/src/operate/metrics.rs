@@ -246,6 +246,12 @@ fn inputs_and_snapshots(to: &mut Writer<'_>, rooms: &[RoomStats]) -> fmt::Result
         sum(|room| room.encodings.0),
     )?;
     to.counter("encodings_made", "Encodings of an entity that had to be made", sum(|room| room.encodings.1))?;
+    to.counter("entities_told", "Entities told to clients, each once a tick", sum(|room| room.entities.0))?;
+    to.counter(
+        "entities_told_in_full",
+        "Entities told to clients that held nothing of use",
+        sum(|room| room.entities.1),
+    )?;
     to.counter(
         "spectator_ticks_left_out",
         "Ticks not shown to spectators, since what waits for them has taken its memory",

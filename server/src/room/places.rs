@@ -6,7 +6,7 @@ use std::time::Instant;
 use arbiter_protocol::{Goodbye, GoodbyeReason, Refused, RefusedReason, ServerMessage, SoundList};
 use arbiter_sim::LeaveReason;
 
-use super::{Arrival, Entering, Phase, Room, Seat};
+use super::{Arrival, Entering, LANDED_MAX, Phase, Room, Seat};
 use crate::buffer::InputBuffer;
 use crate::shard::Remote;
 use crate::sounds::SoundQueue;
@@ -57,6 +57,7 @@ impl Room {
             conduct: Conduct::default(),
             peer: self.new_peer(),
             sounds: SoundQueue::new(self.simulation.settings().tick_rate),
+            landed: Vec::with_capacity(LANDED_MAX),
             watched: SoundList::default(),
             restarted: None,
             view_lag: None,

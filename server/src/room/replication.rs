@@ -21,9 +21,13 @@ use crate::sounds;
 /// snapshots are made, but are not woken for each.
 const WAKE_EVERY: u64 = 32;
 
-/// Players up to which each is told against the newest states that it holds. In larger rooms the states of even ticks alone
-/// are bases, so that clients whose round trips differ meet on the same ones and share encodings.
+/// Players up to which each is told against the newest states that it holds. In larger rooms the states of one in 2 ticks alone
+/// are bases, and beyond [`MIDDLING_ROOM`] one in 4, so that clients whose round trips differ meet on the same ones and share
+/// encodings.
 const SMALL_ROOM: u16 = 32;
+
+/// See [`SMALL_ROOM`].
+const MIDDLING_ROOM: u16 = 256;
 
 /// Clients that a thread serves before it takes more.
 const SHARE: usize = 16;
@@ -48,6 +52,9 @@ struct Told {
     /// Of these, sounds.
     sound_bytes: u64,
     held_back: u64,
+    entities: u64,
+    /// Of these, told in full.
+    in_full: u64,
     /// Left out to save time: snapshots, and far entities.
     shed: u64,
     thinned: u64,
@@ -73,7 +80,11 @@ struct Moment<'a> {
 
 impl Room {
     pub(super) fn ladder(&self) -> u32 {
-        if self.shared.config.settings.players_max > SMALL_ROOM { 2 } else { 1 }
+        match self.shared.config.settings.players_max {
+            players if players <= SMALL_ROOM => 1,
+            players if players <= MIDDLING_ROOM => 2,
+            _ => 4,
+        }
     }
 
     /// Of a player who holds nothing.
@@ -175,6 +186,8 @@ impl Room {
             self.snapshot_bytes += told.bytes;
             self.sound_bytes += told.sound_bytes;
             self.held_back += told.held_back;
+            self.entities.0 += told.entities;
+            self.entities.1 += told.in_full;
             dropped += told.dropped;
             shed += told.shed;
             thinned += told.thinned;
@@ -204,6 +217,7 @@ impl Moment<'_> {
     ) {
         for ((slot, seat), watcher) in (first as u16..).zip(seats).zip(watchers) {
             let Some(seat) = seat else { continue };
+            seat.take_in();
             let (Entering::In(player), None) = (&seat.entering, seat.lost) else { continue };
             let player = *player;
             if !(self.tick + u32::from(slot)).is_multiple_of(self.stride) {
@@ -254,6 +268,8 @@ impl Moment<'_> {
         // From here on the peer repeats it until the client knows.
         (0..gone).for_each(|at| watcher.forgotten(at));
         told.too_large += u64::from(parts.too_large);
+        told.entities += u64::from(parts.told);
+        told.in_full += u64::from(parts.in_full);
         let header = SnapshotHeader::new(seat.newest.map(|(_, margin)| margin), self.match_number);
         // The first part carries what is heard.
         let mut sounds = Sounds::new(sounds).ok();

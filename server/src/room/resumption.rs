@@ -10,7 +10,7 @@ use arbiter_sim::{Loadout, Simulation};
 use arbiter_transport::ClientId;
 
 use super::recovery::Then;
-use super::{Entering, Line, Room, Seat, Turn};
+use super::{Entering, LANDED_MAX, Line, Room, Seat, Turn};
 use crate::buffer::InputBuffer;
 use crate::recorder::{Entry, Resume};
 use crate::resume::Resumed;
@@ -58,6 +58,7 @@ impl Room {
                 conduct: Conduct::default(),
                 peer,
                 sounds: SoundQueue::new(rate),
+                landed: Vec::with_capacity(LANDED_MAX),
                 watched: SoundList::default(),
                 restarted: None,
                 view_lag: None,

@@ -20,7 +20,7 @@ pub mod layout;
 
 use arbiter_schema::Registry;
 
-pub use exchange::{Cache, Form, History, Peer, PeerParts, Receiver, SnapshotError, State, Wish};
+pub use exchange::{AGE_MAX, Cache, Form, History, Peer, PeerParts, Receiver, SnapshotError, State, Wish};
 pub use frame::{Frame, FrameRow};
 pub use layout::{Known, Layout, Viewer};
 

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 
 use arbiter_schema::StableId;
 
-use super::acked::{Acked, Found, NEVER};
+use super::acked::{Acked, Found, Ladder, NEVER};
 use super::cache::Cache;
-use super::history::{History, NOBODY, level};
+use super::history::{History, NOBODY, Span, level};
 use super::part::{END_BITS, PART_BITS, Part, Piece, step};
 use super::small::Writer;
 use super::{Bases, Form, How, REFRESH_TICKS, TickForm};
@@ -29,6 +29,10 @@ pub struct PeerParts {
     ends: Vec<(u32, usize)>,
     /// Entities whose full state does not fit into any part: they were left out.
     pub too_large: u32,
+    /// Entities that are told.
+    pub told: u32,
+    /// Of these, those that are told in full, since nothing that the client holds is of use.
+    pub in_full: u32,
 }
 
 impl PeerParts {
@@ -41,14 +45,14 @@ impl PeerParts {
     fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
-        self.too_large = 0;
+        (self.too_large, self.told, self.in_full) = (0, 0, 0);
     }
 }
 
 /// What a client is to be told of a tick.
 #[derive(Debug, Clone, Copy)]
 pub struct Wish<'a> {
-    /// What it may know, the most urgent first.
+    /// What it may know, each once, the most urgent first.
     pub wanted: &'a [StableId],
     /// What it may not know any more, each once.
     pub gone: &'a [StableId],
@@ -87,6 +91,9 @@ struct Flight {
     /// Each entity with its slot, or that it is [`GONE`].
     told: Vec<(StableId, u32)>,
 }
+
+/// Entities that are looked for at a time.
+const AHEAD: usize = 8;
 
 /// Most bytes of the head of an entity and of the end of a part in the small form.
 const HEAD_BYTES_MAX: usize = 24;
@@ -136,11 +143,12 @@ struct Scratch {
 }
 
 impl Peer {
-    /// A client that holds nothing. States are told against ticks that are multiples of `ladder` (at least 1) where that costs
-    /// less than so many ticks of age: clients with different round trips meet on fewer of them.
+    /// A client that holds nothing. States are told against those of one in `ladder` ticks (a power of 2), where that costs less
+    /// than so many ticks of age: clients with different round trips meet on fewer of them. Entities have theirs by turns: the ticks
+    /// that are multiples of it with the entity's id.
     pub fn new(ladder: u32) -> Self {
         Self {
-            ladder: ladder.max(1),
+            ladder: ladder.next_power_of_two(),
             viewer: None,
             entries: Vec::new(),
             leaving: Vec::new(),
@@ -204,12 +212,23 @@ impl Peer {
             }
         }
         let mut served = 0;
-        for id in wish.wanted {
-            let always = wish.always == Some(*id);
-            if !self.tell(history, cache, viewer, (*id, always), tick, budget_bytes, parts) {
-                break;
+        'all: for wanted in wish.wanted.chunks(AHEAD) {
+            // Nobody's memory holds what all clients were told: these are looked for side by side, and told one by one.
+            let mut found = [None; AHEAD];
+            for (id, found) in wanted.iter().zip(&mut found) {
+                *found = history.span(*id).map(|(place, span)| (place, span, self.entries[span.slot as usize]));
             }
-            served += 1;
+            for (id, found) in wanted.iter().zip(found) {
+                let always = wish.always == Some(*id);
+                // Whoever vanished has left.
+                let told = found.is_none_or(|found| {
+                    self.tell(history, cache, viewer, (*id, always), found, tick, budget_bytes, parts)
+                });
+                if !told {
+                    break 'all;
+                }
+                served += 1;
+            }
         }
         self.close(history, cache.bits(), parts);
         served
@@ -246,14 +265,12 @@ impl Peer {
         cache: &mut Cache,
         viewer: Viewer,
         (id, always): (StableId, bool),
+        (place, span, held): (usize, &Span, Entry),
         tick: u32,
         budget: usize,
         parts: &mut PeerParts,
     ) -> bool {
-        // Whoever vanished has left.
-        let Some((place, span)) = history.span(id) else { return true };
         let slot = span.slot as usize;
-        let held = self.entries[slot];
         let entry = if held.id == id { held } else { Entry::new(id, tick) };
         let back = if self.leaving.is_empty() { None } else { self.leaving_at(id) };
         let known = span.known(viewer);
@@ -265,10 +282,11 @@ impl Peer {
         if !always && !entry.again && entry.told != NEVER && recent(entry.told) {
             return true;
         }
-        let bases = self.found.bases(entry.acked, tick, span.shape_since[level], self.ladder);
+        let ladder = Ladder::new(self.ladder, id);
+        let bases = self.found.bases(entry.acked, tick, span.shape_since[level], ladder);
         let mut bases = bases.filter(|bases| !bases.ticks(tick).is_none_or(|ticks| ticks.into_iter().any(other)));
         if let Some(bases) = bases.as_mut().filter(|_| history.shapes.has_trails()) {
-            let trail = entry.acked.trail(tick, *bases, span.shape_since[level], self.ladder);
+            let trail = entry.acked.trail(tick, *bases, span.shape_since[level], ladder);
             let newest = tick - u32::from(bases.0[0]);
             let of_others = Bases(bases.0, Some(trail)).trail().filter(|(_, gap)| other(newest - u32::from(*gap)));
             bases.1 = Some(of_others.fold(trail, |trail, (bit, _)| trail & !(1 << bit)));
@@ -359,6 +377,8 @@ impl Peer {
         part.told.insert(at, Piece { id, slot, how, bases, body, is_cached: true, source });
         part.bits += more;
         part.first = part.first.or(bases);
+        parts.told += 1;
+        parts.in_full += u32::from(how == How::Full);
         true
     }
 
