@@ -5,11 +5,12 @@ mod common;
 
 use arbiter_schema::StableId;
 use arbiter_server::interest::InterestSettings;
-use arbiter_server::interest::rank::STALE_MAX_S;
+use arbiter_server::interest::rank::{OVERDUE_EVERY, STALE_MAX_S};
 use arbiter_sim::collide::{DynamicWorld, StaticWorld, World};
 use arbiter_sim::index::{Index, Kind};
 use arbiter_sim::map::Spawn;
-use arbiter_sim::{Command, Input, button};
+use arbiter_sim::{Command, Input, LeaveReason, button};
+use arbiter_snapshot::AGE_MAX;
 use glam::Vec3;
 
 use common::ground::{Match, RATE, block, ground, wall};
@@ -107,6 +108,21 @@ fn one_who_comes_round_a_corner_is_told_a_horizon_before() {
 }
 
 #[test]
+fn who_is_aimed_at_may_leave_the_match() {
+    let mut game = Match::new(ground(vec![], 2), 4, 0, InterestSettings::default());
+    game.run(3);
+    for slot in [3, 2, 1] {
+        let leaver = game.player(slot);
+        game.simulation.step(&[Command::Leave { slot, reason: LeaveReason::Quit }]);
+        game.interest.look(&game.simulation);
+        for slot in 0..slot {
+            game.interest.watch(slot);
+        }
+        assert!(!game.wants(0, leaver));
+    }
+}
+
+#[test]
 fn who_goes_out_of_sight_is_gone_until_that_was_said() {
     let mut game = Match::new(ground(wall(), 1), 2, 0, InterestSettings::default());
     game.inputs[1] = Input { yaw: 32_768, move_forward: 127, ..Input::default() };
@@ -174,9 +190,34 @@ fn nobody_starves() {
         }
     }
     let entities = game.interest.scene().bodies.len();
-    // Oneself and those within arm's reach are urgent: at most six here.
-    let bound = (STALE_MAX_S * f32::from(RATE)) as u32 + entities.div_ceil(TOLD - 6) as u32 + 1;
+    // Oneself and those within arm's reach are urgent: at most six here. Clients look at everything in every tick.
+    let bound = (STALE_MAX_S * f32::from(RATE)) as u32 + OVERDUE_EVERY * (1 + entities.div_ceil(TOLD - 6) as u32);
     assert!(worst <= bound, "{worst} ticks, bound {bound}");
+}
+
+#[test]
+fn where_more_may_be_known_than_is_told_most_of_what_is_told_is_not_too_old_to_be_told_against() {
+    // Two rows of 80 that are told 4 a tick, of whom two or three are urgent: each would have its turn in 80 ticks or more.
+    let mut game = Match::new(ground(vec![], 80), 160, 3, InterestSettings::default());
+    let mut last = std::collections::BTreeMap::new();
+    let (mut of_use, mut too_old) = (0, 0);
+    for at in 0..900 {
+        game.step();
+        let tick = game.simulation.tick();
+        let watcher = game.interest.watcher(0).unwrap();
+        let told: Vec<StableId> = watcher.wanted().iter().skip(1).take(4).copied().collect();
+        (1..=told.len()).for_each(|at| watcher.told(at, tick));
+        for id in told {
+            let age = last.insert(id, tick).map_or(u32::MAX, |before| tick - before);
+            match age {
+                _ if at < 300 => {}
+                1 => {}
+                2..=AGE_MAX => of_use += 1,
+                _ => too_old += 1,
+            }
+        }
+    }
+    assert!(of_use > 2 * too_old && too_old > 0, "{of_use} {too_old}");
 }
 
 #[test]
@@ -308,5 +349,6 @@ fn told_after_turning() -> [Vec<u32>; 2] {
 fn what_is_far_is_weighed_anew_though_clients_look_in_turns() {
     let [ahead, behind] = told_after_turning();
     assert_eq!((ahead.len(), behind.len()), (8, 8));
-    assert!(ahead.iter().min() > behind.iter().max(), "{ahead:?} {behind:?}");
+    let sum = |times: &[u32]| times.iter().sum::<u32>();
+    assert!(sum(&ahead) > 2 * sum(&behind), "{ahead:?} {behind:?}");
 }

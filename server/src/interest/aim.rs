@@ -10,7 +10,10 @@ use super::scene::Body;
 pub const CONE_COSINE: f32 = 0.978;
 
 /// Metres within which one is aimed at in whatever way one looks: a step and a swing away.
-const CLOSE: f32 = 3.0;
+pub const CLOSE: f32 = 3.0;
+
+/// Metres from the axis of a target to its edge that are looked at: what is wider is not aimed at by its whole width.
+pub const EDGE_MAX: f32 = 4.0;
 
 /// What flies reaches no further than this many metres in the time that a target needs to notice it.
 const FLIGHT_RANGE_MAX: f32 = 80.0;
@@ -31,7 +34,7 @@ pub fn range(behaviour: &Behaviour) -> f32 {
 
 /// Whether `target` is within range and aim cone of a player, walls not considered. `apart` is from the player to it.
 pub fn is_aimed_at(me: &Body, target: &Body, apart: Vec3, distance: f32) -> bool {
-    let edge = target.shape.extent[0];
+    let edge = target.shape.extent[0].min(EDGE_MAX);
     if distance > me.weapon_range + edge + CLOSE {
         return false;
     }

@@ -6,12 +6,14 @@
 //! says what it told with [`Watcher::told`] and [`Watcher::forgotten`]. It costs what docs/decisions/visibility.md says.
 //!
 //! `scene` is what there is, `reach` where it may be in a moment, `shaft` whether there is a line of sight, `above` the same at
-//! a glance where an upright box hides all, `watcher` one client's view of it, `rank` what goes first, `hearing` who hears what.
+//! a glance where an upright box hides all, `watcher` one client's view of it, `rank` what goes first, `hearing` who hears what;
+//! `marks` is what there is in short, `pairs` what a client remembers of it, and `sweep` walks along both.
 
 mod above;
 mod aim;
 mod grid;
 pub mod hearing;
+mod marks;
 mod pairs;
 pub mod rank;
 pub mod reach;
@@ -19,6 +21,7 @@ mod reader;
 mod scene;
 mod settings;
 pub mod shaft;
+mod sweep;
 mod watcher;
 
 use arbiter_schema::StableId;

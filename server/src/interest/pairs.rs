@@ -3,6 +3,7 @@
 
 use arbiter_schema::StableId;
 
+use super::marks::{LANES, at};
 use super::settings::ENTITIES_MAX;
 use super::shaft::Memory;
 
@@ -17,8 +18,8 @@ const PLAYER: u8 = 8;
 /// A team mate sees it.
 pub const MATES_SEE: u8 = 16;
 
-/// In place of a weight: it is to be weighed before anything else is done with it.
-pub const UNWEIGHED: u16 = 0;
+/// It had to do with the viewer of late.
+pub const CONTACT: u8 = 32;
 
 /// News of one tick that are noted without an allocation once a room is warm.
 const NEWS_USUAL: usize = 64;
@@ -34,7 +35,7 @@ pub enum News {
     Nothing,
 }
 
-/// What is needed only when an entity is judged.
+/// What is needed only when an entity is looked at by itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Judged {
     /// Where to begin the next time.
@@ -47,26 +48,26 @@ pub struct Judged {
     pub contact_until: u32,
 }
 
-/// What is looked at of an entity in every tick: a quarter of a cache line, since one that is wanted is found at random.
-#[derive(Debug, Clone, Copy)]
-pub struct Pair {
+/// What is looked at in every look, of the entities at [`LANES`] places.
+#[derive(Debug, Clone)]
+pub struct Block {
     /// Which entity stands here.
-    pub id: StableId,
+    pub id: [StableId; LANES],
     /// When it is judged next.
-    pub due: u32,
+    pub due: [u32; LANES],
     /// Tick at which it was told last.
-    pub told: u32,
-    /// How fast it becomes urgent, or [`UNWEIGHED`].
-    pub weight: u16,
-    /// [`RELEVANT`], [`TOLD`], [`SEEN`], [`MATES_SEE`].
-    pub flags: u8,
+    pub told: [u32; LANES],
+    /// How fast it becomes urgent, as it was weighed last.
+    pub weight: [f32; LANES],
+    /// [`RELEVANT`], [`TOLD`], [`SEEN`], [`MATES_SEE`], [`CONTACT`].
+    pub flags: [u8; LANES],
 }
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Pairs {
     /// By place.
-    pub all: Vec<Pair>,
+    pub blocks: Vec<Block>,
     /// The rest, by place.
     pub judged: Vec<Judged>,
     /// What was told of players since the room last asked, in order.
@@ -75,63 +76,87 @@ pub struct Pairs {
     pub watched: Option<Vec<News>>,
 }
 
-impl Pair {
-    fn new(id: StableId, told: u32) -> Self {
-        Self { id, due: 0, told, weight: UNWEIGHED, flags: 0 }
-    }
+impl Block {
+    const EMPTY: Self = Self {
+        id: [StableId::NONE; LANES],
+        due: [0; LANES],
+        told: [0; LANES],
+        weight: [0.0; LANES],
+        flags: [0; LANES],
+    };
 }
 
 impl Pairs {
     /// Whether what stands at `place` is this entity.
     pub fn holds(&self, place: usize, id: StableId) -> bool {
-        self.all.get(place).is_some_and(|pair| pair.id == id)
+        let (block, lane) = at(place);
+        self.blocks.get(block).is_some_and(|block| block.id[lane] == id)
+    }
+
+    /// What is noted of the entity at a place; the place must be in use.
+    pub fn flags(&self, place: usize) -> u8 {
+        let (block, lane) = at(place);
+        self.blocks[block].flags[lane]
+    }
+
+    /// See [`Self::flags`].
+    pub fn flags_mut(&mut self, place: usize) -> &mut u8 {
+        let (block, lane) = at(place);
+        &mut self.blocks[block].flags[lane]
     }
 
     /// Room for as many places as are in use; grows in steps so that a room that is warm does not.
     pub fn reserve(&mut self, places: usize) {
-        const STEP: usize = 256;
-        if self.all.len() < places {
-            let places = places.next_multiple_of(STEP).min(ENTITIES_MAX);
-            self.all.resize(places, Pair::new(StableId::NONE, 0));
-            self.judged.resize(places, Judged::default());
+        const STEP: usize = 4;
+        let blocks = places.div_ceil(LANES);
+        if self.blocks.len() < blocks {
+            let blocks = blocks.next_multiple_of(STEP).min(ENTITIES_MAX.div_ceil(LANES));
+            self.blocks.resize(blocks, Block::EMPTY);
+            self.judged.resize(blocks * LANES, Judged::default());
             self.news.reserve(NEWS_USUAL);
         }
     }
 
     /// Another entity stands at a place from now on; its wait begins at `tick`.
     pub fn begin(&mut self, place: usize, id: StableId, is_player: bool, tick: u32) {
-        self.all[place] = Pair { flags: if is_player { PLAYER } else { 0 }, ..Pair::new(id, tick) };
+        let (block, lane) = at(place);
+        let block = &mut self.blocks[block];
+        (block.id[lane], block.due[lane], block.told[lane]) = (id, 0, tick);
+        block.flags[lane] = if is_player { PLAYER } else { 0 };
         self.judged[place] = Judged::default();
     }
 
-    /// What stands here is in the snapshot of `tick`. Returns it as it is now.
-    pub fn tell(&mut self, place: usize, tick: u32) -> Pair {
-        let pair = &mut self.all[place];
-        pair.told = tick;
-        if pair.flags & (TOLD | PLAYER) == PLAYER {
-            self.news.push(News::Told(pair.id));
+    /// What stands here is in the snapshot of `tick`.
+    pub fn tell(&mut self, place: usize, tick: u32) {
+        let (block, lane) = at(place);
+        let block = &mut self.blocks[block];
+        let (id, flags) = (block.id[lane], &mut block.flags[lane]);
+        block.told[lane] = tick;
+        if *flags & (TOLD | PLAYER) == PLAYER {
+            self.news.push(News::Told(id));
         }
-        if pair.flags & TOLD == 0
+        if *flags & TOLD == 0
             && let Some(watched) = &mut self.watched
         {
-            watched.push(News::Told(pair.id));
+            watched.push(News::Told(id));
         }
-        pair.flags |= TOLD;
-        *pair
+        *flags |= TOLD;
     }
 
     /// The client is told that what stands here is out of sight.
     pub fn forget(&mut self, place: usize) {
-        let pair = &mut self.all[place];
-        if pair.flags & (TOLD | PLAYER) == TOLD | PLAYER {
-            self.news.push(News::Forgotten(pair.id));
+        let (block, lane) = at(place);
+        let block = &mut self.blocks[block];
+        let (id, flags) = (block.id[lane], &mut block.flags[lane]);
+        if *flags & (TOLD | PLAYER) == TOLD | PLAYER {
+            self.news.push(News::Forgotten(id));
         }
-        if pair.flags & TOLD != 0
+        if *flags & TOLD != 0
             && let Some(watched) = &mut self.watched
         {
-            watched.push(News::Forgotten(pair.id));
+            watched.push(News::Forgotten(id));
         }
-        pair.flags &= !TOLD;
+        *flags &= !TOLD;
     }
 
     /// Forgets everything.
@@ -140,7 +165,7 @@ impl Pairs {
         if let Some(watched) = &mut self.watched {
             watched.push(News::Nothing);
         }
-        self.all.fill(Pair::new(StableId::NONE, 0));
+        self.blocks.fill(Block::EMPTY);
     }
 
     /// Says once more all that the client was told of, for those who watch.
@@ -148,8 +173,10 @@ impl Pairs {
         if let Some(watched) = &mut self.watched {
             watched.clear();
             watched.push(News::Nothing);
-            let told = self.all.iter().filter(|pair| pair.flags & TOLD != 0);
-            watched.extend(told.map(|pair| News::Told(pair.id)));
+            for block in &self.blocks {
+                let told = block.id.iter().zip(block.flags).filter(|(_, flags)| flags & TOLD != 0);
+                watched.extend(told.map(|(id, _)| News::Told(*id)));
+            }
         }
     }
 }

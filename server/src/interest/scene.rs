@@ -12,6 +12,7 @@ use arbiter_sim::{Cue, Simulation};
 use glam::Vec3;
 
 use super::grid::Grid;
+use super::marks::{self, LANES, Marks};
 use super::reach::{CORNERS, DIRECTIONS, Gait, Shape};
 use super::reader::{Numbers, Reader};
 use super::settings::{ENTITIES_MAX, HORIZON_MS_MAX};
@@ -75,21 +76,6 @@ pub struct Body {
     pub steps: bool,
 }
 
-/// What is looked at of every entity for every client, and little else: a list that fits a core's own memory.
-#[derive(Debug, Clone, Copy)]
-pub struct Hot {
-    /// Which.
-    pub id: StableId,
-    /// See [`Body::place`].
-    pub place: u32,
-    /// Where it is.
-    pub position: Vec3,
-    /// See [`Body::jolted`].
-    pub jolted: bool,
-    /// Whether one may aim at it.
-    pub is_target: bool,
-}
-
 /// Someone did something to somebody in this tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Contact {
@@ -123,8 +109,8 @@ pub struct Scene {
     pub rate: u16,
     /// By stable id.
     pub bodies: Vec<Body>,
-    /// The same, in short.
-    pub hot: Vec<Hot>,
+    /// The same in short, by place.
+    marks: Vec<Marks>,
     /// Place in `bodies` of the player in each slot, or none.
     pub players: Vec<Option<u32>>,
     /// Who did something to whom.
@@ -137,8 +123,6 @@ pub struct Scene {
     pub thin: bool,
     /// By place.
     kept: Vec<Kept>,
-    /// Who stands at each place: in a list of its own, since every client asks for it.
-    standing: Vec<StableId>,
     free: Vec<u32>,
     /// Of the last tick, by stable id.
     places: Vec<(StableId, u32)>,
@@ -160,14 +144,13 @@ impl Scene {
             tick: 0,
             rate: simulation.settings().tick_rate,
             bodies: Vec::with_capacity(ENTITIES_MAX),
-            hot: Vec::with_capacity(ENTITIES_MAX),
+            marks: vec![Marks::EMPTY; ENTITIES_MAX.div_ceil(LANES)],
             players: vec![None; usize::from(simulation.settings().players_max)],
             contacts: Vec::with_capacity(CONTACTS_MAX),
             grid: Grid::new(&simulation.map().bounds),
             stride: 1,
             thin: false,
             kept: vec![Kept::default(); ENTITIES_MAX],
-            standing: vec![StableId::NONE; ENTITIES_MAX],
             free: (0..ENTITIES_MAX as u32).rev().collect(),
             places: Vec::with_capacity(ENTITIES_MAX),
             places_end: 0,
@@ -181,12 +164,18 @@ impl Scene {
 
     /// Whether an entity stands at a place.
     pub fn stands_at(&self, id: StableId, place: usize) -> bool {
-        self.standing.get(place) == Some(&id)
+        let (block, lane) = marks::at(place);
+        self.marks.get(block).is_some_and(|marks| marks.id[lane] == id)
     }
 
     /// How many players there are.
     pub fn player_count(&self) -> usize {
         self.player_count
+    }
+
+    /// Whether so many play that clients take turns.
+    pub fn is_crowded(&self) -> bool {
+        self.player_count > WATCHED_MAX
     }
 
     /// In how many ticks every client has its turn to look at all there is; in between it looks at what was most urgent.
@@ -208,6 +197,11 @@ impl Scene {
     /// One more than the last place in use.
     pub fn places(&self) -> usize {
         self.places_end
+    }
+
+    /// What stands at the places in use, in short.
+    pub fn marks(&self) -> &[Marks] {
+        &self.marks[..self.places_end.div_ceil(LANES)]
     }
 
     /// The player in a slot.
@@ -245,7 +239,6 @@ impl Scene {
             // Every client has its turn before it is forgotten.
             body.jolted = self.tick - kept.jolted < self.turns;
             kept.note(&body);
-            self.standing[place as usize] = id;
             if let (Kind::Player, Some(slot)) = (body.kind, body.owner.checked_sub(1))
                 && let Some(entry) = self.players.get_mut(usize::from(slot))
             {
@@ -254,8 +247,10 @@ impl Scene {
             self.bodies.push(body);
         }
         self.player_count = self.players.iter().flatten().count();
-        self.hot.clear();
-        self.hot.extend(self.bodies.iter().map(Hot::of));
+        for (at, body) in (0..).zip(&self.bodies) {
+            let (block, lane) = marks::at(body.place as usize);
+            self.marks[block].set(lane, body, at);
+        }
         self.places.clear();
         self.places.extend(self.bodies.iter().map(|body| (body.id, body.place)));
         self.clear_ways();
@@ -271,13 +266,14 @@ impl Scene {
     /// Places of entities that are gone are free. Both lists are in the order of ids.
     fn give_up_places(&mut self, index: &Index) {
         let mut living = index.all().iter().map(|entry| entry.0).peekable();
-        let (kept, standing, free) = (&mut self.kept, &mut self.standing, &mut self.free);
+        let (kept, free, marks) = (&mut self.kept, &mut self.free, &mut self.marks);
         self.places.retain(|(id, place)| {
             while living.next_if(|living| living < id).is_some() {}
             let stays = living.peek() == Some(id);
             if !stays {
                 kept[*place as usize] = Kept::default();
-                standing[*place as usize] = StableId::NONE;
+                let (block, lane) = marks::at(*place as usize);
+                marks[block].clear(lane);
                 free.push(*place);
             }
             stays
@@ -312,13 +308,6 @@ impl Scene {
 
 /// Contacts of one tick that are looked at: what is beyond is of no more interest than it was.
 const CONTACTS_MAX: usize = 4_096;
-
-impl Hot {
-    fn of(body: &Body) -> Self {
-        let is_target = body.alive && matches!(body.kind, Kind::Player | Kind::Deployable);
-        Self { id: body.id, place: body.place, position: body.shape.position, jolted: body.jolted, is_target }
-    }
-}
 
 impl Kept {
     fn is_jolted(&self, body: &Body, rate: u16) -> bool {

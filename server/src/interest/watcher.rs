@@ -6,14 +6,16 @@
 
 use arbiter_schema::StableId;
 use arbiter_sim::index::Kind;
-use glam::Vec2;
+use glam::{Vec2, Vec3};
 
-use super::pairs::{MATES_SEE, News, Pair, Pairs, RELEVANT, SEEN, TOLD, UNWEIGHED};
-use super::rank::{self, URGENT};
+use super::marks::{self, AREA, FINITE, JOLTED, LANES, Marks, OPEN, each, is_ours, side};
+use super::pairs::{CONTACT, MATES_SEE, News, Pairs, RELEVANT, SEEN, TOLD};
+use super::rank::{self, Order, STRETCH_MAX, URGENT, Wait};
 use super::reach::Prism;
-use super::scene::{Body, Hot, Scene, Secrecy};
+use super::scene::{Body, Scene};
 use super::settings::{HORIZON_MS_MAX, InterestSettings};
 use super::shaft::{COST_MAX, Memory, THING_COST_MAX, Verdict, judge};
+use super::sweep::{self, Within};
 
 /// Milliseconds that a judgement may look beyond the horizon, and for which it then holds.
 const SLACKS_MS: [u32; 4] = [16, 66, 200, 500];
@@ -53,24 +55,35 @@ const UNPAID_TICKS: u32 = 4;
 /// Entities of a list at most: several times what a datagram holds. The rest waits and gathers urgency.
 pub const WANTED_MAX: usize = 256;
 
-/// Whoever is out of range is looked at again after so many ticks.
-const FAR_TICKS: u32 = 8;
+/// Whoever is out of range is looked at again after so many milliseconds.
+const FAR_MS: u32 = 130;
 
-/// Metres beyond the range at which one is out of it: two who run at each other come no nearer in [`FAR_TICKS`].
+/// The same for whoever is further is at most so many times as much.
+const FAR_TIMES_MAX: u32 = 8;
+
+/// Metres beyond the range at which one is out of it: two who run at each other come no nearer in [`FAR_MS`].
 const FAR_SLACK_M: f32 = 6.0;
 
-/// Weights of what is far are looked up anew by turns, each in this many looks.
-const TURNS: u32 = 8;
+/// Entities told to all clients of a room together in a tick: what two cores can put into datagrams beside all else.
+const TOLD_ALL_MAX: usize = 40_000;
 
-/// Metres within which weights are looked up with every look.
-const FRESH_M: f32 = 30.0;
+/// Entities that each of them is told at least, if there are so many and its link carries them.
+const TOLD_MIN: usize = 32;
 
-/// Something that is wanted.
+/// The share by which that weight grows with each tick in which there was more than was told, and the share by which it shrinks.
+const STRETCH_BY: f32 = 1.0 / 16.0;
+const SHRINK_BY: f32 = 1.0 / 32.0;
+
+/// Something that may be told until the next turn.
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     place: u32,
-    /// As it stands at the place.
-    pair: Pair,
+    id: StableId,
+    told: u32,
+    weight: f32,
+    is_known: bool,
+    /// See [`Order::period`].
+    period: u32,
 }
 
 /// See the module.
@@ -83,9 +96,13 @@ pub struct Watcher {
     pairs: Pairs,
     purse: u32,
     purse_max: u32,
-    /// What is wanted, in order, beside each other: between two turns nothing else is looked at. And what was before.
+    /// What may be told, beside each other: between two turns nothing else is looked at.
     waiting: Vec<Waiting>,
-    before: Vec<Waiting>,
+    /// Which of it is wanted, in order, and how much of that was told.
+    order: Vec<u32>,
+    served: usize,
+    /// What is known and weighs less is left out of some ticks.
+    stretch: f32,
     /// Places of `gone` in the pairs.
     gone_places: Vec<u32>,
     wanted: Vec<StableId>,
@@ -116,7 +133,9 @@ impl Watcher {
             purse: 0,
             purse_max: 0,
             waiting: Vec::with_capacity(WANTED_MAX),
-            before: Vec::with_capacity(WANTED_MAX),
+            order: Vec::with_capacity(WANTED_MAX),
+            served: 0,
+            stretch: 0.0,
             gone_places: Vec::new(),
             wanted: Vec::with_capacity(WANTED_MAX + 1),
             gone: Vec::new(),
@@ -150,8 +169,12 @@ impl Watcher {
 
     /// The entity at this place of [`Self::wanted`] is in the snapshot of `tick`, or there is nothing new to tell of it.
     pub fn told(&mut self, at: usize, tick: u32) {
-        let Some(waiting) = at.checked_sub(1).and_then(|at| self.waiting.get_mut(at)) else { return };
-        waiting.pair = self.pairs.tell(waiting.place as usize, tick);
+        let Some(at) = at.checked_sub(1).and_then(|at| self.order.get(at)) else { return };
+        let waiting = &mut self.waiting[*at as usize];
+        (waiting.told, waiting.is_known) = (tick, true);
+        waiting.period = rank::period(self.stretch, waiting.weight);
+        self.pairs.tell(waiting.place as usize, tick);
+        self.served += 1;
     }
 
     /// The client is told that the entity at this place of [`Self::gone`] is out of sight.
@@ -185,13 +208,13 @@ impl Watcher {
 
     /// Whether the client may know an entity now.
     pub fn may_know(&self, scene: &Scene, id: StableId) -> bool {
-        self.place(scene, id).is_some_and(|place| self.pairs.all[place].flags & RELEVANT != 0)
+        self.place(scene, id).is_some_and(|place| self.pairs.flags(place) & RELEVANT != 0)
     }
 
     /// Whether the client may know what stands at a place of the scene, and was told of it.
     pub fn knows(&self, place: u32, id: StableId) -> bool {
         let place = place as usize;
-        self.pairs.holds(place, id) && self.pairs.all[place].flags & (RELEVANT | TOLD) == RELEVANT | TOLD
+        self.pairs.holds(place, id) && self.pairs.flags(place) & (RELEVANT | TOLD) == RELEVANT | TOLD
     }
 
     fn place(&self, scene: &Scene, id: StableId) -> Option<usize> {
@@ -203,6 +226,7 @@ impl Watcher {
     pub fn reset(&mut self) {
         self.pairs.clear();
         self.waiting.clear();
+        self.order.clear();
     }
 
     /// Judges what is due and makes the lists. `mates_see` says of a place whether a team mate sees what stands there.
@@ -210,9 +234,11 @@ impl Watcher {
         self.wanted.clear();
         self.gone.clear();
         self.gone_places.clear();
-        self.keys.clear();
         self.wanted.push(StableId::NONE);
-        let Some(me) = scene.player(self.slot) else { return self.waiting.clear() };
+        let Some(me) = scene.player(self.slot) else {
+            self.waiting.clear();
+            return self.order.clear();
+        };
         let is_new = (me.id, me.team) != (self.id, self.team);
         if is_new {
             self.reset();
@@ -220,17 +246,36 @@ impl Watcher {
         }
         self.make_room(scene.places());
         self.note_contacts(scene, me);
-        core::mem::swap(&mut self.waiting, &mut self.before);
-        self.waiting.clear();
-        if !is_new && !(scene.tick + u32::from(self.slot)).is_multiple_of(scene.turns()) {
-            self.look_again(scene, me);
-        } else {
-            self.look_at_all(scene, settings, me, mates_see);
+        self.stretch(scene);
+        let turn = scene.tick + u32::from(self.slot);
+        let order = Order::new(scene.rate, turn / scene.turns());
+        if is_new || turn.is_multiple_of(scene.turns()) {
+            self.look_at_all(scene, settings, me, &order, mates_see);
         }
-        self.wanted.extend(self.waiting.iter().map(|waiting| waiting.pair.id));
+        self.pick(scene, &order);
     }
 
-    fn look_at_all(&mut self, scene: &Scene, settings: &InterestSettings, me: &Body, mates_see: &dyn Fn(u32) -> bool) {
+    /// Tells what is far more rarely while there is more than is told; and at all times where so many play that encodings must be
+    /// shared.
+    fn stretch(&mut self, scene: &Scene) {
+        self.stretch = if scene.is_crowded() {
+            STRETCH_MAX
+        } else if self.served < self.order.len() {
+            (self.stretch.max(1.0) * (1.0 + STRETCH_BY)).min(STRETCH_MAX)
+        } else {
+            self.stretch * (1.0 - SHRINK_BY)
+        };
+        self.served = 0;
+    }
+
+    fn look_at_all(
+        &mut self,
+        scene: &Scene,
+        settings: &InterestSettings,
+        me: &Body,
+        order: &Order,
+        mates_see: &dyn Fn(u32) -> bool,
+    ) {
         let pay = (COST_PER_SECOND * scene.turns() / u32::from(scene.rate).max(1))
             .min(COST_PER_TICK_ALL * scene.turns() / scene.player_count().max(1) as u32);
         self.purse_max = if scene.player_count() > FEW { pay * SAVED_TICKS } else { pay };
@@ -241,79 +286,106 @@ impl Watcher {
             let seconds = self.horizon_s + (ticks(*slack, scene.rate) + wait) as f32 / f32::from(scene.rate);
             *eyes = [false, true].map(|dash| me.shape.eyes_within(seconds, dash));
         }
-        for at in 0..scene.hot.len() {
-            self.look_at(scene, settings, me, at, mates_see);
+        self.keys.clear();
+        for (block, marks) in scene.marks().iter().enumerate() {
+            self.look_at_block(scene, settings, me, (block, marks), order, mates_see);
         }
-        self.sort();
-        let pairs = &self.pairs.all;
-        let places = self.keys.iter().map(|key| rank::label(*key));
-        self.waiting.extend(places.map(|place| Waiting { place, pair: pairs[place as usize] }));
+        if self.keys.len() > WANTED_MAX {
+            self.keys.select_nth_unstable(WANTED_MAX);
+            self.keys.truncate(WANTED_MAX);
+        }
+        self.waiting.clear();
+        let blocks = &self.pairs.blocks;
+        self.waiting.extend(self.keys.iter().map(|key| {
+            let place = rank::label(*key);
+            let (block, lane) = marks::at(place as usize);
+            let pairs = &blocks[block];
+            let (id, told, weight) = (pairs.id[lane], pairs.told[lane], pairs.weight[lane]);
+            let is_known = pairs.flags[lane] & TOLD != 0;
+            let period = if is_known { rank::period(self.stretch, weight) } else { 0 };
+            Waiting { place, id, told, weight, is_known, period }
+        }));
     }
 
-    fn look_at(
+    fn look_at_block(
         &mut self,
         scene: &Scene,
         settings: &InterestSettings,
         me: &Body,
-        at: usize,
+        (block, marks): (usize, &Marks),
+        order: &Order,
         mates_see: &dyn Fn(u32) -> bool,
     ) {
-        let hot = &scene.hot[at];
-        let place = hot.place as usize;
-        if self.pairs.all[place].id != hot.id {
-            self.pairs.begin(place, hot.id, scene.bodies[at].kind == Kind::Player, scene.tick);
-        }
-        if self.pairs.all[place].due <= scene.tick || hot.jolted || me.jolted {
-            self.judge(scene, settings, me, &scene.bodies[at], hot);
-        }
-        let pair = &mut self.pairs.all[place];
+        let first = block * LANES;
+        each(&sweep::closer(marks, &self.pairs.blocks[block], scene.tick, me.jolted), |lane| {
+            self.look_closer(scene, settings, me, marks, first + lane);
+        });
         if settings.team_sight {
-            pair.flags = if mates_see(hot.place) { pair.flags | MATES_SEE } else { pair.flags & !MATES_SEE };
-        }
-        let mut pair = *pair;
-        if pair.flags & (RELEVANT | MATES_SEE) != 0 {
-            if is_to_weigh(scene, me, hot, pair.weight) {
-                pair.weight = self.weigh(scene, me, &scene.bodies[at]);
+            for (place, flags) in (first as u32..).zip(&mut self.pairs.blocks[block].flags) {
+                *flags = if mates_see(place) { *flags | MATES_SEE } else { *flags & !MATES_SEE };
             }
-            self.want(scene, &pair, hot.place);
-        } else if pair.flags & TOLD != 0 && scene.bodies[at].secrecy != Secrecy::Remembered {
-            self.gone.push(hot.id);
-            self.gone_places.push(hot.place);
+        }
+        let pairs = &mut self.pairs.blocks[block];
+        each(&sweep::gone(marks, pairs), |lane| {
+            self.gone.push(marks.id[lane]);
+            self.gone_places.push((first + lane) as u32);
+        });
+        if pairs.flags.iter().all(|flags| flags & (RELEVANT | MATES_SEE) == 0) {
+            return;
+        }
+        sweep::weigh(me, &scene.bodies, marks, pairs);
+        if let Some(mine) = (me.place as usize).checked_sub(first).filter(|mine| *mine < LANES) {
+            pairs.weight[mine] = URGENT;
+        }
+        let within = Within { tick: scene.tick, window: scene.turns(), stretch: self.stretch };
+        sweep::offer(order, marks, pairs, within, first, &mut self.keys);
+    }
+
+    /// Looks at what came to its place, is due, or had to do with the viewer.
+    fn look_closer(&mut self, scene: &Scene, settings: &InterestSettings, me: &Body, marks: &Marks, place: usize) {
+        let (block, lane) = marks::at(place);
+        if !self.pairs.holds(place, marks.id[lane]) {
+            let is_player = scene.bodies[marks.body[lane] as usize].kind == Kind::Player;
+            self.pairs.begin(place, marks.id[lane], is_player, scene.tick);
+        }
+        let pairs = &mut self.pairs.blocks[block];
+        if pairs.flags[lane] & CONTACT != 0 && self.pairs.judged[place].contact_until <= scene.tick {
+            pairs.flags[lane] &= !CONTACT;
+        }
+        if pairs.due[lane] <= scene.tick || marks.traits[lane] & JOLTED != 0 || me.jolted {
+            self.judge(scene, settings, me, marks, place);
         }
     }
 
-    fn weigh(&mut self, scene: &Scene, me: &Body, body: &Body) -> u16 {
-        let place = body.place as usize;
-        let contact = self.pairs.judged[place].contact_until > scene.tick;
-        let weight = rank::weight(me, body, is_hostile(me, body), contact);
-        self.pairs.all[place].weight = weight;
-        weight
-    }
-
-    /// Between two turns: what was most urgent gets more urgent as it waits. Nothing goes out of sight.
-    fn look_again(&mut self, scene: &Scene, me: &Body) {
-        for at in 0..self.before.len() {
-            let Waiting { place, mut pair } = self.before[at];
+    /// Of what waits, what is told now, the most urgent first. Between two turns nothing goes out of sight.
+    fn pick(&mut self, scene: &Scene, order: &Order) {
+        self.keys.clear();
+        for (at, waiting) in (0..).zip(&self.waiting) {
+            let age = scene.tick.saturating_sub(waiting.told);
             // Whoever came to a place that was left is looked at in turn.
-            if !scene.stands_at(pair.id, place as usize) {
+            if !rank::is_turn(scene.tick, waiting.id, waiting.period, age, scene.stride)
+                || !scene.stands_at(waiting.id, waiting.place as usize)
+            {
                 continue;
             }
-            if pair.weight == UNWEIGHED
-                && let Some(body) = scene.body(pair.id)
-            {
-                pair.weight = self.weigh(scene, me, body);
-                self.before[at].pair = pair;
+            let wait = Wait { weight: waiting.weight, age, is_known: waiting.is_known };
+            if scene.thin && wait.may_be_shed(scene.rate) {
+                self.thinned += 1;
+                continue;
             }
-            self.want(scene, &pair, at as u32);
+            self.keys.push(rank::key(order.urgency(wait), at));
         }
-        self.sort();
-        self.waiting.extend(self.keys.iter().map(|key| self.before[rank::label(*key) as usize]));
+        self.keys.sort_unstable();
+        self.keys.truncate((TOLD_ALL_MAX / scene.player_count().max(1)).clamp(TOLD_MIN, WANTED_MAX));
+        self.order.clear();
+        self.order.extend(self.keys.iter().map(|key| rank::label(*key)));
+        self.wanted.extend(self.order.iter().map(|at| self.waiting[*at as usize].id));
     }
 
     /// Room for every place in use, so that a busy tick allocates nothing.
     fn make_room(&mut self, places: usize) {
         self.pairs.reserve(places);
-        let places = self.pairs.all.len();
+        let places = self.pairs.blocks.len() * LANES;
         self.gone_places.reserve(places);
         self.gone.reserve(places);
         self.keys.reserve(places);
@@ -328,46 +400,50 @@ impl Watcher {
                 (false, true) => contact.by,
                 _ => continue,
             };
-            if let Some(place) = self.place(scene, other) {
-                self.pairs.judged[place].contact_until = until;
-                self.pairs.all[place].weight = UNWEIGHED;
-                let waiting = self.waiting.iter_mut().find(|waiting| waiting.place as usize == place);
-                waiting.into_iter().for_each(|waiting| waiting.pair.weight = UNWEIGHED);
+            let Some(place) = self.place(scene, other) else { continue };
+            self.pairs.judged[place].contact_until = until;
+            *self.pairs.flags_mut(place) |= CONTACT;
+            let waiting = self.waiting.iter_mut().find(|waiting| waiting.place as usize == place);
+            if let (Some(waiting), Some(body)) = (waiting, scene.body(other)) {
+                waiting.weight = rank::weight_of(me, body, true);
             }
         }
     }
 
-    /// Puts something among what is wanted, with a number that finds it again.
-    #[inline(always)]
-    fn want(&mut self, scene: &Scene, pair: &Pair, label: u32) {
-        let age = scene.tick.saturating_sub(pair.told);
-        // What the client does not know yet is never far: whether one may be hit rests on it.
-        if scene.thin && pair.flags & TOLD != 0 && rank::may_wait(scene.rate, pair.weight, age) {
-            self.thinned += 1;
-            return;
-        }
-        self.keys.push(rank::key(scene.rate, pair.weight, age, label));
-    }
-
     /// Renews what is known of one entity.
-    fn judge(&mut self, scene: &Scene, settings: &InterestSettings, me: &Body, body: &Body, hot: &Hot) {
-        let place = hot.place as usize;
+    fn judge(&mut self, scene: &Scene, settings: &InterestSettings, me: &Body, marks: &Marks, place: usize) {
+        let (block, lane) = marks::at(place);
+        let (traits, of) = (marks.traits[lane], marks.side[lane]);
         let range = settings.range_m + FAR_SLACK_M;
-        let (seen, due) = if is_open(me, body) {
+        let apart = Vec3::new(marks.x[lane], marks.y[lane], marks.z[lane]) - me.shape.position;
+        let body = || &scene.bodies[marks.body[lane] as usize];
+        let (seen, due) = if traits & OPEN != 0 || is_ours(of, side(me.team, me.owner)) {
             (true, u32::MAX)
-        } else if !body.shape.is_finite() || !me.shape.is_finite() {
+        } else if traits & FINITE == 0 || !me.shape.is_finite() {
             (false, scene.tick + 1)
-        } else if hot.position.distance_squared(me.shape.position) > range * range {
-            (false, scene.tick + FAR_TICKS)
-        } else if body.area > 0.0 && body.shape.position.distance(me.shape.position) < body.area + 1.0 {
+        } else if apart.length_squared() > range * range {
+            // Whoever is so many times as far beyond it takes so many times as long.
+            let times = ((apart.length() - settings.range_m) / FAR_SLACK_M) as u32;
+            (false, scene.tick + ticks(FAR_MS * times.clamp(1, FAR_TIMES_MAX), scene.rate).max(1))
+        } else if traits & AREA != 0 && apart.length() < body().area + 1.0 {
             // Whoever stands in it feels it.
             (true, scene.tick + 1)
+        } else if self.purse <= self.kept_from(of) {
+            self.unsure += 1;
+            (true, unpaid(scene, place))
         } else {
-            self.judge_sight(scene, me, body, place)
+            self.judge_sight(scene, me, body(), place)
         };
-        self.pairs.all[place].due = due;
-        let flags = &mut self.pairs.all[place].flags;
+        let pairs = &mut self.pairs.blocks[block];
+        pairs.due[lane] = due;
+        let flags = &mut pairs.flags[lane];
         *flags = if seen { *flags | RELEVANT | SEEN } else { *flags & !(RELEVANT | SEEN) };
+    }
+
+    /// What must be left when something of a side is judged. What is nobody's comes first in the order of ids, and must leave
+    /// something for players and what is theirs.
+    fn kept_from(&self, side: u32) -> u32 {
+        if marks::owner(side) != 0 { 0 } else { self.purse_max / 2 }
     }
 
     /// Whether an entity is to be seen within the horizon, and until when that holds.
@@ -375,14 +451,13 @@ impl Watcher {
         let judged = &mut self.pairs.judged[place];
         let (mut memory, mut likely) = (judged.memory, u32::from(judged.likely_cost));
         let mut level = (usize::from(judged.level) + 1).min(SLACKS_MS.len() - 1);
-        if self.pairs.all[place].flags & SEEN != 0 {
+        if self.pairs.flags(place) & SEEN != 0 {
             // Most likely it still is.
             level = 0;
         }
         let (mut verdict, mut is_tried) = (Verdict::Unsure, false);
         let mut slack;
-        // What is nobody's comes first in the order of ids, and must leave something for players and what is theirs.
-        let kept_for_players = if body.owner != 0 { 0 } else { self.purse_max / 2 };
+        let kept_for_players = self.kept_from(side(body.team, body.owner));
         loop {
             slack = ticks(SLACKS_MS[level], scene.rate);
             if self.purse <= kept_for_players {
@@ -414,7 +489,7 @@ impl Watcher {
             // It would cost as much again.
             Verdict::Unsure if is_tried && self.purse > kept_for_players => (true, scene.tick + held(THING_SEEN_MS)),
             Verdict::Unsure if !is_tried && self.purse > kept_for_players => (true, scene.tick + LEFT_OUT_TICKS),
-            Verdict::Unsure => (true, scene.tick + UNPAID_TICKS + place as u32 % UNPAID_TICKS),
+            Verdict::Unsure => (true, unpaid(scene, place)),
             Verdict::Seen if body.kind == Kind::Player => (true, scene.tick + held(SEEN_MS)),
             Verdict::Seen => (true, scene.tick + held(THING_SEEN_MS)),
         }
@@ -448,22 +523,11 @@ impl Watcher {
         all
     }
 
-    /// The most urgent first.
-    fn sort(&mut self) {
-        if self.keys.len() > WANTED_MAX {
-            self.keys.select_nth_unstable(WANTED_MAX);
-            self.keys.truncate(WANTED_MAX);
-        }
-        self.keys.sort_unstable();
-    }
-
     /// Calls `visit` with the place of everything that this client's own eyes see.
     pub fn for_each_seen(&self, scene: &Scene, mut visit: impl FnMut(u32)) {
-        for hot in &scene.hot {
-            let place = hot.place as usize;
-            if self.pairs.holds(place, hot.id) && self.pairs.all[place].flags & SEEN != 0 {
-                visit(hot.place);
-            }
+        for (block, (marks, pairs)) in scene.marks().iter().zip(&self.pairs.blocks).enumerate() {
+            let is_seen = |lane: usize| pairs.id[lane] == marks.id[lane] && pairs.flags[lane] & SEEN != 0;
+            (0..LANES).filter(|lane| is_seen(*lane)).for_each(|lane| visit((block * LANES + lane) as u32));
         }
     }
 
@@ -482,6 +546,12 @@ fn ticks(ms: u32, rate: u16) -> u32 {
     (ms * u32::from(rate) + 500) / 1_000
 }
 
+/// When what could not be paid is tried again.
+fn unpaid(scene: &Scene, place: usize) -> u32 {
+    let ticks = UNPAID_TICKS * scene.turns();
+    scene.tick + ticks + place as u32 % ticks
+}
+
 /// What a judgement may cost beside a glance, of what is likely to cost so much.
 fn cost_max(level: usize, kind: Kind, likely: u32, purse: u32) -> u32 {
     match (level, kind) {
@@ -492,31 +562,6 @@ fn cost_max(level: usize, kind: Kind, likely: u32, purse: u32) -> u32 {
         (0, Kind::Player) => COST_MAX,
         (0, _) => THING_COST_MAX,
     }
-}
-
-/// Whether what may be known is weighed anew in this look: what is near, what may be aimed at or was, and the rest by turns.
-fn is_to_weigh(scene: &Scene, me: &Body, hot: &Hot, weight: u16) -> bool {
-    let apart = hot.position - me.shape.position;
-    let (ahead, away) = (me.look.dot(apart), apart.length_squared());
-    away < FRESH_M * FRESH_M
-        || weight == URGENT
-        || weight == UNWEIGHED
-        || (hot.is_target && ahead > 0.0 && ahead * ahead > 0.9 * away)
-        || (hot.place + scene.turn()).is_multiple_of(TURNS)
-}
-
-/// Whether a player may always know an entity.
-fn is_open(me: &Body, body: &Body) -> bool {
-    let own = body.owner != 0 && body.owner == me.owner;
-    let mates = me.team != 0 && body.team == me.team;
-    own || mates || !body.placed || body.secrecy == Secrecy::Open
-}
-
-/// Whether an entity belongs to an enemy; what is nobody's does not.
-fn is_hostile(me: &Body, body: &Body) -> bool {
-    let own = body.owner == me.owner;
-    let mates = me.team != 0 && body.team == me.team;
-    !own && !mates && (body.owner != 0 || body.team != 0 || body.kind == Kind::Player)
 }
 
 #[cfg(test)]
