@@ -175,11 +175,11 @@ pub fn period(stretch: f32, weight: f32) -> u32 {
 }
 
 /// Whether an entity with such a [period](period) is told in one of so many ticks from `tick` on, if there is room: the same ones for
-/// all clients, and any for whoever missed it four times, as those do whose link carries something in every second tick only.
+/// all clients, and any for whoever missed it thrice, as those do whose link carries something in every second tick only.
 #[inline(always)]
 pub fn is_turn(tick: u32, id: StableId, period: u32, age: u32, ticks: u32) -> bool {
     let until = 0_u32.wrapping_sub(tick.wrapping_add(id.0)) & period;
-    (until < ticks) | (age > 4 * (period + 1))
+    (until < ticks) | (age > 3 * (period + 1))
 }
 
 /// The key by which what is told is ordered, smallest first; equal ones by label.
@@ -239,7 +239,7 @@ mod tests {
                 if is_turn(tick, StableId(id), period, tick - told, 1) {
                     told = tick;
                 }
-                assert!(tick - told <= 4 * (period + 1), "entity {id} in tick {tick}");
+                assert!(tick - told <= 3 * (period + 1), "entity {id} in tick {tick}");
             }
         }
     }

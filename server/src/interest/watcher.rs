@@ -65,7 +65,7 @@ const FAR_TIMES_MAX: u32 = 8;
 const FAR_SLACK_M: f32 = 6.0;
 
 /// Entities told to all clients of a room together in a tick: what two cores can put into datagrams beside all else.
-const TOLD_ALL_MAX: usize = 40_000;
+const TOLD_ALL_MAX: usize = 32_000;
 
 /// Entities that each of them is told at least, if there are so many and its link carries them.
 const TOLD_MIN: usize = 32;
