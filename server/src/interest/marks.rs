@@ -2,7 +2,6 @@
 //! without a branch and the compiler makes vectors of it.
 
 use arbiter_schema::StableId;
-use arbiter_sim::index::Kind;
 
 use super::rank;
 use super::scene::{Body, Secrecy};
@@ -70,10 +69,9 @@ impl Marks {
         (self.id[lane], self.body[lane]) = (body.id, at);
         (self.x[lane], self.y[lane], self.z[lane]) = (position.x, position.y, position.z);
         (self.heft[lane], self.side[lane]) = (rank::heft(body), side(body.team, body.owner));
-        let is_target = body.alive && matches!(body.kind, Kind::Player | Kind::Deployable);
         let traits = [
             (JOLTED, body.jolted),
-            (TARGET, is_target),
+            (TARGET, body.is_target()),
             (PLACED, body.placed),
             (OPEN, !body.placed || body.secrecy == Secrecy::Open),
             (REMEMBERED, body.secrecy == Secrecy::Remembered),

@@ -3,7 +3,7 @@
 
 use arbiter_schema::StableId;
 
-use super::marks::{LANES, at};
+use super::marks::{LANES, Marks, at};
 use super::settings::ENTITIES_MAX;
 use super::shaft::Memory;
 
@@ -17,9 +17,11 @@ pub const SEEN: u8 = 4;
 const PLAYER: u8 = 8;
 /// A team mate sees it.
 pub const MATES_SEE: u8 = 16;
-
 /// It had to do with the viewer of late.
 pub const CONTACT: u8 = 32;
+
+/// By one's own eyes or by a team mate's.
+pub const MAY_KNOW: u8 = RELEVANT | MATES_SEE;
 
 /// News of one tick that are noted without an allocation once a room is warm.
 const NEWS_USUAL: usize = 64;
@@ -84,6 +86,12 @@ impl Block {
         weight: [0.0; LANES],
         flags: [0; LANES],
     };
+
+    /// Whether what is noted of a place is of what stands there now.
+    #[inline(always)]
+    pub fn is_of(&self, marks: &Marks, lane: usize) -> bool {
+        (self.id[lane] == marks.id[lane]) & (marks.id[lane] != StableId::NONE)
+    }
 }
 
 impl Pairs {
@@ -130,41 +138,37 @@ impl Pairs {
     pub fn tell(&mut self, place: usize, tick: u32) {
         let (block, lane) = at(place);
         let block = &mut self.blocks[block];
-        let (id, flags) = (block.id[lane], &mut block.flags[lane]);
+        let (id, flags) = (block.id[lane], block.flags[lane]);
         block.told[lane] = tick;
-        if *flags & (TOLD | PLAYER) == PLAYER {
-            self.news.push(News::Told(id));
+        block.flags[lane] |= TOLD;
+        if flags & TOLD == 0 {
+            self.note(News::Told(id), flags & PLAYER != 0);
         }
-        if *flags & TOLD == 0
-            && let Some(watched) = &mut self.watched
-        {
-            watched.push(News::Told(id));
-        }
-        *flags |= TOLD;
     }
 
     /// The client is told that what stands here is out of sight.
     pub fn forget(&mut self, place: usize) {
         let (block, lane) = at(place);
         let block = &mut self.blocks[block];
-        let (id, flags) = (block.id[lane], &mut block.flags[lane]);
-        if *flags & (TOLD | PLAYER) == TOLD | PLAYER {
-            self.news.push(News::Forgotten(id));
+        let (id, flags) = (block.id[lane], block.flags[lane]);
+        block.flags[lane] &= !TOLD;
+        if flags & TOLD != 0 {
+            self.note(News::Forgotten(id), flags & PLAYER != 0);
         }
-        if *flags & TOLD != 0
-            && let Some(watched) = &mut self.watched
-        {
-            watched.push(News::Forgotten(id));
+    }
+
+    fn note(&mut self, news: News, is_of_player: bool) {
+        if is_of_player {
+            self.news.push(news);
         }
-        *flags &= !TOLD;
+        if let Some(watched) = &mut self.watched {
+            watched.push(news);
+        }
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.news.push(News::Nothing);
-        if let Some(watched) = &mut self.watched {
-            watched.push(News::Nothing);
-        }
+        self.note(News::Nothing, true);
         self.blocks.fill(Block::EMPTY);
     }
 

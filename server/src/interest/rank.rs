@@ -11,8 +11,8 @@
 //! `STALE_MAX_S · rate + OVERDUE_EVERY · (turns + ceil(n / (m - u)))` ticks where clients look at everything once in `turns` ticks:
 //! at most `n - 1` are overdue for longer, and each of those is told once.
 //!
-//! While there is more than can be told, what is far is told in one of 2, 4, 8 or 16 ticks, the lighter the fewer, and an
-//! entity to all clients in the same ones: they hold the same of it then, and one encoding does for all.
+//! In a crowd what is far is told in one of 2, 4, 8 or 16 ticks, the lighter the fewer, and an entity to all clients in the same
+//! ones: they hold the same of it then, and one encoding does for all.
 
 use arbiter_schema::StableId;
 use arbiter_sim::index::Kind;
@@ -63,8 +63,8 @@ const KEEP_TICKS: u32 = arbiter_snapshot::AGE_MAX / 2;
 /// Ticks after which what the client holds is of no more use.
 const LOST_TICKS: u32 = arbiter_snapshot::AGE_MAX - 4;
 
-/// The largest weight below which what is known is left out of some ticks while there is too much: a player in view at 4 m.
-pub const STRETCH_MAX: f32 = 256.0;
+/// The weight below which what is known is left out of some ticks in a crowd: a player in view at 4 m.
+pub const CROWD_STRETCH: f32 = 256.0;
 
 fn kind_factor(kind: Kind) -> f32 {
     match kind {
@@ -108,7 +108,7 @@ pub fn weight_of(me: &Body, body: &Body, contact: bool) -> f32 {
 /// Whether an entity is told to a player in every tick, whatever else there is.
 pub fn is_urgent(me: &Body, body: &Body) -> bool {
     let (of, mine) = (side(body.team, body.owner), side(me.team, me.owner));
-    let is_target = body.alive && matches!(body.kind, Kind::Player | Kind::Deployable) && of != 0 && !is_ours(of, mine);
+    let is_target = body.is_target() && of != 0 && !is_ours(of, mine);
     let apart = body.shape.position - me.shape.position;
     body.id == me.id || (is_target && aim::is_aimed_at(me, body, apart, apart.length()))
 }
@@ -166,15 +166,15 @@ impl Order {
     }
 }
 
-/// Ticks, less one, in one of which something is told that the client knows: a power of 2, less one. What weighs less than `stretch`
-/// is left out of some.
+/// Ticks, less one, in one of which something is told: a power of 2, less one. What is known and weighs less than `stretch` is
+/// left out of some.
 #[inline(always)]
-pub fn period(stretch: f32, weight: f32) -> u32 {
-    let is_rarer = |factor: f32, bit: u32| if weight * factor < stretch { bit } else { 0 };
+pub fn period(stretch: f32, weight: f32, is_known: bool) -> u32 {
+    let is_rarer = |factor: f32, bit: u32| if is_known & (weight * factor < stretch) { bit } else { 0 };
     is_rarer(1.0, 1) | is_rarer(2.0, 2) | is_rarer(4.0, 4) | is_rarer(8.0, 8)
 }
 
-/// Whether an entity with such a [period](period) is told in one of so many ticks from `tick` on, if there is room: the same ones for
+/// Whether an entity with such a [period] is told in one of so many ticks from `tick` on, if there is room: the same ones for
 /// all clients, and any for whoever missed it thrice, as those do whose link carries something in every second tick only.
 #[inline(always)]
 pub fn is_turn(tick: u32, id: StableId, period: u32, age: u32, ticks: u32) -> bool {
@@ -220,19 +220,22 @@ mod tests {
 
     #[test]
     fn the_lighter_something_is_the_fewer_are_its_ticks() {
-        let turns = |weight: f32, stretch: f32, id: u32| {
-            (0..32).filter(|tick| is_turn(*tick, StableId(id), period(stretch, weight), 1, 1)).collect::<Vec<u32>>()
+        let turns = |weight: f32, stretch: f32, is_known: bool| {
+            let period = period(stretch, weight, is_known);
+            (0..32).filter(|tick| is_turn(*tick, StableId(3), period, 1, 1)).collect::<Vec<u32>>()
         };
-        assert_eq!(turns(1.0, 0.0, 3).len(), 32);
-        assert_eq!(turns(URGENT, STRETCH_MAX, 3).len(), 32);
-        assert_eq!(turns(1.0, STRETCH_MAX, 3), [13, 29]);
-        assert_eq!(turns(63.0, STRETCH_MAX, 3), [5, 13, 21, 29]);
-        assert_eq!(turns(1.0, 20.0, 3), turns(2.0, STRETCH_MAX, 3));
+        assert_eq!(turns(1.0, 0.0, true).len(), 32);
+        assert_eq!(turns(1.0, CROWD_STRETCH, false).len(), 32);
+        assert_eq!(turns(URGENT, CROWD_STRETCH, true).len(), 32);
+        assert_eq!(turns(1.0, CROWD_STRETCH, true), [13, 29]);
+        assert_eq!(turns(63.0, CROWD_STRETCH, true), [5, 13, 21, 29]);
+        assert_eq!(turns(1.0, 20.0, true), turns(2.0, CROWD_STRETCH, true));
     }
+
     #[test]
     fn whoever_is_told_something_in_some_ticks_only_is_told_everything() {
         // A link that carries something in every second tick: of what is told in the others the age decides.
-        let period = period(STRETCH_MAX, 1.0);
+        let period = period(CROWD_STRETCH, 1.0, true);
         for id in 0..32 {
             let mut told = 0;
             for tick in (0..200).step_by(2) {

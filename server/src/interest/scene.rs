@@ -13,6 +13,7 @@ use glam::Vec3;
 
 use super::grid::Grid;
 use super::marks::{self, LANES, Marks};
+use super::rank;
 use super::reach::{CORNERS, DIRECTIONS, Gait, Shape};
 use super::reader::{Numbers, Reader};
 use super::settings::{ENTITIES_MAX, HORIZON_MS_MAX};
@@ -74,6 +75,13 @@ pub struct Body {
     pub weapon_range: f32,
     /// Whether a player runs on the ground, so that one hears it.
     pub steps: bool,
+}
+
+impl Body {
+    /// Whether one may aim at it, whosever it is.
+    pub fn is_target(&self) -> bool {
+        self.alive && matches!(self.kind, Kind::Player | Kind::Deployable)
+    }
 }
 
 /// Someone did something to somebody in this tick.
@@ -181,6 +189,11 @@ impl Scene {
     /// In how many ticks every client has its turn to look at all there is; in between it looks at what was most urgent.
     pub fn turns(&self) -> u32 {
         self.turns
+    }
+
+    /// What is known and weighs less is left out of some ticks: in a crowd, where encodings must be shared; nothing elsewhere.
+    pub fn stretch(&self) -> f32 {
+        if self.is_crowded() { rank::CROWD_STRETCH } else { 0.0 }
     }
 
     /// How often every client has had its turn: what counts ticks instead sees only some of them.

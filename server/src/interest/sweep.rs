@@ -4,7 +4,7 @@ use arbiter_schema::StableId;
 
 use super::aim;
 use super::marks::{JOLTED, LANES, Marks, PLACED, REMEMBERED, TARGET, each};
-use super::pairs::{Block, CONTACT, MATES_SEE, RELEVANT, TOLD};
+use super::pairs::{Block, CONTACT, MAY_KNOW, TOLD};
 use super::rank::{self, Order, URGENT, Wait};
 use super::scene::Body;
 
@@ -22,28 +22,27 @@ pub fn closer(marks: &Marks, pairs: &Block, tick: u32, all: bool) -> [bool; LANE
 pub fn gone(marks: &Marks, pairs: &Block) -> [bool; LANES] {
     core::array::from_fn(|lane| {
         let (flags, is_remembered) = (pairs.flags[lane], marks.traits[lane] & REMEMBERED != 0);
-        let is_told = (pairs.id[lane] != StableId::NONE) & (pairs.id[lane] == marks.id[lane]) & (flags & TOLD != 0);
-        is_told & (flags & (RELEVANT | MATES_SEE) == 0) & !is_remembered
+        pairs.is_of(marks, lane) & (flags & TOLD != 0) & (flags & MAY_KNOW == 0) & !is_remembered
     })
 }
 
-/// Weighs all of them anew, relevant or not.
+/// Weighs all of them anew, whether the client may know them or not.
 pub fn weigh(me: &Body, bodies: &[Body], marks: &Marks, pairs: &mut Block) {
     let (at, look) = (me.shape.position, me.look);
     let reach = me.weapon_range + aim::EDGE_MAX + aim::CLOSE;
-    let mut is_aimed_at = [false; LANES];
-    for (lane, is_aimed_at) in is_aimed_at.iter_mut().enumerate() {
+    let mut is_urgent = [false; LANES];
+    for (lane, is_urgent) in is_urgent.iter_mut().enumerate() {
         let (x, y, z) = (marks.x[lane] - at.x, marks.y[lane] - at.y, marks.z[lane] - at.z);
         let (ahead, metres) = (look.x * x + look.y * y + look.z * z, (x * x + y * y + z * z).sqrt());
         let (traits, flags) = (marks.traits[lane], pairs.flags[lane]);
         let weight = rank::weight(marks.heft[lane], ahead, metres, flags & CONTACT != 0);
         pairs.weight[lane] = if traits & PLACED != 0 { weight } else { rank::WEIGHT_NOWHERE };
-        // More than are aimed at, but few.
-        let is_relevant = (flags & (RELEVANT | MATES_SEE) != 0) & (traits & TARGET != 0);
+        // More than are, but few.
+        let is_target = (flags & MAY_KNOW != 0) & (traits & TARGET != 0);
         let is_before = (ahead + aim::EDGE_MAX >= aim::CONE_COSINE * metres) | (metres < aim::CLOSE);
-        *is_aimed_at = is_relevant & is_before & (metres <= reach);
+        *is_urgent = (is_target & is_before & (metres <= reach)) | (marks.id[lane] == me.id);
     }
-    each(&is_aimed_at, |lane| {
+    each(&is_urgent, |lane| {
         if rank::is_urgent(me, &bodies[marks.body[lane] as usize]) {
             pairs.weight[lane] = URGENT;
         }
@@ -69,11 +68,10 @@ pub fn offer(order: &Order, marks: &Marks, pairs: &Block, within: Within, first:
         let flags = pairs.flags[lane];
         let age = tick.wrapping_sub(pairs.told[lane]);
         let wait = Wait { weight: pairs.weight[lane], age, is_known: flags & TOLD != 0 };
-        let is_here = (pairs.id[lane] == marks.id[lane]) & (marks.id[lane] != StableId::NONE);
         urgencies[lane] = order.urgency(wait);
-        let is_turn = rank::is_turn(tick, marks.id[lane], rank::period(stretch, wait.weight), age, window);
-        let is_relevant = flags & (RELEVANT | MATES_SEE) != 0;
-        is_offered[lane] = is_here & is_relevant & (!wait.is_known | is_turn);
+        let period = rank::period(stretch, wait.weight, wait.is_known);
+        let is_turn = rank::is_turn(tick, marks.id[lane], period, age, window);
+        is_offered[lane] = pairs.is_of(marks, lane) & (flags & MAY_KNOW != 0) & is_turn;
     }
     each(&is_offered, |lane| keys.push(rank::key(urgencies[lane], (first + lane) as u32)));
 }

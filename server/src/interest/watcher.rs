@@ -9,8 +9,8 @@ use arbiter_sim::index::Kind;
 use glam::{Vec2, Vec3};
 
 use super::marks::{self, AREA, FINITE, JOLTED, LANES, Marks, OPEN, each, is_ours, side};
-use super::pairs::{CONTACT, MATES_SEE, News, Pairs, RELEVANT, SEEN, TOLD};
-use super::rank::{self, Order, STRETCH_MAX, URGENT, Wait};
+use super::pairs::{CONTACT, MATES_SEE, MAY_KNOW, News, Pairs, RELEVANT, SEEN, TOLD};
+use super::rank::{self, Order, Wait};
 use super::reach::Prism;
 use super::scene::{Body, Scene};
 use super::settings::{HORIZON_MS_MAX, InterestSettings};
@@ -70,10 +70,6 @@ const TOLD_ALL_MAX: usize = 32_000;
 /// Entities that each of them is told at least, if there are so many and its link carries them.
 const TOLD_MIN: usize = 32;
 
-/// The share by which that weight grows with each tick in which there was more than was told, and the share by which it shrinks.
-const STRETCH_BY: f32 = 1.0 / 16.0;
-const SHRINK_BY: f32 = 1.0 / 32.0;
-
 /// Something that may be told until the next turn.
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
@@ -82,7 +78,7 @@ struct Waiting {
     told: u32,
     weight: f32,
     is_known: bool,
-    /// See [`Order::period`].
+    /// See [`rank::period`].
     period: u32,
 }
 
@@ -98,9 +94,8 @@ pub struct Watcher {
     purse_max: u32,
     /// What may be told, beside each other: between two turns nothing else is looked at.
     waiting: Vec<Waiting>,
-    /// Which of it is wanted, in order, and how much of that was told.
+    /// Which of it is wanted, in order.
     order: Vec<u32>,
-    served: usize,
     /// What is known and weighs less is left out of some ticks.
     stretch: f32,
     /// Places of `gone` in the pairs.
@@ -134,7 +129,6 @@ impl Watcher {
             purse_max: 0,
             waiting: Vec::with_capacity(WANTED_MAX),
             order: Vec::with_capacity(WANTED_MAX),
-            served: 0,
             stretch: 0.0,
             gone_places: Vec::new(),
             wanted: Vec::with_capacity(WANTED_MAX + 1),
@@ -172,9 +166,8 @@ impl Watcher {
         let Some(at) = at.checked_sub(1).and_then(|at| self.order.get(at)) else { return };
         let waiting = &mut self.waiting[*at as usize];
         (waiting.told, waiting.is_known) = (tick, true);
-        waiting.period = rank::period(self.stretch, waiting.weight);
+        waiting.period = rank::period(self.stretch, waiting.weight, true);
         self.pairs.tell(waiting.place as usize, tick);
-        self.served += 1;
     }
 
     /// The client is told that the entity at this place of [`Self::gone`] is out of sight.
@@ -225,6 +218,10 @@ impl Watcher {
     /// The client has nothing and is told everything anew: after it joined, came back or changed teams.
     pub fn reset(&mut self) {
         self.pairs.clear();
+        self.clear_waiting();
+    }
+
+    fn clear_waiting(&mut self) {
         self.waiting.clear();
         self.order.clear();
     }
@@ -235,10 +232,7 @@ impl Watcher {
         self.gone.clear();
         self.gone_places.clear();
         self.wanted.push(StableId::NONE);
-        let Some(me) = scene.player(self.slot) else {
-            self.waiting.clear();
-            return self.order.clear();
-        };
+        let Some(me) = scene.player(self.slot) else { return self.clear_waiting() };
         let is_new = (me.id, me.team) != (self.id, self.team);
         if is_new {
             self.reset();
@@ -246,26 +240,13 @@ impl Watcher {
         }
         self.make_room(scene.places());
         self.note_contacts(scene, me);
-        self.stretch(scene);
+        self.stretch = scene.stretch();
         let turn = scene.tick + u32::from(self.slot);
         let order = Order::new(scene.rate, turn / scene.turns());
         if is_new || turn.is_multiple_of(scene.turns()) {
             self.look_at_all(scene, settings, me, &order, mates_see);
         }
         self.pick(scene, &order);
-    }
-
-    /// Tells what is far more rarely while there is more than is told; and at all times where so many play that encodings must be
-    /// shared.
-    fn stretch(&mut self, scene: &Scene) {
-        self.stretch = if scene.is_crowded() {
-            STRETCH_MAX
-        } else if self.served < self.order.len() {
-            (self.stretch.max(1.0) * (1.0 + STRETCH_BY)).min(STRETCH_MAX)
-        } else {
-            self.stretch * (1.0 - SHRINK_BY)
-        };
-        self.served = 0;
     }
 
     fn look_at_all(
@@ -302,7 +283,7 @@ impl Watcher {
             let pairs = &blocks[block];
             let (id, told, weight) = (pairs.id[lane], pairs.told[lane], pairs.weight[lane]);
             let is_known = pairs.flags[lane] & TOLD != 0;
-            let period = if is_known { rank::period(self.stretch, weight) } else { 0 };
+            let period = rank::period(self.stretch, weight, is_known);
             Waiting { place, id, told, weight, is_known, period }
         }));
     }
@@ -330,13 +311,10 @@ impl Watcher {
             self.gone.push(marks.id[lane]);
             self.gone_places.push((first + lane) as u32);
         });
-        if pairs.flags.iter().all(|flags| flags & (RELEVANT | MATES_SEE) == 0) {
+        if pairs.flags.iter().all(|flags| flags & MAY_KNOW == 0) {
             return;
         }
         sweep::weigh(me, &scene.bodies, marks, pairs);
-        if let Some(mine) = (me.place as usize).checked_sub(first).filter(|mine| *mine < LANES) {
-            pairs.weight[mine] = URGENT;
-        }
         let within = Within { tick: scene.tick, window: scene.turns(), stretch: self.stretch };
         sweep::offer(order, marks, pairs, within, first, &mut self.keys);
     }
@@ -526,7 +504,7 @@ impl Watcher {
     /// Calls `visit` with the place of everything that this client's own eyes see.
     pub fn for_each_seen(&self, scene: &Scene, mut visit: impl FnMut(u32)) {
         for (block, (marks, pairs)) in scene.marks().iter().zip(&self.pairs.blocks).enumerate() {
-            let is_seen = |lane: usize| pairs.id[lane] == marks.id[lane] && pairs.flags[lane] & SEEN != 0;
+            let is_seen = |lane: usize| pairs.is_of(marks, lane) && pairs.flags[lane] & SEEN != 0;
             (0..LANES).filter(|lane| is_seen(*lane)).for_each(|lane| visit((block * LANES + lane) as u32));
         }
     }

@@ -13,8 +13,8 @@ pub(crate) struct Acked {
     before: [u32; 2],
 }
 
-/// Which ticks of an entity are bases: one of so many, another one for the next entity. Whoever tells an entity at those ticks
-/// alone is told it against the same ones as those who tell it at all ticks.
+/// Which ticks of an entity are bases: one of so many, another one for the next entity. Clients that are told an entity at those
+/// ticks alone share them with clients that are told it at all ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ladder {
     /// One less than a power of 2.
@@ -72,7 +72,7 @@ impl Ladder {
 }
 
 /// Ticks from which on a base of a ladder stands alone: what moved on for so long is hardly guessed better from older ones, and
-/// those who tell an entity rarely meet on one base, however rarely that is.
+/// clients that are told an entity at different rates still share the newest base, but not those before it.
 const ALONE_AGE: u32 = 12;
 
 /// No tick: a match ends long before it.
