@@ -1,9 +1,11 @@
 //! Contract: what the predictive coder writes, in either form, is read as exactly the lanes that were written, whatever states
 //! it is told against and however far the guess was off; and what nobody wrote is refused or read as something, without harm.
 
-use arbiter_schema::{Audience, Describe, Predictor, Spec, describe};
+use arbiter_schema::{Audience, Describe, LaneDesc, Predictor, Spec, describe};
 use arbiter_snapshot::bits::{BitReader, BitWriter};
+use arbiter_snapshot::codec::entity::{Around, Subject};
 use arbiter_snapshot::codec::packet::{Held, Scratch, decode_shared, decode_small, encode_shared, encode_small};
+use arbiter_snapshot::codec::prefix::{PrefixReader, PrefixWriter};
 use arbiter_snapshot::codec::{Past, Plan, Tables};
 use proptest::prelude::*;
 
@@ -128,6 +130,37 @@ fn an_entity_takes_the_same_bits_whoever_else_is_told() {
     let none: Vec<Vec<i32>> = states.iter().map(|_| Vec::new()).collect();
     assert_eq!(length(&none), 0);
     assert!(length(&twice) < 2 * length(&states) + 16);
+}
+
+/// A place and so many lanes more, of which a few are in motion and a few change now.
+fn entity_of(lanes: usize, dice: &mut Dice) -> (Plan, [Vec<i32>; 4]) {
+    let lane = |predictor| LaneDesc { field: "a", max: 1_000, predictor, audience: Audience::Everyone };
+    let place = LaneDesc { field: "place", ..lane(Predictor::Linear) };
+    let described: Vec<LaneDesc> = [place; 3].into_iter().chain(vec![lane(Predictor::Hold); lanes]).collect();
+    let mut states = [(); 4].map(|()| vec![500; lanes + 3]);
+    for _ in 0..dice.below(8) {
+        let (lane, of) = (dice.below(lanes as i64 + 3) as usize, dice.below(4) as usize);
+        states[of][lane] = dice.below(1_001) as i32;
+    }
+    (Plan::new(&described), states)
+}
+
+#[test]
+fn an_entity_of_any_number_of_groups_is_read_as_it_was_written() {
+    let (tables, mut dice) = (Tables::frozen(), Dice(11));
+    for lanes in [0, 1, 5, 40, 61, 62, 124, 125, 126, 127, 140, 300] {
+        for _ in 0..200 {
+            let (plan, [now, newest, near, far]) = entity_of(lanes, &mut dice);
+            let past = Past { states: [&newest, &near, &far], age: 2, gaps: [1, 3], trail: &[] };
+            let (mut bits, mut bytes, mut read) = (BitWriter::default(), Vec::new(), vec![0; now.len()]);
+            let mut coder = PrefixWriter { tables, to: &mut bits };
+            Subject::new(tables, &plan, &past).change(&mut coder, &Around::default(), true, &mut now.clone()).unwrap();
+            bits.finish_into(&mut bytes);
+            let mut coder = PrefixReader { tables, from: BitReader::new(&bytes) };
+            Subject::new(tables, &plan, &past).change(&mut coder, &Around::default(), false, &mut read).unwrap();
+            assert_eq!(read, now, "{lanes} lanes");
+        }
+    }
 }
 
 #[test]

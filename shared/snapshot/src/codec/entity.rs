@@ -2,6 +2,7 @@
 
 use super::drift::{FINE, Sight};
 use super::glide::{self, Glide};
+use super::groups::{Groups, NOTED};
 use super::numbers::{SYMBOLS, Turn, difference, normal, scale};
 use super::plan::{Group, Kind, Plan};
 use super::predict::{Past, Turning, axis_inputs, lane_of, turn_of};
@@ -64,8 +65,8 @@ impl Motion {
             }
         }
         let step = clip(sum(step));
-        let turn = plan.groups.iter().find(|group| group.kind == Kind::Turn);
-        Self { step, far, turning: turn.map(|group| Turning::new(past, group)) }
+        let turning = plan.turns.first().map(|number| Turning::new(past, &plan.groups[*number]));
+        Self { step, far, turning }
     }
 
     fn turn_step(&self) -> i32 {
@@ -77,16 +78,15 @@ impl Motion {
     }
 }
 
-/// Groups whose motion is noted; those of a plan that has more are looked at whenever they are asked for.
-const NOTED: usize = u64::BITS as usize;
-
 /// An entity of which something is about to be told, and what both ends know of it before. What is asked twice is found once.
 pub struct Subject<'a> {
     tables: &'a Tables,
     plan: &'a Plan,
     past: &'a Past<'a>,
-    /// Which groups were in motion: lowest bit first.
-    moving: u64,
+    /// Which groups were in motion.
+    moving: Groups,
+    /// For a writer: which are not as they were.
+    changed: Option<Groups>,
     motion: Option<Motion>,
     /// The guesses of the place's axes.
     place: Option<[AxisGuess; 3]>,
@@ -115,33 +115,56 @@ struct TurnGuess {
 impl<'a> Subject<'a> {
     /// An entity with this past.
     pub fn new(tables: &'a Tables, plan: &'a Plan, past: &'a Past<'a>) -> Self {
-        let groups = plan.groups.iter().take(NOTED).enumerate();
-        let moving = groups.fold(0, |moving, (at, group)| moving | u64::from(past.moves(group.lanes())) << at);
-        Self { tables, plan, past, moving, motion: None, place: None, turn: None, sights: [None; 2], glides: false }
+        let (moving, changed) = (Groups::differing(plan, past.states), None);
+        let (motion, place, turn, sights) = (None, None, None, [None; 2]);
+        Self { tables, plan, past, moving, changed, motion, place, turn, sights, glides: false }
     }
 
     /// Whether any group was in motion at the states that are held.
     pub fn active(&self) -> bool {
-        self.moving != 0 || self.plan.groups.iter().skip(NOTED).any(|group| self.past.moves(group.lanes()))
+        !self.moving.is_empty() || self.unnoted(0).any(|number| self.moves(number))
     }
 
     #[inline]
     fn moves(&self, number: usize) -> bool {
-        if number < NOTED {
-            return self.moving >> number & 1 != 0;
-        }
-        self.past.moves(self.plan.groups[number].lanes())
+        if number < NOTED { self.moving.has(number) } else { self.past.moves(self.plan.groups[number].lanes()) }
     }
 
-    /// Numbers of the groups at rest, from one on.
-    fn resting(&self, from: usize) -> impl Iterator<Item = usize> {
-        (from..self.plan.groups.len()).filter(|number| !self.moves(*number))
+    /// Groups that have no bit, from one on.
+    fn unnoted(&self, from: usize) -> impl Iterator<Item = usize> + use<> {
+        from.max(NOTED)..self.plan.groups.len()
+    }
+
+    /// The same, those at rest.
+    fn unnoted_resting(&self, from: usize) -> impl Iterator<Item = usize> {
+        self.unnoted(from).filter(|number| !self.moves(*number))
+    }
+
+    /// Groups at rest that have a bit, from one on.
+    fn resting(&self, from: usize) -> Groups {
+        Groups::within(from, self.plan.groups.len()).without(self.moving)
+    }
+
+    /// How many groups are at rest from one on up to the next that is not, or fewer.
+    fn run(&self, from: usize) -> usize {
+        let to = self.plan.groups.len().min(NOTED);
+        if from < to {
+            self.moving.among(Groups::within(from, to)).first().min(to) - from
+        } else {
+            usize::from(!self.moves(from))
+        }
+    }
+
+    /// Groups that are not as they were, of those that have a bit; for a reader, who does not know, any.
+    fn changed(&mut self, now: &[i32]) -> Groups {
+        let (plan, newest) = (self.plan, self.past.states[0]);
+        *self.changed.get_or_insert_with(|| Groups::differing(plan, [newest, now, newest]))
     }
 
     /// Rotations in motion.
     fn turns(&self) -> impl Iterator<Item = &'a Group> {
-        let groups = self.plan.groups.iter().enumerate();
-        groups.filter(|(number, group)| group.kind == Kind::Turn && self.moves(*number)).map(|(_, group)| group)
+        let turns = self.plan.turns.iter().filter(|number| self.moves(**number));
+        turns.map(|number| &self.plan.groups[*number])
     }
 
     /// The guess of a group that drifts or spins.
@@ -204,18 +227,21 @@ impl<'a> Subject<'a> {
 
     fn surprises(&mut self, around: &Around, now: &[i32]) -> bool {
         let (plan, past) = (self.plan, self.past);
-        if self.resting(0).any(|number| !self.stays(number, now)) {
+        let changed = self.changed(now);
+        if !self.resting(0).among(changed).is_empty() || self.unnoted_resting(0).any(|number| !self.stays(number, now))
+        {
             return true;
         }
-        for (number, group) in plan.groups.iter().enumerate().filter(|(_, group)| group.kind == Kind::Spin) {
-            if self.moves(number) && (now[group.at] as usize).min(3) != self.sight(number).left_out {
+        for number in &plan.spins {
+            let left_out = (now[plan.groups[*number].at] as usize).min(3);
+            if self.moves(*number) && left_out != self.sight(*number).left_out {
                 return true;
             }
         }
         let Some(turn) = self.turns().next() else { return false };
         // As the walk does it: where the place missed its guess is known before anything else is guessed.
         let mut missed = [0; 3];
-        if let Some(number) = plan.place_group().filter(|number| self.moves(*number)) {
+        if let Some(number) = plan.place_group.filter(|number| self.moves(*number)) {
             let group = &plan.groups[number];
             if group.kind == Kind::Drift {
                 missed = self.drift_missed(number, now);
@@ -327,29 +353,34 @@ impl Subject<'_> {
             return Ok(told);
         }
         // Where it is comes first: what else changes hangs together with how far it missed its guess.
-        let first = plan.place_group().filter(|at| self.moves(*at));
+        let first = plan.place_group.filter(|at| self.moves(*at));
         if let Some(at) = first {
             self.group(coder, around, odd, at, now, &mut told)?;
         }
         // Groups at rest that are still to come, and how many of them stay as they were before the next that does not.
         let (mut resting, mut left) = (0, 0);
         if odd {
-            resting = self.resting(0).count();
+            resting = self.resting(0).count() + self.unnoted_resting(0).count();
             left = self.skip(coder, &told, resting, now, 0)?;
         }
-        for number in (0..plan.groups.len()).filter(|number| first != Some(*number)) {
-            if self.moves(number) {
+        let mut number = 0;
+        while number < plan.groups.len() {
+            let run = self.run(number);
+            if run > 0 {
+                let staying = if odd { run.min(left) } else { run };
+                let lanes = plan.lanes_of(number..number + staying);
+                now[lanes.clone()].copy_from_slice(&past.states[0][lanes]);
+                (number, resting, left) = (number + staying, resting.saturating_sub(staying), left - staying.min(left));
+                if staying == run {
+                    continue;
+                }
+                resting = resting.saturating_sub(1);
                 self.group(coder, around, odd, number, now, &mut told)?;
-                continue;
+                left = self.skip(coder, &told, resting, now, number + 1)?;
+            } else if first != Some(number) {
+                self.group(coder, around, odd, number, now, &mut told)?;
             }
-            resting = resting.saturating_sub(1);
-            if !odd || left > 0 {
-                left = left.saturating_sub(1);
-                plan.groups[number].lanes().for_each(|lane| now[lane] = past.states[0][lane]);
-                continue;
-            }
-            self.group(coder, around, odd, number, now, &mut told)?;
-            left = self.skip(coder, &told, resting, now, number + 1)?;
+            number += 1;
         }
         Ok(told)
     }
@@ -363,7 +394,11 @@ impl Subject<'_> {
         now: &[i32],
         from: usize,
     ) -> Result<usize, Damaged> {
-        let actual = self.resting(from).take_while(|number| self.stays(*number, now)).count();
+        let (resting_from, changed) = (self.resting(from), self.changed(now));
+        let mut actual = resting_from.before(resting_from.among(changed)).count();
+        if actual == resting_from.count() {
+            actual += self.unnoted_resting(from).take_while(|number| self.stays(*number, now)).count();
+        }
         let features = [
             from as i32,
             resting as i32,

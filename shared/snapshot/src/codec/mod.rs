@@ -18,6 +18,7 @@
 pub mod drift;
 pub mod entity;
 pub mod glide;
+pub mod groups;
 pub mod near;
 pub mod neighbours;
 pub mod numbers;

@@ -47,8 +47,16 @@ pub struct Plan {
     pub lanes: usize,
     /// First lane of the first vector that goes on or drifts: where the entity is.
     pub place: Option<usize>,
+    /// Number of that group.
+    pub place_group: Option<usize>,
     /// Numbers of the first group that drifts, and of the first that spins.
     pub free: [Option<usize>; 2],
+    /// Numbers of rotations.
+    pub turns: Vec<usize>,
+    /// Numbers of those that spin.
+    pub spins: Vec<usize>,
+    /// Groups of several lanes, the last first.
+    pub wide: Vec<Group>,
 }
 
 /// Largest lane of a group that spins: no more tell its components apart in the fixed point that it is guessed in.
@@ -84,18 +92,23 @@ impl Plan {
             }
             start += lanes.len();
         }
-        let place = groups.iter().find(|group| matches!(group.kind, Kind::Axes | Kind::Drift)).map(|group| group.at);
-        let free = [Kind::Drift, Kind::Spin].map(|kind| groups.iter().position(|group| group.kind == kind));
-        Self { groups, lanes: start, place, free }
+        let place_group = groups.iter().position(|group| matches!(group.kind, Kind::Axes | Kind::Drift));
+        let numbers = |kind| groups.iter().enumerate().filter(move |(_, group)| group.kind == kind).map(|(at, _)| at);
+        let free = [Kind::Drift, Kind::Spin].map(|kind| numbers(kind).next());
+        let [turns, spins] = [Kind::Turn, Kind::Spin].map(|kind| numbers(kind).collect());
+        let wide = groups.iter().rev().filter(|group| group.lanes().len() > 1).copied().collect();
+        let place = place_group.map(|number| groups[number].at);
+        Self { groups, lanes: start, place, place_group, free, turns, spins, wide }
+    }
+
+    /// The lanes of groups that follow each other.
+    pub fn lanes_of(&self, numbers: core::ops::Range<usize>) -> core::ops::Range<usize> {
+        let start = |number: usize| self.groups.get(number).map_or(self.lanes, |group| group.at);
+        start(numbers.start)..start(numbers.end)
     }
 
     /// Whether anything of it is guessed by more than three states.
     pub fn has_trail(&self) -> bool {
         self.free.iter().any(Option::is_some)
-    }
-
-    /// The group that says where the entity is.
-    pub fn place_group(&self) -> Option<usize> {
-        self.groups.iter().position(|group| self.place == Some(group.at))
     }
 }

@@ -6,7 +6,6 @@ use arbiter_schema::StableId;
 use super::{Bases, How, TickForm, follows, put_step, step_bits};
 use crate::PART_BYTES_MAX;
 use crate::bits::BitWriter;
-use crate::layout::Known;
 
 /// Bits of a part behind its tick but for whether it has bases, and for the end.
 pub(super) const PART_BITS: usize = PART_BYTES_MAX * 8 - TickForm::BITS_MAX - 1 - END_BITS;
@@ -32,6 +31,7 @@ pub(super) struct Part {
     pub out: BitWriter,
 }
 
+/// An entity of a part. Small: it is put between others, by id, that are moved along.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Piece {
     pub id: StableId,
@@ -41,8 +41,6 @@ pub(super) struct Piece {
     /// Where its encoding begins and ends, in the cache, or else among the bodies of the part.
     pub body: (u32, u32),
     pub is_cached: bool,
-    /// Its place in the tick, what may be known of it, and its shape; nothing of what is gone.
-    pub source: Option<(usize, Known, u32)>,
 }
 
 impl Piece {
@@ -177,7 +175,7 @@ mod tests {
         let bases = Bases([3, 1, 3], None);
         let piece = |id, body| {
             let (id, slot, how) = (StableId(id), id, How::Usual);
-            Piece { id, slot, how, bases: Some(bases), body, is_cached: true, source: None }
+            Piece { id, slot, how, bases: Some(bases), body, is_cached: true }
         };
         let part = || {
             let told = vec![piece(4, (11, 28)), piece(9, (0, 11))];

@@ -104,7 +104,6 @@ struct Told {
     slot: u32,
     how: How,
     bases: Option<Bases>,
-    source: Option<(usize, Known, u32)>,
 }
 
 /// In place of a slot: what was told is that it left sight.
@@ -204,7 +203,7 @@ impl Peer {
         for at in 0..self.leaving.len() {
             let Leaving { id, again, .. } = self.leaving[at];
             if again {
-                let gone = Told { id, slot: GONE, how: How::Gone, bases: None, source: None };
+                let gone = Told { id, slot: GONE, how: How::Gone, bases: None };
                 if !self.put(history, gone, (cache.bits(), (0, 0)), budget_bytes, parts) {
                     break;
                 }
@@ -310,8 +309,7 @@ impl Peer {
             return true;
         }
         let how = if bases.is_some() { How::Usual } else { How::Full };
-        let source = span.shapes[level].map(|shape| (place, known, shape));
-        let told = Told { id, slot: span.slot, how, bases, source };
+        let told = Told { id, slot: span.slot, how, bases };
         if !self.put(history, told, (cache.bits(), range), budget, parts) {
             return false;
         }
@@ -353,7 +351,7 @@ impl Peer {
     fn put(
         &mut self,
         history: &History,
-        Told { id, slot, how, bases, source }: Told,
+        Told { id, slot, how, bases }: Told,
         (bits, (start, end)): (&BitWriter, (usize, usize)),
         budget: usize,
         parts: &mut PeerParts,
@@ -374,7 +372,7 @@ impl Peer {
             return false;
         }
         let body = (start as u32, end as u32);
-        part.told.insert(at, Piece { id, slot, how, bases, body, is_cached: true, source });
+        part.told.insert(at, Piece { id, slot, how, bases, body, is_cached: true });
         part.bits += more;
         part.first = part.first.or(bases);
         parts.told += 1;
@@ -383,20 +381,21 @@ impl Peer {
     }
 
     fn close(&mut self, history: &History, cached: &BitWriter, parts: &mut PeerParts) {
-        let Some(tick) = history.tick().filter(|_| !self.part.told.is_empty()) else { return };
+        let is_empty = self.part.told.is_empty();
+        let Some((tick, viewer)) = history.tick().zip(self.viewer).filter(|_| !is_empty) else { return };
         match self.form {
             Form::Shared => {
                 self.part.write(tick, TickForm::of(tick, self.kept), cached);
                 self.part.out.finish_into(&mut parts.bytes);
                 self.sent(tick, 0..self.part.told.len(), parts);
             }
-            Form::Small => self.close_small(history, tick, parts),
+            Form::Small => self.close_small(history, viewer, tick, parts),
         }
         self.part.clear();
     }
 
     /// Writes what was put together once more, as few bytes: in one part, or in several if that should take more.
-    fn close_small(&mut self, history: &History, tick: u32, parts: &mut PeerParts) {
+    fn close_small(&mut self, history: &History, viewer: Viewer, tick: u32, parts: &mut PeerParts) {
         let (usual, shapes) = (self.part.usual(), &history.shapes);
         let mut from = 0;
         while from < self.part.told.len() {
@@ -415,7 +414,10 @@ impl Peer {
                 stream.head(step(before, piece.id), how, own);
                 before = Some(piece.id);
                 to += 1;
-                let Some((place, known, shape)) = piece.source else { continue };
+                let is_there = piece.how != How::Gone;
+                let Some((place, span)) = history.span(piece.id).filter(|_| is_there) else { continue };
+                let known = span.known(viewer);
+                let Some(shape) = span.shapes[level(known)] else { continue };
                 let entity = (piece.id, tick);
                 self.scratch.with(history, entity, (place, known, shape), piece.bases, |past, now| match past {
                     Some(past) => stream.change(shapes.get(shape).1, past, known.owner, now),
