@@ -165,6 +165,7 @@ fn tell(round_trip_ms: u64, report: &BotsReport, shots: &Shots) {
     }
     figure(&name("left_out"), f64::from(shots.left_out), "hits");
     figure(&name("false_hits"), percent(shots.missed + shots.unshown, shots.decided), "percent");
+    figure(&name("late_shots"), f64::from(shots.late) / minutes, "per_player_minute");
     figure(&name("again"), sum(&|log| log.predicted.again as f64) / minutes, "per_player_minute");
     figure(&name("late_inputs"), report.counts.late_inputs as f64 / minutes, "per_player_minute");
     let made = sum(&|log| (log.predicted.matched + log.predicted.unmatched) as f64);
@@ -235,4 +236,35 @@ fn tick_again_us(play: &Play) -> Result<f64> {
         prediction.go_on();
     }
     Ok(began.elapsed().as_secs_f64() * 1e6 / f64::from(ROUNDS * TICKS))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_shot_that_only_a_correction_brings_is_one_of_the_servers_and_shown_once() {
+        let play = Play::load(Assets::embedded(), "arena", crate::plugins::none()).unwrap();
+        let settings = MatchSettings { tick_rate: TICK_RATE, players_max: 8, ..MatchSettings::default() };
+        let loss = Loss { turns_bad: 0.06, ..LOSS };
+        let link = Profile { delay: Duration::from_millis(50), jitter: JITTER, loss, ..Profile::default() };
+        let it = stage::Match { play: &play, settings, seed: 3, link, duration: Duration::from_secs(40) };
+        let (report, truth) = stage::play(&it, &Stop::default()).unwrap();
+        let mut late = 0;
+        for log in &report.feel {
+            let mut shown = BTreeSet::new();
+            for shot in &log.shots {
+                assert!(shown.insert((shot.tick, shot.weapon)), "twice: {shot:?}");
+            }
+            for shot in log.shots.iter().filter(|shot| shot.late) {
+                let pull = truth.tick(shot.tick).and_then(|now| now.pull(log.player, shot.weapon));
+                late += u32::from(pull.is_some());
+            }
+        }
+        let judged = judge::shots(&play.rules, TICK_RATE, &truth, &report.feel);
+        assert!(late > 0, "{judged:?}");
+        assert!(judged.decided > 50, "{judged:?}");
+    }
 }

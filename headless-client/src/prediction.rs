@@ -40,6 +40,8 @@ pub const CORRECTION_MIN: f32 = 0.02;
 pub const SNAP: f32 = 2.0;
 /// A correction fades with this time constant, in seconds: gone in a third of one.
 const FADE_S: f32 = 0.1;
+/// A deed that a correction moves by so many ticks is the one that was shown.
+const SAME_DEED_TICKS: u32 = 4;
 /// Shots that wait to be read; older ones go first.
 const SHOTS_MAX: usize = 256;
 /// Sounds of one's own that wait to be played; older ones go first.
@@ -98,6 +100,23 @@ struct Watched {
     slack: Vec<u32>,
 }
 
+/// What one did in a tick, by number of the weapon or ability; those from 63 on count as one.
+#[derive(Debug, Clone, Copy, Default)]
+struct Deeds {
+    shots: u64,
+    abilities: u64,
+}
+
+impl Deeds {
+    fn bit(number: u8) -> u64 {
+        1 << number.min(63)
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { shots: self.shots | other.shots, abilities: self.abilities | other.abilities }
+    }
+}
+
 /// One tick that was predicted.
 #[derive(Default)]
 struct Past {
@@ -109,6 +128,8 @@ struct Past {
     position: Vec3,
     /// The others as they were shown.
     shown: Vec<ShownPlayer>,
+    /// What one was shown doing.
+    deeds: Deeds,
 }
 
 /// See the module.
@@ -186,7 +207,7 @@ impl OwnHero {
         PredictionCounts { matched, unmatched, ..self.counts }
     }
 
-    /// The next shot that was shown, oldest first.
+    /// The next shot that was shown, in the order in which they were: one that only a correction brought comes behind later ones.
     pub fn next_shot(&mut self) -> Option<Shot> {
         self.shots.pop_front()
     }
@@ -340,8 +361,9 @@ impl OwnHero {
             last = self.input_of(next, last);
             self.swap_shown(next, &mut prediction);
             prediction.step(last);
-            self.swap_shown(next, &mut prediction);
             self.remember(next, last, &prediction);
+            self.note_deeds(next, &prediction, true);
+            self.swap_shown(next, &mut prediction);
         }
         prediction.go_on();
         self.counts.again += 1;
@@ -381,6 +403,9 @@ impl OwnHero {
 
     fn remember(&mut self, tick: u32, input: Input, prediction: &Prediction) {
         let past = &mut self.past[tick as usize % PAST_TICKS];
+        if past.tick != tick {
+            past.deeds = Deeds::default();
+        }
         (past.tick, past.input) = (tick, input);
         past.position = prediction.own::<MoverState>().map_or(Vec3::ZERO, |own| own.position);
         past.lanes.clear();
@@ -428,14 +453,30 @@ impl OwnHero {
             self.remember(tick, input, &prediction);
             self.remember_shown(tick, &mut prediction);
             self.counts.ticks += 1;
-            self.note_shots(tick, &prediction);
-            self.note_sounds(tick, &prediction);
+            self.note_deeds(tick, &prediction, false);
         }
         self.offset *= libm::expf(-tick_s / FADE_S);
         self.prediction = Some(prediction);
     }
 
-    fn note_sounds(&mut self, tick: u32, prediction: &Prediction) {
+    /// Shows what one did in the last step. What was simulated again was shown before, but for what `is_late`: what a correction
+    /// brought, which the server decided and of which nothing was to be seen.
+    fn note_deeds(&mut self, tick: u32, prediction: &Prediction, is_late: bool) {
+        let shown = if is_late { self.deeds_around(tick) } else { Deeds::default() };
+        let deeds = &mut self.past[tick as usize % PAST_TICKS].deeds;
+        *deeds = deeds.and(deeds_of(prediction));
+        self.note_shots((tick, is_late), shown.shots, prediction);
+        self.note_sounds(tick, shown, prediction);
+    }
+
+    fn deeds_around(&self, tick: u32) -> Deeds {
+        let ticks = tick.saturating_sub(SAME_DEED_TICKS)..=tick + SAME_DEED_TICKS;
+        let shown = ticks.filter_map(|tick| past_at(&self.past, tick));
+        shown.fold(Deeds::default(), |all, past| all.and(past.deeds))
+    }
+
+    /// But for what was `shown`.
+    fn note_sounds(&mut self, tick: u32, shown: Deeds, prediction: &Prediction) {
         let (me, rules) = (prediction.mine().player, prediction.rules());
         let at = prediction.own::<MoverState>().map_or(Vec3::ZERO, |own| own.position);
         let sound = |noise, number, from| SoundView {
@@ -450,7 +491,7 @@ impl OwnHero {
         };
         for cue in prediction.cues() {
             let made = match *cue {
-                Cue::Fired { by, weapon, from, .. } if by == me => {
+                Cue::Fired { by, weapon, from, .. } if by == me && shown.shots & Deeds::bit(weapon) == 0 => {
                     let behaviour = rules.weapons.get(usize::from(weapon)).map(|weapon| &weapon.behaviour);
                     let noise = match behaviour {
                         Some(Behaviour::Projectile(_)) => Noise::Launch,
@@ -460,7 +501,9 @@ impl OwnHero {
                     };
                     sound(noise, weapon, from)
                 }
-                Cue::AbilityUsed { by, ability } if by == me => sound(Noise::Ability, ability, at),
+                Cue::AbilityUsed { by, ability } if by == me && shown.abilities & Deeds::bit(ability) == 0 => {
+                    sound(Noise::Ability, ability, at)
+                }
                 _ => continue,
             };
             if self.sounds.len() == SOUNDS_MAX {
@@ -470,16 +513,24 @@ impl OwnHero {
         }
     }
 
-    fn note_shots(&mut self, tick: u32, prediction: &Prediction) {
-        let mut made = arrayvec::ArrayVec::<Shot, 4>::new();
-        for pull in prediction.pulls().take(4) {
-            made.push(shot_of(tick, pull, prediction));
-        }
-        for shot in made {
+    /// But for those with weapons in `shown`.
+    fn note_shots(&mut self, (tick, late): (u32, bool), shown: u64, prediction: &Prediction) {
+        for pull in prediction.pulls().filter(|pull| shown & Deeds::bit(pull.weapon) == 0).take(4) {
             if self.shots.len() == SHOTS_MAX {
                 self.shots.pop_front();
             }
-            self.shots.push_back(shot);
+            self.shots.push_back(Shot { late, ..shot_of(tick, pull, prediction) });
         }
     }
+}
+
+/// What one did in the last step.
+fn deeds_of(prediction: &Prediction) -> Deeds {
+    let me = prediction.mine().player;
+    let pulls = prediction.pulls().fold(0, |all, pull| all | Deeds::bit(pull.weapon));
+    prediction.cues().iter().fold(Deeds { shots: pulls, abilities: 0 }, |all, cue| match *cue {
+        Cue::Fired { by, weapon, .. } if by == me => Deeds { shots: all.shots | Deeds::bit(weapon), ..all },
+        Cue::AbilityUsed { by, ability } if by == me => Deeds { abilities: all.abilities | Deeds::bit(ability), ..all },
+        _ => all,
+    })
 }

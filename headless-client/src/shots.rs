@@ -25,6 +25,8 @@ pub struct Shot {
     pub weapon: u8,
     /// Whether a round was used: always, but for a beam between two rounds.
     pub fresh: bool,
+    /// Whether a correction brought it: it was shown when the server had told of what made it possible.
+    pub late: bool,
     /// Players that it hit on the screen.
     pub hit: ArrayVec<StableId, TARGETS_MAX>,
     /// Players that it hit or did not clearly miss.
@@ -41,6 +43,7 @@ pub fn shot_of(tick: u32, pull: &Pull, prediction: &Prediction) -> Shot {
         tick,
         weapon: pull.weapon,
         fresh: pull.fresh,
+        late: false,
         hit: ArrayVec::new(),
         near: ArrayVec::new(),
         pull: *pull,

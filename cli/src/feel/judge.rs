@@ -30,6 +30,8 @@ pub struct Shots {
     pub missed: u32,
     /// Of those, where the shooter's screen showed no shot.
     pub unshown: u32,
+    /// Shots that a correction brought to the shooter's screen. Their hits are not counted as shown: the server had decided them.
+    pub late: u32,
     /// Why those were not confirmed that were not.
     pub reasons: Reasons,
 }
@@ -66,7 +68,9 @@ fn confirmed_beside(truth: &Truth, log: &FeelLog, shot: &Shot, target: StableId)
 }
 
 fn judge_shown(rules: &Rules, rewind_ticks: u32, truth: &Truth, log: &FeelLog, judged: &mut Shots) {
-    for shot in log.shots.iter().filter(|shot| is_instant(rules, shot.weapon) && shot.fresh) {
+    let instant = || log.shots.iter().filter(|shot| is_instant(rules, shot.weapon) && shot.fresh);
+    judged.late += instant().filter(|shot| shot.late).count() as u32;
+    for shot in instant().filter(|shot| !shot.late) {
         let before = shot.tick.checked_sub(1).and_then(|tick| truth.tick(tick));
         let (Some(now), Some(before)) = (truth.tick(shot.tick), before) else { continue };
         for target in shot.hit.iter().filter(|_| now.running && before.running) {

@@ -53,7 +53,8 @@ impl FeelLog {
     pub fn note(&mut self, bot: &mut Bot, now: Duration) {
         while let Some(shot) = bot.own.next_shot() {
             if self.shots.len() < SHOTS_MAX {
-                self.shots.push(shot);
+                let at = self.shots.partition_point(|other| other.tick <= shot.tick);
+                self.shots.insert(at, shot);
             }
         }
         while let Some(correction) = bot.own.next_correction() {
