@@ -156,9 +156,12 @@ fn move_players(
     params.gravity *= tuning.gravity;
     let world = solids.world();
     crowd.0.clear();
+    // Whoever has died stands in the way of those who still see them stand.
+    let rewind = clock.ticks(rules.combat.rewind_max_ms);
+    let stands = |life: &Life| life.alive || clock.tick <= life.died_tick.saturating_add(rewind);
     for (_, id, entity) in index.players() {
         if let Ok((_, _, life, _, state)) = players.get(entity)
-            && life.alive
+            && stands(life)
         {
             crowd.0.push(id, state.position, params.radius, InTheWay::Simulated(entity));
         }

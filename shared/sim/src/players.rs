@@ -190,6 +190,11 @@ impl PoseHistory {
         self.samples.0[tick as usize % HISTORY_TICKS] = sample;
     }
 
+    /// Who stood when the pose of a tick was noted died in it: they are told as dead from this tick on.
+    pub fn die(&mut self, tick: u32) {
+        self.samples.0[tick as usize % HISTORY_TICKS].alive = false;
+    }
+
     /// Forgets everything but `sample`, for a body that was put somewhere else.
     pub fn reset(&mut self, sample: PoseSample) {
         self.samples.0 = [sample; HISTORY_TICKS];

@@ -16,7 +16,7 @@ use crate::index::{Identity, Index, Kind};
 use crate::modes::{MatchState, Phase};
 use crate::movement::Doomed;
 use crate::physics::{Impulses, Place, Prop, Solids};
-use crate::players::{Life, Player, PlayerHooksApp, Tally, Tuning};
+use crate::players::{Life, Player, PlayerHooksApp, PoseHistory, Tally, Tuning};
 use crate::projectiles::{Burst, burst};
 use crate::rules::{Combat, Movement};
 use crate::simulation::{Cues, Events, MatchSetup, RulesRef};
@@ -394,6 +394,9 @@ fn kill(world: &mut World, entity: Entity, victim: &Identity, vitals: &Vitals, d
     if let Some(mut life) = world.get_mut::<Life>(entity) {
         life.alive = false;
         life.died_tick = clock.tick;
+    }
+    if let Some(mut history) = world.get_mut::<PoseHistory>(entity) {
+        history.die(clock.tick);
     }
     let slot = victim.slot().unwrap_or(0);
     with_tally(world, Some(slot), |tally| {

@@ -2,6 +2,7 @@
 //! is, without being told more, with others in the way and through doors and crates; and whoever goes back and simulates again
 //! arrives at the same place.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arbiter_schema::{ComponentId, StableId};
@@ -9,7 +10,7 @@ use arbiter_sim::collide::MoverState;
 use arbiter_sim::hitbox::PlayerBody;
 use arbiter_sim::input::button;
 use arbiter_sim::map::{Door, PropSpot, Shape, Solid, Spawn, Volume};
-use arbiter_sim::players::PoseSample;
+use arbiter_sim::players::{Life, PoseSample};
 use arbiter_sim::prediction::{Mine, Prediction, ShownPlayer};
 use arbiter_sim::time::SimRng;
 use arbiter_sim::weapons::Arsenal;
@@ -194,32 +195,84 @@ fn what_the_hero_fires_is_made_before_the_server_tells() {
     assert!(pair.prediction.made().is_empty() && pair.prediction.place_of(made.id).is_none());
 }
 
-#[test]
-fn one_is_pushed_by_others_where_one_sees_them() {
+/// A match in which slot 0 sees the other some ticks late.
+struct Late {
+    pair: Pair,
+    other: StableId,
+    seen: VecDeque<(u32, Vec3, bool)>,
+}
+
+impl Late {
     const LAG: usize = 8;
-    let mut pair = Pair::on(cluttered(true), "ranger", 11);
-    let other = pair.server.view().player(1).expect("joined");
-    let place = |pair: &Pair| pair.server.view().get::<MoverState>(other).expect("there").position;
-    let mut seen = vec![(pair.server.tick(), place(&pair)); LAG];
-    for tick in 0..120_i16 {
-        // The other walks about in the way.
-        let walk = Input { move_right: [127, -127][usize::from(tick / 20 % 2 == 0)] as i8, ..Input::default() };
-        let (view_tick, position) = seen.remove(0);
-        let input = Input { move_right: 60, view_tick, ..Input::default() };
-        let now = PoseSample { position, alive: true, ..PoseSample::default() };
-        let body = PlayerBody { id: other, entity: Entity::PLACEHOLDER, owner: 2, team: 2, now, shown: true };
-        pair.prediction.shown().players = vec![ShownPlayer { body, stands: position, drawn: (0, 0) }];
-        pair.server.step(&[
+
+    fn on(map: Map) -> Self {
+        let pair = Pair::on(map, "ranger", 11);
+        let other = pair.server.view().player(1).expect("joined");
+        let mut late = Self { pair, other, seen: VecDeque::new() };
+        let now = late.now();
+        late.seen.extend([now; Self::LAG]);
+        late
+    }
+
+    fn now(&self) -> (u32, Vec3, bool) {
+        let view = self.pair.server.view();
+        let place = view.get::<MoverState>(self.other).expect("there").position;
+        (self.pair.server.tick(), place, view.get::<Life>(self.other).expect("there").alive)
+    }
+
+    /// A tick in which each walks to its right; whether the other was seen.
+    fn step(&mut self, mine: i8, theirs: i8) -> bool {
+        let (view_tick, position, alive) = self.seen.pop_front().expect("never empty");
+        let input = Input { move_right: mine, view_tick, ..Input::default() };
+        let now = PoseSample { position, alive, ..PoseSample::default() };
+        let body = PlayerBody { id: self.other, entity: Entity::PLACEHOLDER, owner: 2, team: 2, now, shown: true };
+        let shown = ShownPlayer { body, stands: position, drawn: (0, 0) };
+        self.pair.prediction.shown().players = if alive { vec![shown] } else { Vec::new() };
+        let walk = Input { move_right: theirs, ..Input::default() };
+        self.pair.server.step(&[
             Command::Input { slot: 0, input, substituted: false },
             Command::Input { slot: 1, input: walk, substituted: false },
         ]);
-        pair.prediction.step(input);
-        seen.push((pair.server.tick(), place(&pair)));
-        assert!(pair.apart() < 0.02, "{} m apart after {tick} ticks", pair.apart());
+        self.pair.prediction.step(input);
+        self.seen.push_back(self.now());
+        alive
     }
-    let moved =
-        place(&pair).distance(pair.server.view().get::<MoverState>(pair.prediction.mine().player).unwrap().position);
+
+    fn own_place(&self) -> Vec3 {
+        self.pair.server.view().get::<MoverState>(self.pair.prediction.mine().player).expect("there").position
+    }
+}
+
+#[test]
+fn one_is_pushed_by_others_where_one_sees_them() {
+    let mut late = Late::on(cluttered(true));
+    for tick in 0..120 {
+        // The other walks about in the way.
+        late.step(60, if tick / 20 % 2 == 0 { -127 } else { 127 });
+        assert!(late.pair.apart() < 0.02, "{} m apart after {tick} ticks", late.pair.apart());
+    }
+    let moved = late.now().1.distance(late.own_place());
     assert!(moved > 0.5, "they still stand in one another: {moved} m");
+}
+
+#[test]
+fn one_is_pushed_by_who_is_dead_for_as_long_as_one_sees_them_stand() {
+    let mut map = cluttered(true);
+    map.kill_volumes.push(Volume { centre: Vec3::new(1.8, 0.5, 0.0), half: Vec3::new(0.9, 2.0, 2.0) });
+    let mut late = Late::on(map);
+    let mut seen_dead = 0;
+    for tick in 0..60 {
+        // Until it is where one dies, and for as long as it is seen then.
+        let dead = !late.now().2;
+        let seen = late.step(60, 0);
+        seen_dead += u32::from(dead && seen);
+        assert!(late.pair.apart() < 0.01, "{} m apart after {tick} ticks", late.pair.apart());
+        if dead && !seen {
+            break;
+        }
+    }
+    let apart = late.now().1.distance(late.own_place());
+    assert!(seen_dead >= 7 && apart < 0.8, "{seen_dead} ticks, {apart} m");
 }
 
 #[test]
