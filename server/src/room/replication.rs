@@ -22,8 +22,8 @@ use crate::sounds;
 const WAKE_EVERY: u64 = 32;
 
 /// Players up to which each is told against the newest states that it holds. In larger rooms the states of one in 2 ticks alone
-/// are bases, and beyond [`MIDDLING_ROOM`] one in 4, so that clients whose round trips differ meet on the same ones and share
-/// encodings.
+/// are bases, and beyond [`MIDDLING_ROOM`] one in 4, of each entity by turns as it is told, so that clients whose round trips
+/// differ meet on the same ones and share encodings.
 const SMALL_ROOM: u16 = 32;
 
 /// See [`SMALL_ROOM`].
@@ -90,6 +90,9 @@ impl Room {
     /// Of a player who holds nothing.
     pub(super) fn new_peer(&self) -> Peer {
         let mut peer = Peer::new(self.ladder());
+        if self.shared.config.settings.players_max > MIDDLING_ROOM {
+            peer = peer.by_turns();
+        }
         peer.set_form(self.shared.config.snapshot_form);
         peer
     }

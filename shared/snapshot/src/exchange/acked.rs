@@ -13,13 +13,15 @@ pub(crate) struct Acked {
     before: [u32; 2],
 }
 
-/// Which ticks of an entity are bases: one of so many, another one for the next entity. Clients that are told an entity at those
-/// ticks alone share them with clients that are told it at all ticks.
+/// Which ticks of an entity are bases: one of so many. Clients that are told an entity at those ticks alone share them with
+/// clients that are told it at all ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ladder {
     /// One less than a power of 2.
     mask: u32,
     phase: u32,
+    /// Whether entities have them by turns, since they are told by turns.
+    by_turns: bool,
 }
 
 /// Bases that were found, by what they follow from: neighbours mostly come and are lost together.
@@ -58,12 +60,12 @@ impl Found {
 
 impl Ladder {
     /// Every tick.
-    const EVERY: Self = Self { mask: 0, phase: 0 };
+    const EVERY: Self = Self { mask: 0, phase: 0, by_turns: false };
 
-    /// One of `steps` ticks, a power of 2, for an entity.
-    pub(crate) fn new(steps: u32, id: StableId) -> Self {
+    /// One of `steps` ticks, a power of 2: those that are multiples of it with the number of who has them by `turns`.
+    pub(crate) fn new(steps: u32, turns: Option<StableId>) -> Self {
         let mask = steps - 1;
-        Self { mask, phase: id.0 & mask }
+        Self { mask, phase: turns.map_or(0, |id| id.0 & mask), by_turns: turns.is_some() }
     }
 
     fn has(self, tick: u32) -> bool {
@@ -71,7 +73,7 @@ impl Ladder {
     }
 }
 
-/// Ticks from which on a base of a ladder stands alone: what moved on for so long is hardly guessed better from older ones, and
+/// Ticks from which on a base of a ladder by turns stands alone: what moved on for so long is hardly guessed better from older ones, and
 /// clients that are told an entity at different rates still share the newest base, but not those before it.
 const ALONE_AGE: u32 = 12;
 
@@ -128,7 +130,7 @@ impl Acked {
         let rung = self.ticks(since, freshest, ladder).next().filter(|rung| freshest - rung <= ladder.mask);
         let (newest, ladder) = rung.map_or((freshest, Ladder::EVERY), |rung| (rung, ladder));
         let age = tick - newest;
-        if ladder.mask > 0 && age >= ALONE_AGE {
+        if ladder.by_turns && age >= ALONE_AGE {
             return Some(Bases([age as u8, 0, 0], None));
         }
         let mut older = self.ticks(since, newest.saturating_sub(1), ladder);
@@ -170,7 +172,7 @@ mod tests {
     #[test]
     fn whoever_is_told_an_entity_often_and_rarely_is_told_it_against_the_same_ticks() {
         // Ticks of the ladder: those that are multiples of 4 with the id.
-        let ladder = Ladder::new(4, StableId(7));
+        let ladder = Ladder::new(4, Some(StableId(7)));
         let bases = |acked: Acked| acked.bases(106, 0, ladder).map(|bases| bases.0);
         let (often, rarely) = (acked(60..=101), acked((61..=101).step_by(4)));
         assert_eq!(bases(often), Some([5, 4, 4]));
@@ -180,12 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn an_old_base_of_a_ladder_stands_alone() {
-        let ladder = Ladder::new(4, StableId(0));
+    fn an_old_base_of_a_ladder_by_turns_stands_alone() {
+        let ladder = Ladder::new(4, Some(StableId(0)));
         let (one, other) = (acked([52, 68, 84]), acked([60, 84]));
         for acked in [one, other] {
             assert_eq!(acked.bases(100, 0, ladder).map(|bases| bases.0), Some([16, 0, 0]));
         }
-        assert_eq!(one.bases(100, 0, Ladder::EVERY).map(|bases| bases.0), Some([16, 16, 16]));
+        for ladder in [Ladder::EVERY, Ladder::new(4, None)] {
+            assert_eq!(one.bases(100, 0, ladder).map(|bases| bases.0), Some([16, 16, 16]));
+        }
     }
 }

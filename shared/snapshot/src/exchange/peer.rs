@@ -113,6 +113,7 @@ const GONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct Peer {
     ladder: u32,
+    by_turns: bool,
     viewer: Option<Viewer>,
     /// By slot in the history.
     entries: Vec<Entry>,
@@ -143,11 +144,11 @@ struct Scratch {
 
 impl Peer {
     /// A client that holds nothing. States are told against those of one in `ladder` ticks (a power of 2), where that costs less
-    /// than so many ticks of age: clients with different round trips meet on fewer of them. Entities have theirs by turns: the ticks
-    /// that are multiples of it with the entity's id.
+    /// than so many ticks of age: clients with different round trips meet on fewer of them.
     pub fn new(ladder: u32) -> Self {
         Self {
             ladder: ladder.next_power_of_two(),
+            by_turns: false,
             viewer: None,
             entries: Vec::new(),
             leaving: Vec::new(),
@@ -164,6 +165,12 @@ impl Peer {
             writer: Writer::default(),
             scratch: Scratch::default(),
         }
+    }
+
+    /// Entities have the ticks that they are told against by turns, those that are multiples of the ladder with the entity's id: for
+    /// clients that are told each in ticks of its own. Where all is told in every tick they would only have to be named for each.
+    pub fn by_turns(self) -> Self {
+        Self { by_turns: true, ..self }
     }
 
     /// The form of its parts: the other end must [know it](super::Receiver::set_form).
@@ -281,7 +288,7 @@ impl Peer {
         if !always && !entry.again && entry.told != NEVER && recent(entry.told) {
             return true;
         }
-        let ladder = Ladder::new(self.ladder, id);
+        let ladder = Ladder::new(self.ladder, self.by_turns.then_some(id));
         let bases = self.found.bases(entry.acked, tick, span.shape_since[level], ladder);
         let mut bases = bases.filter(|bases| !bases.ticks(tick).is_none_or(|ticks| ticks.into_iter().any(other)));
         if let Some(bases) = bases.as_mut().filter(|_| history.shapes.has_trails()) {
