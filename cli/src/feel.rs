@@ -244,27 +244,35 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_shot_that_only_a_correction_brings_is_one_of_the_servers_and_shown_once() {
+    /// A match over links that lose a tenth.
+    fn play_over_bad_links() -> (BotsReport, Truth, Shots) {
         let play = Play::load(Assets::embedded(), "arena", crate::plugins::none()).unwrap();
-        let settings = MatchSettings { tick_rate: TICK_RATE, players_max: 8, ..MatchSettings::default() };
+        let settings = MatchSettings { tick_rate: TICK_RATE, players_max: 10, ..MatchSettings::default() };
         let loss = Loss { turns_bad: 0.06, ..LOSS };
         let link = Profile { delay: Duration::from_millis(50), jitter: JITTER, loss, ..Profile::default() };
-        let it = stage::Match { play: &play, settings, seed: 3, link, duration: Duration::from_secs(40) };
+        let it = stage::Match { play: &play, settings, seed: 6, link, duration: Duration::from_secs(40) };
         let (report, truth) = stage::play(&it, &Stop::default()).unwrap();
+        let judged = judge::shots(&play.rules, TICK_RATE, &truth, &report.feel);
+        (report, truth, judged)
+    }
+
+    #[test]
+    fn shots_that_only_a_correction_brings_are_shown_and_those_of_before_a_round_are_not() {
+        let (report, truth, judged) = play_over_bad_links();
+        let (begun, _) = truth.ticks().find(|(_, now)| now.running).unwrap();
         let mut late = 0;
         for log in &report.feel {
             let mut shown = BTreeSet::new();
             for shot in &log.shots {
                 assert!(shown.insert((shot.tick, shot.weapon)), "twice: {shot:?}");
+                // Nobody could know of it yet, and everybody is put somewhere else.
+                assert!(shot.late || !(begun + 1..begun + 5).contains(&shot.tick), "{shot:?}");
             }
             for shot in log.shots.iter().filter(|shot| shot.late) {
                 let pull = truth.tick(shot.tick).and_then(|now| now.pull(log.player, shot.weapon));
                 late += u32::from(pull.is_some());
             }
         }
-        let judged = judge::shots(&play.rules, TICK_RATE, &truth, &report.feel);
-        assert!(late > 0, "{judged:?}");
-        assert!(judged.decided > 50, "{judged:?}");
+        assert!(late > 0 && judged.decided > 50, "{judged:?}");
     }
 }

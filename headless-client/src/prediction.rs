@@ -13,10 +13,12 @@ use arbiter_schema::{ComponentId, Describe, Registry, StableId};
 use arbiter_sim::abilities::Kit;
 use arbiter_sim::collide::MoverState;
 use arbiter_sim::effects::Afflictions;
+use arbiter_sim::modes::{MatchState, Phase};
 use arbiter_sim::movement::Mobility;
 use arbiter_sim::players::Life;
 use arbiter_sim::prediction::{Mine, PAST_TICKS, Prediction, Shown, ShownPlayer, Told};
 use arbiter_sim::rules::Behaviour;
+use arbiter_sim::time::Clock;
 use arbiter_sim::weapons::Arsenal;
 use arbiter_sim::{Cue, Input, Map, MatchSettings, Rules, button};
 use arbiter_snapshot::Frame;
@@ -137,6 +139,10 @@ pub struct OwnHero {
     maker: Option<Maker>,
     watched: Vec<Watched>,
     mover: Option<ComponentId>,
+    match_state: Option<ComponentId>,
+    clock: Option<ComponentId>,
+    /// The tick behind which a round begins of which nothing is told yet, or never.
+    round_from: u32,
     /// Metres that a place which is told is rounded by at most.
     rounding: f32,
     prediction: Option<Box<Prediction>>,
@@ -166,6 +172,12 @@ fn watched(registry: &Registry, name: &str) -> Option<Watched> {
     Some(Watched { id: component.id, slack: slack.collect() })
 }
 
+/// What is told of the match itself.
+fn of_match<C: Describe>(frame: &Frame, component: Option<ComponentId>) -> Option<C> {
+    let lanes = frame.lanes(StableId::NONE, component?)?;
+    (lanes.len() == C::lane_descs().len()).then(|| C::from_lanes(lanes))
+}
+
 fn told(frame: &Frame) -> impl Iterator<Item = Told<'_>> {
     frame.rows().map(|row| (row.id, row.component, row.lanes))
 }
@@ -180,6 +192,9 @@ impl OwnHero {
         Self {
             maker: None,
             mover: mover.map(|mover| mover.id),
+            match_state: registry.find(MatchState::NAME).map(|it| it.id),
+            clock: registry.find(Clock::NAME).map(|it| it.id),
+            round_from: u32::MAX,
             rounding: step.map_or(0.0, |step| step * 0.5),
             watched: names.into_iter().filter_map(|name| watched(registry, name)).collect(),
             prediction: None,
@@ -261,6 +276,7 @@ impl OwnHero {
         // An older tick than the last is another match of the same server.
         let begins = self.compared == 0 || tick < self.compared;
         let before = core::mem::replace(&mut self.compared, tick);
+        self.round_from = self.next_round(frame);
         let Some(prediction) = self.prediction.as_deref_mut() else { return };
         self.counts.compared += 1;
         if begins || tick >= prediction.tick() {
@@ -360,7 +376,7 @@ impl OwnHero {
         for next in tick + 1..=head {
             last = self.input_of(next, last);
             self.swap_shown(next, &mut prediction);
-            prediction.step(last);
+            prediction.step(self.foreseen(next, last));
             self.remember(next, last, &prediction);
             self.note_deeds(next, &prediction, true);
             self.swap_shown(next, &mut prediction);
@@ -394,6 +410,23 @@ impl OwnHero {
         if !self.offset.is_finite() || self.offset.length() > SNAP {
             self.offset = Vec3::ZERO;
         }
+    }
+
+    /// What of an input is foreseen: whoever is put somewhere else for a new round fires from there, and nobody knows at what.
+    fn foreseen(&self, tick: u32, input: Input) -> Input {
+        if tick <= self.round_from { input } else { Input { buttons: input.buttons & !button::FIRE, ..input } }
+    }
+
+    /// The tick behind which a round begins of which `frame` does not tell yet, or never.
+    fn next_round(&self, frame: &Frame) -> u32 {
+        let (Some(state), Some(clock)) =
+            (of_match::<MatchState>(frame, self.match_state), of_match::<Clock>(frame, self.clock))
+        else {
+            return u32::MAX;
+        };
+        let from = state.phase_until.saturating_add(clock.stood);
+        let is_next = matches!(state.phase, Phase::WarmUp | Phase::RoundOver) && from > frame.tick();
+        if is_next { from } else { u32::MAX }
     }
 
     /// The input of a tick; where none was made, as the server makes one up.
@@ -444,12 +477,12 @@ impl OwnHero {
             self.input_of(prediction.tick(), Input { yaw: input.yaw, pitch: input.pitch, ..Input::default() });
         for missing in tick - gap..tick {
             last = self.input_of(missing, last);
-            prediction.step(last);
+            prediction.step(self.foreseen(missing, last));
             self.remember(missing, last, &prediction);
             self.remember_shown(missing, &mut prediction);
         }
         if prediction.tick() + 1 == tick {
-            prediction.step(input);
+            prediction.step(self.foreseen(tick, input));
             self.remember(tick, input, &prediction);
             self.remember_shown(tick, &mut prediction);
             self.counts.ticks += 1;

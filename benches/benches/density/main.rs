@@ -40,7 +40,12 @@ fn main() {
     let rooms = match &arguments[..] {
         [] => (FIRST..=LAST).step_by(usize::from(STEP)).collect(),
         [flag, rooms] if flag == "--rooms" => vec![rooms.parse().expect("--rooms takes a number")],
-        _ => panic!("{arguments:?}: only --rooms N is known"),
+        _ => {
+            eprintln!(
+                "density [--rooms N]: rooms from {FIRST} to {LAST} by {STEP}, or so many; not known: {arguments:?}"
+            );
+            std::process::exit(2);
+        }
     };
     let mut most = 0;
     for rooms in rooms {

@@ -73,8 +73,8 @@ impl Ladder {
     }
 }
 
-/// Ticks from which on a base of a ladder by turns stands alone: what moved on for so long is hardly guessed better from older ones, and
-/// clients that are told an entity at different rates still share the newest base, but not those before it.
+/// Ticks from which on a base of a ladder by turns stands alone: what moved on for so long is hardly guessed better from older
+/// ones, and clients that are told an entity at different rates still share the newest base, but not those before it.
 const ALONE_AGE: u32 = 12;
 
 /// No tick: a match ends long before it.
